@@ -1,0 +1,69 @@
+"""The threshold is the cheapest that people can bear, and the gate says so when the old rule should stay."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tsf.alarm.policy import FEWEST, choose_policy, frontier, judge_policy
+from tsf.alarm.replay import Breaches, Score, Terms, find_breaches, replay, score
+from tsf.alarm.rivals import firing
+
+TERMS = Terms(horizon_steps=12, act_steps=2)
+
+
+def fleet(n: int = 40, steps: int = 400, seed: int = 0) -> tuple[np.ndarray, Breaches]:
+    """Breaches, and a chance that rises before most of them and sometimes for nothing."""
+    rng = np.random.default_rng(seed)
+    used, chance = np.full((n, steps), 0.5), rng.beta(1, 12, (n, steps))
+    for row, step in zip(rng.integers(0, n, 60), rng.integers(20, steps - 20, 60), strict=True):
+        used[row, step : step + 3] = 1.0
+        chance[row, step - 6 : step] = np.maximum(chance[row, step - 6 : step], rng.beta(4, 2))
+    return chance, find_breaches(used, np.ones_like(used), rest_steps=12)
+
+
+def test_the_choice_is_the_cheapest_within_the_budget() -> None:
+    chance, breaches = fleet()
+    policy = choose_policy(chance, breaches, TERMS, weeks=2.0, budget=30.0, fallback=0.5)
+    said = [choice for choice in policy.curve if choice.score.weekly <= 30.0]
+    assert policy.chosen
+    assert min(choice.score.cost for choice in said) == next(
+        choice.score.cost
+        for choice in said
+        if (choice.threshold, choice.for_steps) == (policy.threshold, policy.for_steps)
+    )
+
+
+def test_a_smaller_budget_never_makes_more_alarms() -> None:
+    chance, breaches = fleet()
+    weekly = []
+    for budget in (1000.0, 50.0, 20.0, 5.0):
+        policy = choose_policy(chance, breaches, TERMS, weeks=2.0, budget=budget, fallback=0.5)
+        outcome = replay(firing(chance >= policy.threshold, policy.for_steps), breaches, TERMS)
+        weekly.append(score(outcome, TERMS, n_series=len(chance), weeks=2.0).weekly)
+    assert weekly == sorted(weekly, reverse=True)
+
+
+def test_with_few_breaches_the_threshold_stays_as_set() -> None:
+    used = np.full((3, 100), 0.5)
+    policy = choose_policy(used, find_breaches(used, np.ones_like(used)), TERMS, weeks=1, budget=5, fallback=0.4)
+    assert (policy.threshold, policy.for_steps, policy.chosen) == (0.4, 0, False)
+
+
+def test_no_choice_on_the_frontier_is_beaten_by_another() -> None:
+    chance, breaches = fleet()
+    best = frontier(choose_policy(chance, breaches, TERMS, weeks=2.0, budget=30.0, fallback=0.5).curve)
+    assert [one.score.met for one in best] == sorted({one.score.met for one in best})
+
+
+def scored(met: int, missed: int, false: int) -> Score:
+    nothing = (np.nan, np.nan)
+    return Score(met, 0, false, met, 0, missed, np.nan, nothing, np.nan, nothing, 1, 1, 1, 1, 0, false + 20.0 * missed)
+
+
+def test_the_gate_asks_for_no_less_recall_and_half_the_false_alarms() -> None:
+    rivals = {"cheap": scored(9, 1, 40), "dear": scored(10, 0, 500)}
+    assert judge_policy(scored(9, 1, 20), rivals).passed
+    assert not judge_policy(scored(8, 2, 0), rivals).passed
+    assert "does not halve" in judge_policy(scored(10, 0, 21), rivals).sentence
+    assert judge_policy(scored(9, 1, 20), rivals).rival == "cheap"
+    assert not judge_policy(scored(FEWEST - 1, 0, 0), {"cheap": scored(0, FEWEST - 1, 9)}).passed

@@ -1,0 +1,1 @@
+"""JupyterLab with tsf in a real browser."""

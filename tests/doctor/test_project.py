@@ -1,0 +1,80 @@
+"""What the doctor says of the project folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tsf import doctor
+from tsf.doctor import Finding, project
+
+PARAMS = "tasks:\n  storage:\n    fetch:\n      metric_query: storage_used_bytes\n"
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True)
+
+
+def test_a_folder_outside_git_fails_and_a_commit_mends_it(tmp_path: Path) -> None:
+    assert project.check_git(tmp_path).state == "fail"
+    git(tmp_path, "init")
+    assert project.check_git(tmp_path).state == "fail"  # no commit: a model could not say where it comes from
+    git(tmp_path, "commit", "--allow-empty", "-m", "chore: begin")
+    assert project.check_git(tmp_path).state == "ok"
+
+
+def test_dvc_must_be_set_up_and_silent(tmp_path: Path) -> None:
+    assert project.check_dvc(tmp_path, {}).state == "fail"
+    config = tmp_path / ".dvc" / "config"
+    config.parent.mkdir()
+    config.write_text("[core]\n    autostage = false\n")
+    assert project.check_dvc(tmp_path, {}).state == "warn"
+    assert project.check_dvc(tmp_path, {"DVC_NO_ANALYTICS": "1"}).state == "ok"
+    config.write_text("[core]\n    analytics = false\n")
+    assert project.check_dvc(tmp_path, {}).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [(PARAMS, "ok"), ("tasks: {}\n", "warn"), (PARAMS.replace("fetch", "fech"), "fail"), ("[", "fail")],
+)
+def test_params_are_read_or_their_fault_is_shown(tmp_path: Path, text: str, state: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    finding = project.check_params(tmp_path)
+    assert (finding.state, bool(finding.cure)) == (state, state != "ok")
+
+
+@pytest.mark.parametrize(("program", "state"), [(sys.executable, "ok"), ("python", "ok"), ("/other/python", "fail")])
+def test_the_kernel_must_be_this_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, state: str
+) -> None:
+    spec = tmp_path / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(
+        json.dumps({"argv": [program, "-m", "ipykernel_launcher"], "display_name": "x", "language": "python"})
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    assert project.check_kernel().state == state
+
+
+def test_servers_for_tests_are_found_under_both_names(tmp_path: Path) -> None:
+    folder = tmp_path / ".servers" / "usr" / "bin"
+    folder.mkdir(parents=True)
+    for name in ("prometheus", "promtool", "prometheus-pushgateway"):
+        (folder / name).touch(mode=0o755)
+    assert project.check_test_servers(tmp_path, {"PATH": ""}) == Finding(
+        "test servers", "ok", "absent: alertmanager; only tests need them", "run `make servers`"
+    )
+
+
+def test_a_broken_project_gives_findings_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "check_torch", lambda _: [])  # it takes seconds, and has a test of its own
+    findings = doctor.run_doctor(tmp_path, {"PATH": ""})
+    states = {finding.name: finding.state for finding in findings}
+    assert states["git"] == states["DVC"] == states["params.yaml"] == "fail"
+    assert all(finding.cure for finding in findings if finding.state != "ok")

@@ -1,0 +1,106 @@
+"""What the doctor says of real and of failing servers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.faults import Answer, FaultServer
+from tests.servers import Server, free_port
+from tsf import doctor
+from tsf.doctor import services
+from tsf.doctor.finding import Finding
+from tsf.doctor.services import check_services
+from tsf.params import PrometheusParams
+
+BUILD_INFO = b'{"status": "success", "data": {"version": "2.42.0"}}'
+
+
+def findings_of(root: Path, server: PrometheusParams, **environ: str) -> dict[str, Finding]:
+    return {finding.name: finding for finding in check_services(root, server, environ)}
+
+
+def test_the_embedded_source_and_sink_need_no_server(tmp_path: Path) -> None:
+    findings = findings_of(tmp_path, PrometheusParams())
+    assert {finding.state for finding in findings.values()} == {"ok"}
+    assert "demo" in findings["Prometheus"].detail
+
+
+@pytest.mark.servers
+def test_real_servers_are_ready_and_share_this_clock(
+    tmp_path: Path, prometheus_server: Callable[..., Server], pushgateway: Server
+) -> None:
+    addresses = {"PROMETHEUS_URL": prometheus_server().url, "PUSHGATEWAY_URL": pushgateway.url}
+    findings = findings_of(tmp_path, PrometheusParams(), **addresses)
+    assert {name: finding.state for name, finding in findings.items()} == {
+        "Prometheus": "ok",
+        "clock": "ok",
+        "Pushgateway": "ok",
+    }
+
+
+def test_a_server_that_is_not_there_fails_with_its_address(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    findings = findings_of(tmp_path, PrometheusParams(base_url=url, pushgateway_url=url))
+    assert {name: finding.state for name, finding in findings.items()} == {"Prometheus": "fail", "Pushgateway": "fail"}
+    assert all(url in finding.detail and finding.cure for finding in findings.values())
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "refuses"), (404, "404"), (302, "302")])
+def test_a_gateway_that_is_not_ready_says_why(
+    tmp_path: Path, fault_server: Callable[..., FaultServer], status: int, words: str
+) -> None:
+    gateway = fault_server(Answer(status=status))
+    finding = findings_of(tmp_path, PrometheusParams(pushgateway_url=gateway.url))["Pushgateway"]
+    assert finding.state == "fail"
+    assert words in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("credentials", "header"),
+    [
+        ({"PUSHGATEWAY_BEARER_TOKEN": "abc"}, "Bearer abc"),
+        ({"PUSHGATEWAY_USERNAME": "ann", "PUSHGATEWAY_PASSWORD": "pw"}, "Basic YW5uOnB3"),
+    ],
+)
+def test_the_gateway_gets_its_own_credentials(
+    tmp_path: Path, fault_server: Callable[..., FaultServer], credentials: dict[str, str], header: str
+) -> None:
+    gateway = fault_server(Answer())
+    findings = findings_of(tmp_path, PrometheusParams(pushgateway_url=gateway.url), **credentials)
+    assert findings["Pushgateway"].state == "ok"
+    assert gateway.requests[0].headers["Authorization"] == header
+
+
+def test_a_clock_that_differs_is_found(
+    tmp_path: Path, fault_server: Callable[..., FaultServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = PrometheusParams(base_url=fault_server(Answer(body=BUILD_INFO)).url)
+    assert findings_of(tmp_path, server)["clock"].state == "ok"
+    monkeypatch.setattr(services, "time", SimpleNamespace(time=lambda: time.time() + 3600))
+    finding = findings_of(tmp_path, server)["clock"]
+    assert finding.state == "fail"
+    assert "s ahead of Prometheus" in finding.detail
+
+
+def test_a_wrong_address_in_the_environment_is_named(tmp_path: Path) -> None:
+    [finding] = check_services(tmp_path, PrometheusParams(), {"PROMETHEUS_URL": "ftp://x"})
+    assert finding.state == "fail"
+    assert "PROMETHEUS_URL" in finding.detail
+
+
+def test_no_secret_gets_into_a_finding(
+    tmp_path: Path, fault_server: Callable[..., FaultServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "check_torch", lambda _: [])  # it takes seconds, and has a test of its own
+    echo = fault_server(Answer(status=400, body=b'{"status": "error", "error": "bad token s3cr3t-value"}'))
+    (tmp_path / "params.yaml").write_text("prometheus:\n  base_url: " + echo.url + "\n")
+    findings = doctor.run_doctor(tmp_path, {"PROMETHEUS_BEARER_TOKEN": "s3cr3t-value"})
+    by_name = {finding.name: finding for finding in findings}
+    assert by_name["Prometheus"].state == "fail"
+    assert "bad token ***" in by_name["Prometheus"].detail
+    assert "s3cr3t-value" not in repr(findings)

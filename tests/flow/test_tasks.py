@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from tsf.errors import ParamsError
+from tsf.flow.tasks import add_task, edit_params, remove_task, set_values, write_params
+from tsf.params import parse_params
+from tsf.presets import PRESETS
+
+SHIPPED = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
+
+
+def loaded(text: str) -> dict:
+    return YAML(typ="safe").load(text)
+
+
+def changed_lines(old: str, new: str) -> tuple[list[str], list[str]]:
+    before, after = old.splitlines(), new.splitlines()
+    return [line for line in before if line not in after], [line for line in after if line not in before]
+
+
+def test_an_edit_that_changes_nothing_gives_the_same_bytes() -> None:
+    assert edit_params(SHIPPED, {}) == SHIPPED
+    assert edit_params(SHIPPED, {"tasks.storage.train.model_type": "lstm"}) == SHIPPED
+
+
+def test_an_edit_changes_its_line_only_and_keeps_its_comment() -> None:
+    gone, came = changed_lines(SHIPPED, edit_params(SHIPPED, {"prometheus.base_url": "http://prometheus.example:9090"}))
+    assert len(gone) == len(came) == 1
+    assert "http://prometheus.example:9090" in came[0]
+    assert "# the embedded simulation" in came[0]
+
+
+def test_a_key_that_is_not_there_is_added_to_its_section() -> None:
+    new = edit_params(SHIPPED, {"tasks.gpu.alert.line": 0.9})
+    assert loaded(new)["tasks"]["gpu"]["alert"] == {"line": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("tasks.storage.train.epocs", 3, "tasks.storage.train.epocs"),
+        ("tasks.storage.train.epochs", 0, "tasks.storage.train.epochs"),
+        ("tasks.storage.fetch.step", "1 hour", "1 hour"),
+        ("tasks.storage.fetch.metric_query", "sum(", "sum("),
+        ("tasks.storage.train.sequence_length", 5000, "lengthen"),
+    ],
+)
+def test_a_wrong_edit_is_refused_with_its_key_and_the_file_stays(
+    tmp_path: Path, key: str, value: object, word: str
+) -> None:
+    (tmp_path / "params.yaml").write_text(SHIPPED)
+    with pytest.raises(ParamsError, match=word.replace("(", r"\(")):
+        set_values(tmp_path, {key: value})
+    assert (tmp_path / "params.yaml").read_text() == SHIPPED
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+@given(epochs=st.integers(1, 1000), rate=st.floats(1e-6, 1.0), owner=st.text(max_size=40).filter(str.isprintable))
+def test_what_is_set_is_what_is_read(epochs: int, rate: float, owner: str) -> None:
+    edits = {"tasks.cpu.train.epochs": epochs, "tasks.cpu.train.learning_rate": rate, "tasks.cpu.owner": owner}
+    task = parse_params(loaded(edit_params(SHIPPED, edits))).tasks["cpu"]
+    assert (task.train.epochs, task.train.learning_rate, task.owner) == (epochs, rate, owner)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_makes_a_valid_task_with_all_sections(preset: str) -> None:
+    new = add_task(SHIPPED, "new_one", preset, "me", {"fetch.metric_query": "some_metric"})
+    block = loaded(new)["tasks"]["new_one"]
+    assert {"fetch", "train", "evaluate", "push", "alert"} <= set(block)
+    assert parse_params(loaded(new)).tasks["new_one"].fetch.metric_query == "some_metric"
+    assert new.startswith(SHIPPED.rstrip("\n"))
+
+
+def test_a_task_added_and_removed_again_leaves_the_file_as_it_was() -> None:
+    new = add_task(SHIPPED, "new_one", "storage")
+    assert remove_task(new, "new_one") == SHIPPED
+
+
+def test_the_last_task_can_be_removed_and_another_added() -> None:
+    text = SHIPPED
+    for name in ("storage", "gpu", "network", "cpu"):
+        text = remove_task(text, name)
+    assert list(loaded(add_task(text, "only", "storage"))["tasks"]) == ["only"]
+
+
+@pytest.mark.parametrize("name", ["../etc", "a b", "", "Storage", "a;rm", "x" * 64])
+def test_a_task_name_that_is_unsafe_in_a_path_is_refused(name: str) -> None:
+    with pytest.raises(ParamsError):
+        add_task(SHIPPED, name, "storage")
+
+
+def test_a_task_that_exists_is_not_overwritten() -> None:
+    with pytest.raises(ParamsError, match="exists already"):
+        add_task(SHIPPED, "storage", "storage")
+
+
+def test_a_raw_counter_is_refused_with_the_hint() -> None:
+    with pytest.raises(ParamsError, match=r"rate\(requests_total\[5m\]\)"):
+        add_task(SHIPPED, "new_one", "custom", values={"fetch.metric_query": "requests_total"})
+
+
+def test_somebody_elses_edit_in_between_is_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(SHIPPED)
+    old = SHIPPED
+    set_values(tmp_path, {"demo.seed": 8})
+    with pytest.raises(ParamsError, match="changed while"):
+        write_params(tmp_path, edit_params(old, {"demo.groups": 3}), old)
+    assert loaded((tmp_path / "params.yaml").read_text())["demo"] == {"seed": 8, "groups": 8, "users_per_group": 6}

@@ -1,0 +1,202 @@
+"""What a forecast looks like as Prometheus text."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.servers import find_server
+from tests.strategies import forecasts
+from tsf.errors import SeriesError, SinkError
+from tsf.io.exposition import ModelInfo, forecast_exposition, output_cardinality
+from tsf.params import PushParams
+from tsf.series import Forecast
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "exposition.prom"
+INFO = ModelInfo(model="model_20261101_000000", version="0123456789ab", data="feed", commit="c0ffee")
+SAMPLE_LINE = re.compile(r'[a-zA-Z_:][a-zA-Z0-9_:]*\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*",?)*\} \S+')
+
+
+def forecast_of(labels: dict[str, list[str]], **changes: Any) -> Forecast:
+    """24 hourly steps; quantile 0.5 of series i at step h is 100 i + h, the others 10 below and above."""
+    n = len(next(iter(labels.values())))
+    median = 100.0 * np.arange(n)[:, None] + np.arange(1, 25)[None, :]
+    made = Forecast(
+        labels={name: np.array(column, object) for name, column in labels.items()},
+        origin_seconds=1_793_491_200,
+        step_seconds=3600,
+        levels=np.array([0.1, 0.5, 0.9]),
+        quantiles=np.stack([median - 10, median, median + 10], axis=2),
+        p_breach=np.tile(np.arange(1, 25) / 32, (n, 1)),
+        limit_time=np.where(np.arange(n) % 2 == 0, np.inf, 1_793_500_000.0),
+    )
+    return replace(made, **changes)
+
+
+def samples(body: bytes) -> list[tuple[str, dict[str, str], float]]:
+    """(name, labels, value) of each line, as the official parser reads them."""
+    return [
+        (one.name, one.labels, one.value)
+        for family in text_string_to_metric_families(body.decode())
+        for one in family.samples
+    ]
+
+
+def text_of(forecast: Forecast, **push: Any) -> bytes:
+    return forecast_exposition(forecast, "storage", PushParams(**push), INFO, 1_793_491_300)
+
+
+def test_the_text_is_the_one_on_file() -> None:
+    labels = {"group": ["vision", 'a "b" \\ \n c'], "job": ["exporter", ""], "instance": ["node:9100", ""]}
+    forecast = forecast_of(labels, abstained=np.array(["", "the history is too short"], object))
+    both = forecast_of(labels)
+    body = text_of(forecast, alias="quota_group_use_ratio") + b"\n" + text_of(both, horizons=["2h"])
+    assert body.decode() == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_every_number_is_found_under_its_labels() -> None:
+    found = {
+        (name, labels.get("group"), labels.get("horizon"), labels.get("quantile")): value
+        for name, labels, value in samples(text_of(forecast_of({"group": ["a", "b"]}), alias="x"))
+        if labels.pop("task") == "storage"
+    }
+    expected: dict[tuple[str | None, ...], float] = {
+        ("tsf_forecast_issued_timestamp_seconds", None, None, None): 1_793_491_300,
+        ("tsf_abstained_series", None, None, None): 0,
+        ("tsf_model_info", None, None, None): 1,
+        ("tsf_limit_reached_timestamp_seconds", "a", None, None): np.inf,
+        ("tsf_limit_reached_timestamp_seconds", "b", None, None): 1_793_500_000,
+    }
+    for start, group in [(0, "a"), (100, "b")]:
+        for hours in (6, 12, 24):
+            expected[("ai_forecast_x", group, f"{hours}h", None)] = start + hours
+            expected[("tsf_breach_probability_ratio", group, f"{hours}h", None)] = hours / 32
+            for level, shift in [("0.1", -10), ("0.5", 0), ("0.9", 10)]:
+                expected[("tsf_forecast", group, f"{hours}h", level)] = start + hours + shift
+    assert found == expected
+
+
+@settings(deadline=None)
+@given(forecasts(), st.booleans())
+def test_any_forecast_becomes_lines_without_timestamps_that_keep_every_label(forecast: Forecast, alias: bool) -> None:
+    reached = forecast.levels[0] <= 0.5 <= forecast.levels[-1]
+    push = PushParams(horizons=["1h"], quantiles=[float(forecast.levels[0])], alias="x" if alias and reached else "")
+    forecast = replace(forecast, step_seconds=3600)
+    body = forecast_exposition(forecast, "storage", push, INFO, 1_793_491_300)
+    lines = body.decode().removesuffix("\n").split("\n")
+    assert all(line.startswith(("# HELP ", "# TYPE ")) or SAMPLE_LINE.fullmatch(line) for line in lines)
+    found = [labels for name, labels, _ in samples(body) if name == "tsf_forecast"]
+    told = np.flatnonzero(forecast.abstained == "")
+    assert len(found) == len(told)
+    for row, labels in zip(told, found, strict=True):
+        original = {column[row] for column in forecast.labels.values()} - {""}
+        assert original <= set(labels.values())
+        for name, column in forecast.labels.items():
+            if not name.startswith("__"):
+                assert labels.get(name, "") == column[row]
+
+
+@pytest.mark.parametrize("alias", ["", "x"])
+@pytest.mark.parametrize("has_limit", [True, False])
+@pytest.mark.parametrize("horizons", [["1h"], ["1h", "6h", "24h"]])
+def test_the_cardinality_is_the_number_of_lines(alias: str, has_limit: bool, horizons: list[str]) -> None:
+    forecast = forecast_of({"n": [str(i) for i in range(7)]})
+    if not has_limit:
+        forecast = replace(forecast, p_breach=None, limit_time=None)
+    push = PushParams(horizons=horizons, alias=alias)
+    body = forecast_exposition(forecast, "storage", push, INFO, 0)
+    assert output_cardinality(7, push, has_limit) == len(samples(body))
+
+
+def test_too_many_series_are_refused_before_anything_is_made() -> None:
+    forecast = forecast_of({"n": ["a", "b"]})
+    exact = output_cardinality(2, PushParams(), True)
+    assert len(samples(text_of(forecast, max_series=exact))) == exact
+    with pytest.raises(SinkError, match=rf"written as {exact}, more than push\.max_series {exact - 1}; aggregate"):
+        text_of(forecast, max_series=exact - 1)
+
+
+def test_labels_that_the_output_needs_become_exported_like_in_prometheus() -> None:
+    names = ["task", "horizon", "quantile", "job", "exported_job", "instance", "__name__", "le"]
+    body = text_of(forecast_of({name: [f"own {name}"] for name in names}), horizons=["6h"], quantiles=[0.5])
+    labels = next(labels for name, labels, _ in samples(body) if name == "tsf_forecast")
+    assert labels == {
+        "task": "storage",
+        "horizon": "6h",
+        "quantile": "0.5",
+        "exported_task": "own task",
+        "exported_horizon": "own horizon",
+        "exported_quantile": "own quantile",
+        "exported_exported_job": "own job",
+        "exported_job": "own exported_job",
+        "exported___name__": "own __name__",
+        "instance": "own instance",
+        "le": "own le",
+    }
+
+
+def test_horizons_are_hours_and_never_days() -> None:
+    forecast = replace(forecast_of({"n": ["a"]}), step_seconds=1800)
+    horizons = ["30m", "1h", "90m", "12h"]
+    found = {labels["horizon"] for _, labels, _ in samples(text_of(forecast, horizons=horizons)) if "horizon" in labels}
+    assert found == {"30m", "1h", "90m", "12h"}
+    day = samples(text_of(forecast_of({"n": ["a"]}), horizons=["1d"]))
+    assert {labels["horizon"] for _, labels, _ in day if "horizon" in labels} == {"24h"}
+
+
+def test_a_series_that_abstains_is_absent_and_counted_by_reason() -> None:
+    reasons = np.array(["", "drift", "the history is too short", "drift"], object)
+    found = samples(text_of(forecast_of({"n": list("abcd")}, abstained=reasons)))
+    assert {labels["n"] for _, labels, _ in found if "n" in labels} == {"a"}
+    counts = {labels["reason"]: value for name, labels, value in found if name == "tsf_abstained_series"}
+    assert counts == {"drift": 2, "the history is too short": 1}
+
+
+def test_reasons_stay_few_and_their_sum_is_right() -> None:
+    reasons = np.array([f"only {i % 40} steps" for i in range(100)] + ["other"], object)
+    found = samples(text_of(forecast_of({"n": [str(i) for i in range(101)]}, abstained=reasons)))
+    counts = {labels["reason"]: value for name, labels, value in found if name == "tsf_abstained_series"}
+    assert len(counts) == 10
+    assert sum(counts.values()) == 101
+    assert counts["other"] == 101 - 9 * 3
+
+
+def test_a_series_without_a_limit_has_a_forecast_and_no_breach_output() -> None:
+    p_breach = np.full((2, 24), 0.25)
+    p_breach[1] = np.nan
+    found = samples(text_of(forecast_of({"n": ["a", "b"]}, p_breach=p_breach, limit_time=np.array([np.inf, np.nan]))))
+    names = {name for name, labels, _ in found if labels.get("n") == "b"}
+    assert names == {"tsf_forecast"}
+
+
+def test_what_the_forecast_does_not_reach_is_refused() -> None:
+    forecast = forecast_of({"n": ["a"]})
+    with pytest.raises(SinkError, match=r"push\.horizons: the forecast reaches 1d in steps of 1h, not 2d"):
+        text_of(forecast, horizons=["48h"])
+    with pytest.raises(SinkError, match="in steps of 1h, not 1h30m"):
+        text_of(forecast, horizons=["90m"])
+    with pytest.raises(SeriesError, match=r"quantile 0\.95 lies outside"):
+        text_of(forecast, quantiles=[0.95])
+
+
+def test_a_series_without_labels_is_written() -> None:
+    forecast = replace(forecast_of({"n": ["a"]}), labels={})
+    found = [labels for name, labels, _ in samples(text_of(forecast)) if name == "tsf_limit_reached_timestamp_seconds"]
+    assert found == [{"task": "storage"}]
+
+
+def test_promtool_objects_only_to_the_name_of_the_quantile_label() -> None:
+    body = text_of(forecast_of({"group": ["a", "b"]}), alias="quota_ratio")
+    promtool = [str(find_server("promtool")), "check", "metrics"]
+    done = subprocess.run(promtool, input=body, capture_output=True, timeout=60)
+    found = set((done.stdout + done.stderr).decode().splitlines())
+    assert found == {'tsf_forecast non-summary metrics should not have "quantile" label'}

@@ -1,0 +1,112 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.learn.conftest import daily_waves, series_of
+from tsf.errors import HistoryError
+from tsf.learn import backtest, default_baselines, last_value, model_forecaster, rolling_origins, seasonal_naive
+from tsf.params import NightParams
+
+LEVELS = (0.1, 0.5, 0.9)
+
+
+@pytest.fixture(scope="module")
+def scored(small_model, limited_series):
+    forecasters = {"model": model_forecaster(small_model)} | default_baselines(3_600, 480, LEVELS)
+    origins = rolling_origins(480, 72, 12, 12)
+    return backtest(forecasters, limited_series, origins, 12, LEVELS, dimensions=["user"])
+
+
+def test_rolling_origins_leave_the_holdout_unseen_and_a_full_horizon():
+    origins = rolling_origins(100, 24, 6, 6)
+    assert origins == [75, 81, 87, 93]
+    assert origins[-1] + 6 <= 99
+
+
+def test_the_table_has_every_forecaster_over_the_same_values(scored):
+    assert list(scored.table.index) == [
+        "model", "last_value", "seasonal_naive_day", "seasonal_naive_week", "predict_linear_12h",
+    ]  # fmt: skip
+    assert scored.table["n"].nunique() == 1
+    assert (scored.table["answered"] > 0.99).all()
+    assert (scored.table[["wql", "mase", "points"]] > 0).all(axis=None)
+
+
+def test_the_truth_and_all_quantiles_are_kept(scored, limited_series):
+    assert scored.truth.shape == (6, 12, 12)
+    assert np.array_equal(scored.truth[0], limited_series.values[:, 408:420], equal_nan=True)
+    assert scored.quantiles["model"].shape == (6, 12, 12, 3)
+    assert scored.p_breach["model"].shape == (6, 12, 12)
+    assert scored.limit.shape == (6, 12)
+
+
+def test_scores_are_told_by_horizon_dimension_and_night(scored):
+    assert scored.by_horizon[["first_step", "last_step"]].drop_duplicates().to_numpy().tolist() == [
+        [1, 3], [4, 6], [7, 9], [10, 12],
+    ]  # fmt: skip
+    assert set(scored.by_dimension["value"]) == {f"user{row}" for row in range(12)}
+    assert set(scored.by_night["time"]) == {"day", "night"}
+    counts = scored.by_night.groupby("time")["n"].first()
+    assert counts.sum() == scored.table["n"].iloc[0]
+
+
+def test_a_breach_is_counted_from_its_last_sample_on():
+    values = np.ones((1, 20))
+    values[0, [12, 14, 15]] = 10.0
+    series = series_of(values, limit=np.full((1, 20), 10.0))
+    once, twice = (
+        backtest({"last": last_value(LEVELS)}, series, [10], 6, LEVELS, breach_samples=count).breached[0, 0]
+        for count in (1, 2)
+    )
+    assert once.tolist() == [0, 1, 1, 1, 1, 1]
+    assert twice.tolist() == [0, 0, 0, 0, 1, 1]
+
+
+def test_what_one_forecaster_does_not_answer_counts_for_none():
+    values = daily_waves(3)
+    values[0, 300:400] = np.nan
+    forecasters = {"last": last_value(LEVELS)} | {"linear": default_baselines(3_600, 480, LEVELS)["predict_linear_12h"]}
+    table = backtest(forecasters, series_of(values), [399], 24, LEVELS).table
+    assert table["n"].nunique() == 1
+    assert table.loc["linear", "answered"] < table.loc["last", "answered"] == 1
+
+
+def test_a_perfect_season_has_no_error():
+    values = np.tile(np.arange(24.0) + 1, 10)[None]
+    table = backtest({"day": seasonal_naive(24, LEVELS)}, series_of(values), [200], 24, LEVELS).table
+    assert table.loc["day", "wql"] == 0
+    assert table.loc["day", "coverage"] == 1
+
+
+def test_an_origin_without_its_horizon_is_refused(limited_series):
+    with pytest.raises(HistoryError, match="do not leave 24 steps"):
+        backtest({"last": last_value(LEVELS)}, limited_series, [470], 24, LEVELS)
+
+
+def test_night_hours_follow_the_time_zone(limited_series):
+    night = NightParams(start="00:00", end="01:00")
+    found = [
+        backtest({"last": last_value(LEVELS)}, limited_series, [400], 24, LEVELS, night=night, time_zone=zone)
+        for zone in ("UTC", "Asia/Kolkata")
+    ]
+    counts = [one.by_night.set_index("time").loc["night", "n"] for one in found]
+    assert counts == [12, 12]
+    assert not np.allclose(*(one.by_night.set_index("time").loc["night", "wql"] for one in found))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_values_after_an_origin_do_not_change_what_is_said_there(seed, small_model, limited_series):
+    random = np.random.default_rng(seed)
+    origin = int(random.integers(200, 440))
+    values, limit = limited_series.values.copy(), limited_series.limit.copy()
+    values[:, origin + 1 :] = random.normal(1e6, 1e5, values[:, origin + 1 :].shape)
+    limit[:, origin + 1 :] = 3.0
+    forecasters = {"model": model_forecaster(small_model)} | default_baselines(3_600, 480, LEVELS)
+    said = [
+        backtest(forecasters, series, [origin], 12, LEVELS, dimensions=[])
+        for series in (limited_series, replace(limited_series, values=values, limit=limit))
+    ]
+    for name in forecasters:
+        assert np.array_equal(said[0].quantiles[name], said[1].quantiles[name])
+    assert np.array_equal(said[0].p_breach["model"], said[1].p_breach["model"])

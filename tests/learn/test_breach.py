@@ -1,0 +1,72 @@
+"""The breach head: it believes the network until data say otherwise, and never looks ahead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tsf.learn.breach import anchors, breach_features, corrected, fit_head, logistic, reliability
+
+FEATURE_COUNT = 16
+RNG = np.random.default_rng(0)
+
+
+def windows(m: int, overconfident: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Features of which only the network's counts, its log odds too large by a factor."""
+    rng = np.random.default_rng(1)
+    odds = rng.normal(-1, 1.5, (m, 2))
+    features = rng.normal(0, 1, (m, 2, FEATURE_COUNT))
+    features[..., 0] = overconfident * odds
+    events = rng.random((m, 2)) < logistic(odds)
+    return features, events, np.arange(m) % 4 == 0, rng.integers(0, 50, m)
+
+
+def test_overconfident_chances_are_brought_back_to_what_came() -> None:
+    features, events, newest, rows = windows(8000, 2.5)
+    head = fit_head(features, events, newest, rows, 1.0)
+    assert head is not None
+    counted = head.measured[head.measured[:, 2] > 30]
+    assert np.abs(counted[:, 0] - counted[:, 1]).max() < 0.12
+    assert head.measured[:, 2].sum() == newest.sum()
+
+
+def test_too_few_events_leave_the_network_alone() -> None:
+    features, events, newest, rows = windows(2000, 1.0)
+    assert fit_head(features, events & False, newest, rows, 1.0) is None
+
+
+def test_the_corrected_chance_never_falls_along_the_horizon_and_keeps_unknowns() -> None:
+    features, events, newest, rows = windows(4000, 2.0)
+    head = fit_head(np.repeat(features, 2, axis=1), np.repeat(events, 2, axis=1), newest, rows, 1.0)
+    assert head is not None
+    chance = np.sort(RNG.random((5, 24)), axis=1)
+    chance[4] = np.nan
+    found = corrected(chance, RNG.random((5, 72)), np.ones(5), 24, 1, head)
+    assert (np.diff(found[:4], axis=1) >= 0).all()
+    assert ((found[:4] > 0) & (found[:4] < 1)).all()
+    assert np.isnan(found[4]).all()
+
+
+@pytest.mark.parametrize("horizon", [1, 2, 5, 24, 72])
+def test_anchors_increase_and_end_at_the_horizon(horizon: int) -> None:
+    steps = anchors(horizon)
+    assert (np.diff(steps) > 0).all()
+    assert steps[0] >= 1
+    assert steps[-1] == horizon
+
+
+def test_features_are_finite_whatever_the_context_lacks() -> None:
+    values = RNG.random((4, 50))
+    values[0] = np.nan
+    values[1, 10:] = np.nan
+    threshold = np.array([1.0, 0.5, np.nan, 0.0])
+    found = breach_features(np.full((4, 3), 0.2), values, threshold, np.array([1, 6, 60]), 24, 2)
+    assert found.shape == (4, 3, FEATURE_COUNT)
+    assert np.isfinite(found).all()
+
+
+def test_reliability_counts_by_tenths() -> None:
+    table = reliability(np.array([0.05, 0.05, 0.95, 1.0]), np.array([0, 1, 1, 1]))
+    assert table[0].tolist() == [0.05, 0.5, 2.0]
+    assert table[9, 1:].tolist() == [1.0, 2.0]
+    assert np.isnan(table[5, 0])

@@ -1,0 +1,71 @@
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from tsf.learn.calibration import calibrate, stretched
+from tsf.learn.forecast import exceedance
+
+LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+def too_narrow(windows: int = 400, horizon: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """Normal quantiles half as wide as they should be, and targets."""
+    random = np.random.default_rng(2)
+    quantiles = np.broadcast_to(
+        [0.5 * NormalDist().inv_cdf(level) for level in LEVELS], (windows, horizon, len(LEVELS))
+    )
+    return quantiles.copy(), random.normal(0, 1, (windows, horizon))
+
+
+def test_too_narrow_quantiles_are_stretched_to_their_coverage():
+    quantiles, targets = too_narrow()
+    calibration = calibrate(quantiles, targets, quantiles, targets, LEVELS)
+    assert calibration.steps[:, [0, 4]] == pytest.approx(2.0, abs=0.2)
+    assert calibration.coverage == pytest.approx(0.8, abs=0.02)
+    assert calibration.n == targets.size
+    assert calibration.interval == (0.1, 0.9)
+
+
+def test_unknown_targets_do_not_count():
+    quantiles, targets = too_narrow()
+    targets[:, ::2] = np.nan
+    assert calibrate(quantiles, targets, quantiles, targets, LEVELS).n == targets.size // 2
+
+
+def test_a_few_windows_hardly_move_the_quantiles():
+    quantiles, targets = too_narrow(windows=2)
+    factors = calibrate(quantiles, 100 * targets, quantiles, targets, LEVELS).steps
+    assert factors.max() < 4 ** (2 / 12) + 1e-9
+
+
+def test_stretched_quantiles_never_cross_and_keep_the_median():
+    quantiles, _ = too_narrow(5)
+    moved = stretched(quantiles, np.tile([0.3, 4.0, 1.0, 4.0, 0.3], (4, 1)), LEVELS)
+    assert (np.diff(moved, axis=2) >= 0).all()
+    assert moved[..., 2] == pytest.approx(quantiles[..., 2])
+
+
+def test_exceedance_is_exact_at_the_quantiles_and_falls_beyond_them():
+    quantiles = np.array([[[1.0, 2.0, 3.0, 4.0, 5.0]]])
+    levels = np.array(LEVELS)
+    for value, level in zip(quantiles[0, 0], levels, strict=True):
+        assert exceedance(quantiles, levels, np.array([value]))[0, 0] == pytest.approx(1 - level)
+    tail = [exceedance(quantiles, levels, np.array([value]))[0, 0] for value in (5.0, 6.0, 9.0, 1e9)]
+    assert tail == sorted(tail, reverse=True)
+    assert tail[0] == pytest.approx(0.1)
+    assert tail[-1] == 0
+    assert exceedance(quantiles, levels, np.array([-1e9]))[0, 0] == 1
+
+
+def test_exceedance_never_falls_along_the_horizon_and_is_unknown_without_a_limit():
+    quantiles = np.sort(np.random.default_rng(0).normal(0, 1, (20, 6, 5)), axis=2)
+    chance = exceedance(quantiles, np.array(LEVELS), np.append(np.linspace(-1, 1, 19), np.nan))
+    assert (np.diff(chance[:-1], axis=1) >= 0).all()
+    assert np.isnan(chance[-1]).all()
+
+
+@pytest.mark.parametrize(("threshold", "chance"), [(6.9, 1.0), (7.0, 1.0), (7.1, 0.0)])
+def test_a_certain_maximum_is_above_or_below_the_limit_for_certain(threshold, chance):
+    quantiles = np.full((1, 1, 5), 7.0)
+    assert exceedance(quantiles, np.array(LEVELS), np.array([threshold]))[0, 0] == pytest.approx(chance, abs=1e-9)

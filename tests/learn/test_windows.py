@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.learn.conftest import daily_waves, series_of, small_params
+from tsf.learn.windows import Windows, carried, label_indices
+
+CPU = torch.device("cpu")
+
+
+def windows_of(values: np.ndarray, **parts: object) -> Windows:
+    return Windows(series_of(values, **parts), small_params(sequence_length=4, prediction_steps=3), {}, (), CPU)
+
+
+def test_a_window_ends_at_its_origin_and_its_targets_follow():
+    windows = windows_of(np.arange(10.0)[None] + 1)
+    at = torch.tensor([0]), torch.tensor([5])
+    window, scale = windows.gather(*at)
+    assert scale.unscaled(window.values)[0].tolist() == pytest.approx([3, 4, 5, 6], rel=1e-6)
+    assert windows.targets(*at, 1)[0].tolist() == [[7, 8, 9]]
+
+
+def test_steps_before_the_first_one_are_missing():
+    window, _ = windows_of(np.arange(10.0)[None] + 1).gather(torch.tensor([0]), torch.tensor([1]))
+    assert window.seen.tolist() == [[0, 0, 1, 1]]
+    assert window.values[0, :2].tolist() == [0, 0]
+
+
+def test_the_running_maximum_is_that_of_the_least_of_several_samples_in_a_row():
+    windows = windows_of(np.array([[1.0, 1, 1, 5, 9, 2, 8]]))
+    at = torch.tensor([0]), torch.tensor([3])
+    assert windows.targets(*at, 1)[1].tolist() == [[9, 9, 9]]
+    assert windows.targets(*at, 2)[1].tolist() == [[5, 5, 5]]
+
+
+def test_a_missing_sample_breaks_a_run_and_leaves_the_maximum_unknown_until_one_is_complete():
+    windows = windows_of(np.array([[1.0, 1, 1, 5, np.nan, 2, 8]]))
+    peaks = windows.targets(torch.tensor([0]), torch.tensor([3]), 2)[1][0]
+    assert peaks[:2].isnan().all()
+    assert peaks[2] == 2
+
+
+def test_the_future_does_not_enter_a_window():
+    values = daily_waves(3)
+    other = values.copy()
+    other[:, 101:] = 7.0
+    at = torch.arange(3), torch.full((3,), 100)
+    (first, one), (second, two) = windows_of(values).gather(*at), windows_of(other).gather(*at)
+    assert all(torch.equal(a, b) for a, b in zip((*first, *one), (*second, *two), strict=True))
+
+
+def test_scaling_and_back_gives_the_value_again():
+    values = np.array([[1e-9, 2e-9, 3e-9, 9e-9], [1e18, 3e18, 2e18, 4e18], [-5.0, 5.0, 1.0, 2.0]])
+    window, scale = windows_of(values).gather(torch.arange(3), torch.full((3,), 3))
+    assert scale.unscaled(window.values).numpy() == pytest.approx(values, rel=1e-5, abs=1e-14)
+
+
+def test_unknown_and_absent_labels_take_the_slot_zero():
+    series = series_of(np.ones((3, 5)))
+    indices = label_indices(series, {"user": ("user0", "user2"), "zone": ("a",)})
+    assert indices.tolist() == [[1, 0], [0, 0], [2, 0]]
+
+
+def test_a_limit_is_carried_through_its_gaps():
+    assert carried(np.array([[np.nan, 2.0, np.nan, 3.0]]))[0].tolist()[1:] == [2.0, 2.0, 3.0]
+
+
+def test_a_burst_out_of_a_quiet_context_is_scaled_to_its_order_of_magnitude_and_back():
+    _, scale = windows_of(np.array([[10.0, 10.1, 9.9, 10.0]])).gather(torch.tensor([0]), torch.tensor([3]))
+    bursts = torch.tensor([[10.0, 11.0, 20.0, 900.0, -900.0]], dtype=torch.float64)
+    scaled = scale.scaled(bursts)
+    assert scaled.abs().max() < 30
+    assert (scaled[0, :4].diff() > 0).all()
+    assert scale.unscaled(scaled).numpy() == pytest.approx(bursts.numpy(), rel=1e-9)

@@ -1,0 +1,257 @@
+"""The panel without a browser: its state, its controls, and the notebook that shows it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html import escape
+from pathlib import Path
+
+import papermill
+import pytest
+from ruamel.yaml import YAML
+
+from tests.pipeline.conftest import make_project
+from tsf.errors import ParamsError, TsfError
+from tsf.flow.queue import claim, finish, list_runs
+from tsf.panel import TaskModel, TaskPanel, show
+from tsf.panel import model as model_module
+from tsf.panel.model import KEYS
+from tsf.presets import PRESETS
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(model_module, "start_runner", lambda root: None)
+    return make_project(tmp_path, ("storage", "cpu")).root
+
+
+@pytest.fixture
+def model(root: Path) -> TaskModel:
+    return TaskModel(root=root)
+
+
+def saved(root: Path, task: str) -> dict:
+    return YAML(typ="safe").load((root / "params.yaml").read_text())["tasks"][task]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_fills_the_form_and_says_why(model: TaskModel, preset: str) -> None:
+    model.start_new(preset)
+    assert model.is_new
+    assert model.reason
+    assert model.name not in model.tasks
+    if preset == "custom":
+        assert "fetch.metric_query" in model.problems
+        model.set_text("fetch.metric_query", "something_used")
+    assert not model.problems
+    assert f"+  {model.name}:" in model.diff
+
+
+def test_an_open_task_that_nobody_touched_changes_nothing(model: TaskModel) -> None:
+    for task in ("storage", "cpu"):
+        model.open_task(task)
+        assert not model.problems
+        assert model.diff == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "word"),
+    [
+        ("fetch.metric_query", "sum(", "not PromQL"),
+        ("fetch.metric_query", "requests_total", "rate(requests_total[5m])"),
+        ("fetch.metric_query", "", "what is used"),
+        ("fetch.limit", "sum(", "not PromQL"),
+        ("train.epochs", "0", "greater"),
+        ("train.epochs", "many", "many"),
+        ("train.epochs", "[", "integer"),
+        ("train.night.start", "8 pm", "time of day"),
+        ("train.quantiles", "[0.9, 0.5]", "increase"),
+        ("fetch.history", "1h", "fewer than 2 steps"),
+        ("push.horizons", "[7h]", "beyond"),
+    ],
+)
+def test_a_mistake_is_told_as_it_is_typed_and_cannot_be_saved(
+    model: TaskModel, root: Path, key: str, text: str, word: str
+) -> None:
+    model.open_task("storage")
+    before = (root / "params.yaml").read_bytes()
+    model.set_text(key, text)
+    assert word in " ".join(model.problems.values())
+    with pytest.raises(ParamsError):
+        model.save()
+    assert (root / "params.yaml").read_bytes() == before
+
+
+def test_a_name_that_is_unsafe_or_taken_is_refused(model: TaskModel) -> None:
+    model.start_new("storage")
+    for name in ("../x", "a b", "storage"):
+        model.name = name
+        assert not model.check()
+
+
+def test_what_is_saved_is_what_was_typed_and_comments_stay(model: TaskModel, root: Path) -> None:
+    model.start_new("storage")
+    comments = re.findall("#.*", (root / "params.yaml").read_text())
+    model.name = "home"
+    typed = {"owner": "alice", "fetch.limit": "3e12", "train.epochs": "7", "train.dimensions": "[group]"}
+    for key, text in typed.items():
+        model.set_text(key, text)
+    diff = model.diff
+    assert model.save() == diff
+    block = saved(root, "home")
+    assert block["owner"] == "alice"
+    assert block["fetch"]["limit"] == 3e12
+    assert block["train"]["epochs"] == 7
+    assert block["train"]["dimensions"] == ["group"]
+    assert re.findall("#.*", (root / "params.yaml").read_text()) == comments
+    assert not model.is_new
+
+
+def test_a_field_that_is_emptied_goes_back_to_its_default(model: TaskModel, root: Path) -> None:
+    model.open_task("storage")
+    model.set_text("alert.line", "")
+    model.set_text("train.hidden_dim", "")
+    model.save()
+    assert saved(root, "storage")["train"]["hidden_dim"] == KEYS["train.hidden_dim"].default
+
+
+def test_a_look_finds_the_labels_that_could_be_dimensions(model: TaskModel) -> None:
+    model.open_task("storage")
+    model.look()
+    assert model.series is not None
+    assert model.labels["group"] == 3
+    assert set(model.labels) == {"cluster", "group", "storage_type", "user"} == set(model.dimensions)
+    shown = show.look_html(model)
+    assert "<svg" in shown
+    assert "<script" not in shown
+
+
+def test_a_metric_that_is_not_there_is_told_in_the_words_of_the_source(model: TaskModel) -> None:
+    model.open_task("storage")
+    model.set_text("fetch.metric_query", "no_such_metric")
+    with pytest.raises(TsfError, match="no_such_metric"):
+        model.look()
+
+
+def test_the_plan_counts_and_a_change_makes_it_void(model: TaskModel, root: Path) -> None:
+    model.open_task("cpu")
+    model.make_plan()
+    assert model.plan.samples == model.plan.series.n_series * 15 * 24
+    assert model.plan.parameters > 0
+    assert "minutes of training" in show.plan_html(model)
+    model.set_text("train.model_type", "transformer")
+    assert model.plan is None
+    model.make_plan()
+    assert "Transformer pays" in " ".join(model.warnings)
+    assert not list_runs(root)
+
+
+def test_a_run_is_queued_watched_cancelled_and_its_failure_told(model: TaskModel, root: Path) -> None:
+    model.open_task("cpu")
+    model.start()
+    assert model.refresh()
+    assert model.run.state == "pending"
+    assert "number 1 in the queue" in show.run_html(model.run, model.progress)
+    model.cancel()
+    assert not model.refresh()
+    assert "Cancelled" in show.run_html(model.run, None)
+    model.start()
+    run = claim(root)
+    assert run
+    assert model.refresh()
+    assert "Running" in show.run_html(model.run, model.progress)
+    finish(root, run.id, "failed", "fetch@cpu: <b>it</b> broke.")
+    assert not model.refresh()
+    said = show.run_html(model.run, None)
+    assert "&lt;b&gt;it&lt;/b&gt; broke" in said
+
+
+def test_the_controls_show_the_model_and_change_it(root: Path) -> None:
+    panel = TaskPanel(root=root, live=False)
+    assert panel.choice.value == "+storage"
+    assert panel.fields["train.sequence_length"].value == "168"
+    panel.fields["fetch.metric_query"].value = "sum("
+    assert panel.save_button.disabled
+    assert 'role="alert"' in panel.notes["fetch.metric_query"].value
+    panel.choice.value = "cpu"
+    assert panel.name.value == "cpu"
+    assert panel.name.disabled
+    assert not panel.save_button.disabled
+    panel.fields["train.epochs"].value = "9"
+    panel.save_button.click()
+    assert saved(root, "cpu")["train"]["epochs"] == 9
+    assert "epochs: 9" in panel.plan.value
+    panel.choice.value = "+gpu"
+    assert (panel.name.value, panel.name.disabled) == ("gpu", False)
+
+
+def test_the_buttons_plan_run_and_cancel(root: Path) -> None:
+    panel = TaskPanel("cpu", root, live=False)
+    panel.plan_button.click()
+    panel.wait()
+    assert "samples" in panel.plan.value, panel.message.value
+    panel.run_button.click()
+    assert [run.state for run in list_runs(root)] == ["pending"]
+    assert panel.run_button.disabled
+    assert not panel.cancel_button.disabled
+    panel.cancel_button.click()
+    panel.wait()
+    assert [run.state for run in list_runs(root)] == ["cancelled"]
+    assert not panel.run_button.disabled
+
+
+def test_every_key_of_a_task_has_a_field_with_its_reason(root: Path) -> None:
+    panel = TaskPanel("storage", root, live=False)
+    shown = {widget for box in panel.children for widget in _all(box)}
+    for key, one in KEYS.items():
+        assert panel.fields[key] in shown, key
+        assert escape(one.description) in panel.notes[key].value, key
+
+
+def test_the_labels_of_the_data_are_offered_as_dimensions(root: Path) -> None:
+    panel = TaskPanel("storage", root)
+    panel.wait()
+    boxes = {box.description.split()[0]: box for box in panel.dimensions.children}
+    assert set(boxes) == {"cluster", "group", "storage_type", "user"}
+    assert all(box.value for box in boxes.values())
+    boxes["user"].value = False
+    assert panel.fields["train.dimensions"].value == "[group, storage_type, cluster]"
+    panel.save_button.click()
+    assert saved(root, "storage")["train"]["dimensions"] == ["group", "storage_type", "cluster"]
+
+
+def test_hiding_the_bar_hides_nothing_else(root: Path) -> None:
+    panel = TaskPanel("storage", root, live=False)
+    assert panel.bar.layout.display == "none"
+    assert [widget for widget in _all(panel) if widget.layout.display == "none"] == [panel.bar]
+
+
+def test_words_of_a_server_are_escaped(model: TaskModel) -> None:
+    model.open_task("storage")
+    model.message = "<img src=x onerror=alert(1)>"
+    assert "<img" not in show.message_html(model.message)
+    assert "<img" not in show.note_html("owner", model.message)
+    assert "<img" not in show.diff_html(f"+{model.message}")
+
+
+def test_outside_of_a_project_the_panel_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="not inside a tsf project"):
+        TaskPanel(root=tmp_path)
+
+
+def test_the_notebook_shows_the_panel_and_leaves_nothing_running(root: Path, tmp_path: Path) -> None:
+    done = tmp_path / "executed.ipynb"
+    source = shutil.copy(root / "notebooks/setup.ipynb", tmp_path / "setup.ipynb")
+    executed = papermill.execute_notebook(
+        source, done, parameters={"task": "storage"}, cwd=root, kernel_name="python3", progress_bar=False,
+        execution_timeout=120,
+    )  # fmt: skip
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    assert any("application/vnd.jupyter.widget-view+json" in output.get("data", {}) for output in outputs)
+    assert not any(output.output_type == "error" for output in outputs)
+
+
+def _all(widget: object) -> list[object]:
+    inner = [one for child in getattr(widget, "children", ()) for one in _all(child)]
+    return [widget, *inner]

@@ -1,0 +1,85 @@
+"""The worker processes: warm, replaced when they die, gone when the server is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tsf.errors import ParamsError
+from tsf.server import service as service_module
+from tsf.server.answers import BusyError
+from tsf.server.service import Service
+
+ROOT = Path(__file__).parents[2]
+
+
+def is_there(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until_gone(process: int) -> None:
+    end = time.monotonic() + 30
+    while is_there(process):
+        assert time.monotonic() < end, "the worker process lives on"
+        time.sleep(0.05)
+
+
+def mistake() -> None:
+    raise ParamsError("the value is wrong", where="a.b", cure="mend it")
+
+
+def test_a_worker_stays_and_is_replaced_when_it_dies(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    try:
+        first = service.compute(os.getpid)
+        assert first not in (os.getpid(), 0)
+        assert service.compute(os.getpid) == first
+        os.kill(first, signal.SIGKILL)
+        wait_until_gone(first)
+        second = service.compute(os.getpid)
+        assert second != first
+        with pytest.raises(ParamsError, match="the value is wrong; mend it"):
+            service.compute(mistake)
+        assert service.compute(os.getpid) == second
+    finally:
+        service.close()
+    wait_until_gone(second)
+
+
+def test_a_worker_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_module, "COMPUTE_SECONDS", 3.0)
+    service = Service(tmp_path)
+    try:
+        hanging = service.compute(os.getpid)
+        with pytest.raises(BusyError):
+            service.compute(time.sleep, 60)
+        wait_until_gone(hanging)
+    finally:
+        service.close()
+
+
+def test_no_worker_outlives_a_server_that_was_killed(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from tsf.server.service import Service
+if __name__ == "__main__":
+    print(Service(Path(sys.argv[1])).compute(os.getpid), flush=True)
+    os.kill(os.getpid(), 9)
+"""
+    script = tmp_path / "server.py"
+    script.write_text(code)
+    environ = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, script, tmp_path], env=environ, stdout=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    wait_until_gone(int(done.stdout))

@@ -1,0 +1,75 @@
+"""The search for parameters, with a tiny budget."""
+
+import os
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+from tests.learn.conftest import small_params
+from tests.stages.conftest import Folder
+from tsf.errors import HistoryError
+from tsf.learn.search import cross_validate, longest_context
+from tsf.params import TrainParams
+from tsf.stages.tune import tune
+
+pytestmark = pytest.mark.models
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_first_trial_is_the_present_parameters_and_the_best_is_never_worse(folder: Folder) -> None:
+    before, said = (folder.root / "params.yaml").read_text(), []
+    tuned = tune("a", folder.root, trials=4, folds=2, progress=said.append)
+    first = tuned.trials.iloc[0]
+    assert (first["hidden_dim"], first["sequence_length"], first["dropout"]) == (16, 48, 0.2)
+    assert len(tuned.trials) == len(said) == 4
+    assert tuned.gain >= 0
+    assert bool(tuned.values) == (tuned.gain > 0)
+    TrainParams.model_validate(small_params().model_dump(mode="json") | tuned.values)
+    assert (folder.root / "params.yaml").read_text() == before
+
+
+def test_a_search_ends_with_its_time_but_judges_the_present_parameters(folder: Folder) -> None:
+    folder.set(epochs=200, early_stopping_patience=200)
+    tuned = tune("a", folder.root, minutes=0.001, trials=50, folds=1)
+    assert len(tuned.trials) < 50
+    assert np.isfinite(tuned.trials["wql"].iloc[0])
+
+
+def test_the_same_seed_searches_the_same_way(folder: Folder) -> None:
+    one, two = (tune("a", folder.root, trials=3, folds=1).trials.drop(columns="seconds") for _ in range(2))
+    assert one.equals(two)
+
+
+def test_a_fold_is_judged_on_steps_that_its_model_has_not_seen(limited_series, monkeypatch) -> None:
+    seen, judged = [], []
+    import tsf.learn.search as search
+
+    fit, backtest = search.fit, search.backtest
+    monkeypatch.setattr(search, "fit", lambda series, *a, **k: seen.append(series.n_steps) or fit(series, *a, **k))
+    monkeypatch.setattr(
+        search, "backtest", lambda said, series, origins, *a, **k: judged.append((min(origins), series.n_steps))
+        or backtest(said, series, origins, *a, **k),
+    )  # fmt: skip
+    losses = list(cross_validate(limited_series, small_params(epochs=1), 3))
+    assert len(losses) == 3
+    assert seen == [336, 384, 432]
+    assert judged == [(335, 384), (383, 432), (431, 480)]
+
+
+def test_too_many_folds_are_refused_with_the_steps_that_are_left(limited_series) -> None:
+    with pytest.raises(HistoryError, match="10 folds of 48 steps leave 0 of 480 steps, training needs 30"):
+        next(cross_validate(limited_series, small_params(), 10))
+    assert longest_context(480, 12, 3) == 480 - 3 * 48 - 24
+
+
+def test_the_notebook_runs_and_says_what_it_found(folder: Folder, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    notebook = nbformat.read(ROOT / "notebooks/tune.ipynb", as_version=4)
+    notebook.cells[1].source = 'task, minutes, trials, folds = "a", 1.0, 2, 1'
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder.root}}).execute()
+    shown = str(notebook.cells)
+    assert "a: parameters that were tried" in shown
+    assert "All trials, the best first" in shown

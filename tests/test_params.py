@@ -1,0 +1,237 @@
+"""params.yaml: what is accepted, and how every refusal reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from tsf.errors import ParamsError
+from tsf.params import (
+    Params,
+    duration_text,
+    horizon_text,
+    parse_duration,
+    parse_params,
+    read_params,
+    schema_text,
+)
+
+ROOT = Path(__file__).parents[1]
+
+
+def task(**changes: Any) -> dict[str, Any]:
+    """params.yaml with one task called a; `train__epochs=1` sets tasks.a.train.epochs."""
+    sections: dict[str, Any] = {"fetch": {"metric_query": "used_bytes"}}
+    for path, value in changes.items():
+        *parents, key = path.split("__")
+        section = sections
+        for parent in parents:
+            section = section.setdefault(parent, {})
+        section[key] = value
+    return {"tasks": {"a": sections}}
+
+
+REFUSALS: list[tuple[dict[str, Any], str]] = [
+    # structure
+    ({"task": {}}, "params.yaml task: unknown key; mend its spelling or remove it."),
+    (task(train__epoch=1), "params.yaml tasks.a.train.epoch: unknown key; mend its spelling or remove it."),
+    ({"tasks": {"a": {}}}, "params.yaml tasks.a.fetch: missing key; add it."),
+    ({"tasks": {"a": {"fetch": {}}}}, "params.yaml tasks.a.fetch.metric_query: missing key; add it."),
+    ({"tasks": []}, "params.yaml tasks: [] stands where keys should; write them below, indented."),
+    ({"tasks": {"a": None}}, "params.yaml tasks.a: None stands where keys should; write them below, indented."),
+    (
+        {"tasks": {"My-Task": task()["tasks"]["a"]}},
+        "params.yaml tasks.My-Task: task name 'My-Task' may hold only a-z, 0-9 and _ (at most 63); rename it.",
+    ),
+    ({"tasks": {"../evil": task()["tasks"]["a"]}}, "task name '../evil' may hold only a-z"),
+    (task(train__epochs=True), "params.yaml tasks.a.train: epochs is true; write a number, or quote the text."),
+    # durations and times
+    (task(fetch__step=3600), "tasks.a.fetch.step: 3600 is not a duration; write a number with its unit, such as 5m"),
+    (task(fetch__step="1y"), "tasks.a.fetch.step: '1y' is not a duration"),
+    (task(fetch__step="0s"), "tasks.a.fetch.step: '0s' is not a duration"),
+    (task(fetch__step="1h 30m"), "tasks.a.fetch.step: '1h 30m' is not a duration"),
+    (task(fetch__history="1h"), "tasks.a.fetch: history 1h holds fewer than 2 steps; lengthen it."),
+    ({"snapshot": {"until": "yesterday"}}, "snapshot.until: 'yesterday' is not a time; write it quoted, as '2026-"),
+    ({"snapshot": {"until": "2026-11-01T00:00:00"}}, "'2026-11-01T00:00:00' has no time zone; end it with Z for UTC."),
+    (task(train__time_zone="Mars"), "train.time_zone: 'Mars' is not a time zone; write an IANA name: UTC,"),
+    (
+        task(train__night__start="25:00"),
+        "train.night.start: '25:00' is not a time of day; write it quoted, as '20:00'.",
+    ),
+    (task(train__holidays="china"), "tasks.a.train.holidays: 'china'"),
+    # queries
+    (task(fetch__metric_query="sum("), "tasks.a.fetch.metric_query: 'sum(' is not PromQL (unclosed left parenthesis)"),
+    (task(fetch__metric_query=""), "tasks.a.fetch.metric_query: '' is not PromQL"),
+    (
+        task(fetch__metric_query="x_total"),
+        "'x_total' looks like a counter read without rate(); write rate(x_total[5m])",
+    ),
+    (task(fetch__limit="sum("), "tasks.a.fetch.limit: 'sum(' is not PromQL"),
+    (task(fetch__limit=0), "tasks.a.fetch.limit: 0 is no limit; write PromQL, a number above 0, or null for no breach"),
+    (task(fetch__limit=float("inf")), "tasks.a.fetch.limit: inf is no limit"),
+    (task(fetch__limit=[1]), "tasks.a.fetch.limit: [1] is no limit"),
+    (
+        task(fetch__covariates={"a-b": "x"}),
+        "fetch.covariates.a-b: 'a-b' is not a label name; use letters, digits and _.",
+    ),
+    (task(fetch__covariates={"a": "x("}), "fetch.covariates.a: 'x(' is not PromQL"),
+    (task(fetch__covariates={"limit": "x"}), "covariates cannot be called limit, the data use that name; rename it."),
+    # sizes
+    (task(train__epochs=0), "tasks.a.train.epochs: 0: input should be greater than or equal to 1"),
+    (task(train__epochs="many"), "tasks.a.train.epochs: 'many': input should be a valid integer"),
+    (task(train__epochs=1.5), "tasks.a.train.epochs: 1.5: input should be a valid integer"),
+    (task(train__dropout=1), "tasks.a.train.dropout: 1: input should be less than 1"),
+    (task(train__learning_rate=float("nan")), "tasks.a.train.learning_rate: nan: input should be"),
+    (
+        task(train__model_type="rnn"),
+        "model_type: 'rnn': input should be 'lstm', 'gru', 'transformer', 'cnn_lstm' or 'attention'",
+    ),
+    (
+        task(train__model_type="attention", train__hidden_dim=30),
+        "hidden_dim 30 is not divisible by nhead 4; change one of them",
+    ),
+    (task(train__d_model=65), "tasks.a.train: d_model 65 is not divisible by nhead 4; change one of them."),
+    (task(train__bounds=[2, 1]), "tasks.a.train: bounds 2.0 … 1.0 leave no room; the first must be lower."),
+    (task(train__quantiles=[0.1, 0.9]), "tasks.a.train: quantiles must increase and hold 0.5; sort them and add it."),
+    (task(train__quantiles=[0.5, 1.5]), "tasks.a.train.quantiles.1: 1.5: input should be less than 1"),
+    (task(train__dimensions=["a b"]), "tasks.a.train.dimensions.0: 'a b' is not a label name"),
+    # what does not fit together
+    (
+        task(train__sequence_length=2000),
+        "fetch.history 60d holds 1440 steps, but sequence_length + 2 x prediction_steps + train.holdout need 2216",
+    ),
+    (task(train__holdout="12h"), "train.holdout 12h is shorter than prediction_steps; lengthen it."),
+    (task(evaluate__stride="90m"), "evaluate.stride 1h30m is no multiple of the step 1h"),
+    (task(push__horizons=["90m"]), "push.horizons 1h30m is no multiple of the step 1h"),
+    (task(push__horizons=["48h"]), "push.horizons 2d is beyond the model's 24 prediction_steps of 1h; raise"),
+    (task(push__horizons=[]), "tasks.a.push: horizons must hold at least one value, each once; mend the list."),
+    (task(push__horizons=["6h", "360m"]), "tasks.a.push: horizons must hold at least one value, each once"),
+    (task(push__quantiles=[0.5, 0.5]), "tasks.a.push: quantiles must hold at least one value, each once"),
+    (task(push__quantiles=[0.999]), "push.quantiles 0.999 is outside train.quantiles; it would be made up."),
+    (task(push__alias="a-b"), "tasks.a.push.alias: 'a-b'"),
+    (task(push__max_series=0), "tasks.a.push.max_series: 0: input should be greater than or equal to 1"),
+    (task(alert__line=0), "tasks.a.alert.line: 0: input should be greater than 0"),
+    # servers
+    (
+        {"prometheus": {"base_url": "host:9090"}},
+        "'host:9090' is not an address; write http://host:9090 or https://host.",
+    ),
+    ({"prometheus": {"pushgateway_url": "file"}}, "prometheus.pushgateway_url: 'file' is not an address"),
+    ({"prometheus": {"timeout": 0}}, "prometheus.timeout: 0: input should be greater than 0"),
+    (
+        {"prometheus": {"headers": {"Authorization": "x"}}},
+        "header Authorization is a secret; set PROMETHEUS_BEARER_TOKEN",
+    ),
+    ({"logging": {"level": "LOUD"}}, "logging.level: 'LOUD': input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+    ({"demo": {"seed": -1}}, "demo.seed: -1: input should be greater than or equal to 0"),
+]
+
+
+@pytest.mark.parametrize(("mapping", "text"), REFUSALS, ids=[text[:60] for _, text in REFUSALS])
+def test_what_is_wrong_is_refused_with_its_path_and_the_cure(mapping: dict[str, Any], text: str) -> None:
+    with pytest.raises(ParamsError) as caught:
+        parse_params(mapping)
+    message = str(caught.value)
+    assert text in message
+    assert message.startswith("params.yaml ")
+    assert message.endswith(".")
+    assert "\n" not in message
+    assert caught.value.cure
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown() -> None:
+    for url in ("http://me:s3cret@host:9090", "me:s3cret@host"):
+        with pytest.raises(ParamsError, match="carries a password; put it in the environment") as caught:
+            parse_params({"prometheus": {"base_url": url}})
+        assert "s3cret" not in str(caught.value)
+
+
+def test_a_task_that_is_not_there_lists_those_that_are() -> None:
+    with pytest.raises(ParamsError, match=r"tasks: there is no task 'b'; choose from a\."):
+        parse_params(task()).task("b")
+
+
+def test_defaults_alone_make_a_task() -> None:
+    made = parse_params(task()).task("a")
+    assert (made.fetch.step, made.fetch.history) == (3600, 60 * 86_400)
+    assert made.push.horizons == (21_600, 43_200, 86_400)
+    assert made.fetch.limit is None
+
+
+def test_params_are_frozen_and_survive_being_written_and_read() -> None:
+    params = parse_params(task(fetch__limit=5, fetch__step="90s", fetch__history="3w", push__horizons=["90s"]))
+    assert parse_params(params.model_dump(mode="json")) == params
+    with pytest.raises(ValueError, match="frozen"):
+        params.tasks["a"].push.max_series = 3  # type: ignore[misc]
+
+
+@given(st.integers(1, 10**9))
+def test_a_duration_is_read_as_it_is_written(seconds: int) -> None:
+    assert parse_duration(duration_text(seconds)) == seconds
+    assert parse_duration(horizon_text(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "duration", "horizon"),
+    [(43_200, "12h", "12h"), (86_400, "1d", "24h"), (5_400, "1h30m", "90m"), (61, "1m1s", "61s")],
+)
+def test_durations_use_days_and_horizons_do_not(seconds: int, duration: str, horizon: str) -> None:
+    assert (duration_text(seconds), horizon_text(seconds)) == (duration, horizon)
+
+
+def test_a_moment_counts_from_any_zone() -> None:
+    moments = ["2026-11-01T00:00:00Z", "2026-11-01T08:00:00+08:00"]
+    seconds = {parse_params({"snapshot": {"until": moment}}).snapshot.until_seconds for moment in moments}
+    assert seconds == {1_793_491_200}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tasks: {", r"params\.yaml line 1: it is not YAML \(.*\); mend that line\."),
+        ("a: 1\na: 2\n", r"params\.yaml line 2: it is not YAML \(found duplicate key \"a\""),
+        ("- a\n", r"params\.yaml: \['a'\] stands where keys should"),
+        ("snapshot: {until: 2026-11-01T00:00:00Z}\n", r"params\.yaml snapshot\.until: "),
+    ],
+)
+def test_a_broken_file_names_the_line_or_the_key(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ParamsError, match=message) as caught:
+        read_params(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_or_unreadable_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"params\.yaml does not exist; run tsf in the project's folder"):
+        read_params(tmp_path)
+    (tmp_path / "params.yaml").write_bytes(b"owner: \xff")
+    with pytest.raises(ParamsError, match=r"it cannot be read .*; save it as UTF-8"):
+        read_params(tmp_path)
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("# nothing yet\n")
+    assert read_params(tmp_path) == Params()
+
+
+def test_the_schema_on_file_is_the_one_of_the_code() -> None:
+    cure = "python -c 'from tsf.params import schema_text; print(schema_text(), end=\"\")' > params.schema.json"
+    assert (ROOT / "params.schema.json").read_text(encoding="utf-8") == schema_text(), f"write it anew: {cure}"
+
+
+def test_the_schema_accepts_the_project_and_refuses_what_an_editor_should_mark() -> None:
+    schema = json.loads(schema_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    check = jsonschema.Draft202012Validator(schema).is_valid
+    project = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    assert check(project)
+    assert check(task(fetch__limit=5.0))
+    for wrong in (task(train__epoch=1), task(train__epochs=0), task(fetch__step=3600), {"tasks": {"a": {}}}):
+        assert not check(wrong)

@@ -1,0 +1,1 @@
+"""Alarms: what counts as a breach, and what a rule would have done."""

@@ -1,0 +1,139 @@
+"""Which breach probability an alarm should fire at, and for how long: least cost under a noise budget, by replay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsf.alarm.replay import Breaches, Score, Terms, replay, score
+from tsf.alarm.rivals import firing
+
+__all__ = ["Choice", "Policy", "Verdict", "choose_policy", "frontier", "judge_policy"]
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+THRESHOLDS = (
+    0.02,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.3,
+    0.35,
+    0.4,
+    0.45,
+    0.5,
+    0.55,
+    0.6,
+    0.65,
+    0.7,
+    0.75,
+    0.8,
+    0.85,
+    0.9,
+    0.95,
+)
+HOLDS = (0, 1, 2, 4)  # steps that the condition must hold
+FEWEST = 5  # breaches; with fewer nothing can be chosen or claimed
+FEWER_FALSE = 0.5  # share of the old rule's false alarms that the gate allows
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A threshold and a `for`, in steps, with what they would have done."""
+
+    threshold: float
+    for_steps: int
+    score: Score
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The choice, why it was made, all others, and whether the history was what chose."""
+
+    threshold: float
+    for_steps: int
+    reason: str
+    curve: tuple[Choice, ...]
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the forecast's alarm should take the place of the old rule, and the sentence that says so."""
+
+    passed: bool
+    rival: str
+    sentence: str
+
+
+def choose_policy(
+    chance: Floats,
+    breaches: Breaches,
+    terms: Terms,
+    *,
+    weeks: float,
+    budget: float,
+    fallback: float,
+    teams: NDArray[np.int64] | None = None,
+) -> Policy:
+    """Replay (N, T) `chance` at every threshold and `for`; the cheapest within `budget` alarms a week and team wins.
+
+    Pass the earlier part of a history alone, so that the choice can be judged on the later one. Ties go to fewer
+    alarms. With fewer than 5 breaches the threshold stays at `fallback`. Where no choice keeps the budget, the quietest
+    one wins.
+    """
+    curve = []
+    for threshold in sorted({*THRESHOLDS, fallback}):
+        condition = chance >= threshold
+        for hold in HOLDS:
+            outcome = replay(firing(condition, hold), breaches, terms)
+            said = score(outcome, terms, n_series=len(chance), weeks=weeks, teams=teams, draws=1)
+            curve.append(Choice(threshold, hold, said))
+    found = curve[0].score.breaches
+    if found < FEWEST:
+        few = f"{found} breaches in the earlier weeks are too few to choose from, so the threshold stays as set"
+        return Policy(fallback, 0, few, tuple(curve))
+    inside = [choice for choice in curve if choice.score.weekly <= budget]
+    if not inside:
+        best = min(curve, key=lambda choice: (choice.score.weekly, choice.score.cost))
+        reason = f"no choice keeps to {budget:g} alarms a week; this is the quietest"
+    else:
+        best = min(inside, key=lambda choice: (choice.score.cost, choice.score.alarms, -choice.threshold))
+        reason = f"the cheapest of {len(inside)} choices within {budget:g} alarms a week and team on the earlier weeks"
+    return Policy(best.threshold, best.for_steps, reason, tuple(curve), chosen=True)
+
+
+def judge_policy(ours: Score, rivals: Mapping[str, Score]) -> Verdict:
+    """The gate: recall not below the best rival's, and at most half of its false alarms.
+
+    The best rival is the one of least cost. Say that the old rule should stay where this does not hold.
+    """
+    name = min(rivals, key=lambda rule: (rivals[rule].cost, rivals[rule].false))
+    best = rivals[name]
+    facts = (
+        f"{ours.met} of {ours.breaches} breaches were announced in time, with {ours.false} false alarms; "
+        f"{name}: {best.met} with {best.false}"
+    )
+    if ours.breaches < FEWEST:
+        return Verdict(
+            False, name, f"{ours.breaches} breaches are too few to tell whether the alarm is better. {facts}."
+        )
+    if ours.met >= best.met and ours.false <= FEWER_FALSE * best.false:
+        return Verdict(True, name, f"The forecast's alarm can take the place of the old rule. {facts}.")
+    why = "it announced fewer breaches" if ours.met < best.met else "it does not halve the false alarms"
+    return Verdict(False, name, f"Keep the old rule: {why}. {facts}.")
+
+
+def frontier(curve: Sequence[Choice]) -> list[Choice]:
+    """The choices that no other beats in both false alarms and breaches met, fewest alarms first."""
+    best, found = -1, []
+    for choice in sorted(curve, key=lambda one: (one.score.weekly, -one.score.met)):
+        if choice.score.met > best:
+            best = choice.score.met
+            found.append(choice)
+    return found

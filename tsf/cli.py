@@ -1,0 +1,363 @@
+"""The command line: every command edits params.yaml or starts a run; what it does, the notebooks do the same way."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tsf.errors import ParamsError, TsfError
+from tsf.io.logs import start_log
+from tsf.params import Params, duration_text, read_params
+from tsf.presets import PRESETS
+from tsf.project import Stage, TaskPaths, find_root
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Forecast Prometheus metrics and tell when a quota will be reached.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+tasks_app = typer.Typer(help="List, show, add and remove tasks.", invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(tasks_app, name="tasks")
+out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+
+
+class ModelChoice(str, Enum):
+    """What --model-type takes; kept equal to params.ModelType by a test."""
+
+    lstm = "lstm"
+    gru = "gru"
+    transformer = "transformer"
+    cnn_lstm = "cnn_lstm"
+    attention = "attention"
+
+
+TaskOption = Annotated[list[str] | None, typer.Option("--task", help="A task of params.yaml; may be repeated.")]
+
+
+@app.command(epilog="Example: tsf demo")
+def demo() -> None:
+    """Run every task of params.yaml and say where the reports are; on a fresh clone these read the embedded fleet."""
+    root = _root()
+    _reproduce(root, (), "push")
+    _show_results(root, read_params(root))
+
+
+@app.command(epilog="Example: tsf run --now, once a day, and tsf push every 15 minutes")
+def run(
+    task: TaskOption = None,
+    now: Annotated[bool, typer.Option("--now", help="First move snapshot.until to this moment.")] = False,
+) -> None:
+    """Run all stages of all tasks, or of those named; what did not change is not done again."""
+    from tsf.flow.runs import move_snapshot
+
+    root = _root()
+    if now:
+        _show_diff(move_snapshot(root))
+    _reproduce(root, task or (), "push")
+    _show_results(root, read_params(root))
+
+
+@app.command(epilog="Example: tsf rules --task storage")
+def rules(task: TaskOption = None) -> None:
+    """Write the Prometheus alert rules of tasks with a limit to rules/, with cases for promtool."""
+    from tsf.stages.rules import write_rules
+
+    root = _root()
+    params = read_params(root)
+    limited = [name for name, one in params.tasks.items() if one.fetch.limit is not None]
+    for name in task or limited:
+        out.print(f"{write_rules(name, root)}", highlight=False)
+
+
+@app.command(epilog="Example: tsf fetch --task storage")
+def fetch(task: TaskOption = None) -> None:
+    """Read the metrics of a task up to snapshot.until."""
+    _reproduce(_root(), task or (), "fetch")
+
+
+@app.command(epilog="Example: tsf train --task storage --model-type gru --epochs 50")
+def train(
+    task: Annotated[str | None, typer.Option(help="The task; by default the one with --metric-query, or all.")] = None,
+    user: Annotated[str | None, typer.Option(help="Owner of the task: who is asked when an alarm fires.")] = None,
+    metric_query: Annotated[str | None, typer.Option(help="PromQL; a task is made for it if there is none.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes at the most; early stopping ends sooner.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows in a step of the optimiser.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Largest step size of the schedule.")] = None,
+    hidden_dim: Annotated[int | None, typer.Option(help="Width of LSTM and GRU.")] = None,
+    num_layers: Annotated[int | None, typer.Option(help="Layers of the network.")] = None,
+    model_type: Annotated[ModelChoice | None, typer.Option(help="The kind of network.")] = None,
+    d_model: Annotated[int | None, typer.Option(help="Width of the Transformer.")] = None,
+    nhead: Annotated[int | None, typer.Option(help="Attention heads of the Transformer.")] = None,
+    sequence_length: Annotated[int | None, typer.Option(help="Steps that the model looks back.")] = None,
+    prediction_steps: Annotated[int | None, typer.Option(help="Steps that it looks ahead.")] = None,
+) -> None:
+    """Write the given parameters to params.yaml, then train: the flags are the keys of its train section."""
+    given = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "hidden_dim": hidden_dim,
+        "num_layers": num_layers,
+        "model_type": model_type.value if model_type else None,
+        "d_model": d_model,
+        "nhead": nhead,
+        "sequence_length": sequence_length,
+        "prediction_steps": prediction_steps,
+    }
+    root = _root()
+    values = {f"train.{key}": value for key, value in given.items() if value is not None}
+    names = _tasks_for_training(root, task, user, metric_query, values)
+    _reproduce(root, names, "train")
+
+
+@app.command(epilog="Example: tsf evaluate --task storage")
+def evaluate(task: TaskOption = None) -> None:
+    """Judge the models on held-out data beside their baselines."""
+    root = _root()
+    _reproduce(root, task or (), "evaluate")
+    _show_results(root, read_params(root))
+
+
+@app.command(epilog="Example: tsf push, every 15 minutes, between two trainings")
+def push(task: TaskOption = None) -> None:
+    """Forecast from the newest samples with the champion model and write the forecast back; nothing is trained."""
+    _reproduce(_root(), task or (), "push", force=True, alone=True)
+
+
+@app.command(epilog="Example: tsf predict --task storage --steps 12 --user alice --no-prometheus")
+def predict(
+    task: Annotated[str, typer.Option(help="A task of params.yaml.")],
+    steps: Annotated[int | None, typer.Option(help="Steps ahead; at most the model's prediction_steps.")] = None,
+    model_name: Annotated[str, typer.Option(help="Alias, version or model_YYYYMMDD_HHMMSS.")] = "champion",
+    user: Annotated[str | None, typer.Option(help="Only series whose label user has this value.")] = None,
+    no_prometheus: Annotated[bool, typer.Option("--no-prometheus", help="Show only; write nothing back.")] = False,
+) -> None:
+    """Forecast from the newest samples and print the most urgent series first."""
+    from tsf.stages.push import predict_task, write_back
+
+    root = _root()
+    predicted = predict_task(task, root, steps=steps, model_name=model_name, user=user)
+    frame = predicted.most_urgent(20).reset_index()
+    table = Table(*(str(name) for name in frame.columns), title=escape(predicted.summary))
+    for row in frame.itertuples(index=False):
+        table.add_row(*(escape(str(cell)) for cell in row))
+    out.print(table)
+    if not no_prometheus:
+        out.print(f"Written to {write_back(predicted).receipt['sent_to']}", markup=False, highlight=False)
+
+
+@app.command(epilog="Example: tsf tune --task storage --minutes 20 --model-type lstm --model-type gru")
+def tune(
+    task: Annotated[str, typer.Option(help="A task of params.yaml whose data have been fetched.")],
+    minutes: Annotated[float, typer.Option(min=0.01, help="How long the search may take.")] = 10.0,
+    trials: Annotated[int | None, typer.Option(min=1, help="How many to try at the most.")] = None,
+    folds: Annotated[int, typer.Option(min=1, max=10, help="Origins of the rolling cross-validation.")] = 3,
+    model_type: Annotated[list[ModelChoice] | None, typer.Option(help="Kinds to try; may be repeated.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write what was found to params.yaml at once.")] = False,
+) -> None:
+    """Search for better parameters, then train with them as a DVC experiment: dvc exp show, dvc exp apply."""
+    from tsf.flow.experiments import run_experiment
+    from tsf.flow.tasks import set_values
+    from tsf.stages.tune import tune as search
+
+    def told(text: str) -> None:
+        out.print(text, markup=False, highlight=False)
+
+    root = _root()
+    kinds = [choice.value for choice in model_type or ()]
+    found = search(task, root, minutes=minutes, trials=trials, folds=folds, model_types=kinds, progress=told)  # type: ignore[arg-type]
+    told(found.summary)
+    if found.values and write:
+        _show_diff(set_values(root, {f"tasks.{task}.train.{key}": value for key, value in found.values.items()}))
+    elif found.values:
+        name = run_experiment(root, task, found.values, f"tune-{task.replace('_', '-')}")
+        told(f"Compare: dvc exp show --only-changed. Take over: dvc exp apply {name}")
+
+
+@app.command(epilog="Example: tsf export --task storage --onnx storage.onnx")
+def export(
+    task: Annotated[str, typer.Option(help="A task of params.yaml.")],
+    onnx: Annotated[Path, typer.Option(help="The file to write: from raw samples to quantiles, for any ONNX runtime.")],
+    model_name: Annotated[str, typer.Option(help="Alias, version or model_YYYYMMDD_HHMMSS.")] = "champion",
+) -> None:
+    """Write a model as one file that runs without torch; needs the extra `onnx`."""
+    from tsf.stages.export import export_task
+
+    version = export_task(task, onnx, _root(), model_name=model_name)
+    out.print(f"{onnx}: version {version} of {task}", markup=False, highlight=False)
+
+
+@tasks_app.callback()
+def tasks(context: typer.Context) -> None:
+    """List the tasks of params.yaml; see the commands below to change them."""
+    if context.invoked_subcommand:
+        return
+    table = Table("task", "owner", "query", "limit", "step", "history", "model", "ahead")
+    for name, task in read_params(_root()).tasks.items():
+        ahead = duration_text(task.train.prediction_steps * task.fetch.step)
+        limit = "none" if task.fetch.limit is None else str(task.fetch.limit).removesuffix(".0")
+        cells = (name, task.owner, task.fetch.metric_query, limit)
+        table.add_row(
+            *map(escape, cells),
+            duration_text(task.fetch.step),
+            duration_text(task.fetch.history),
+            task.train.model_type,
+            ahead,
+        )
+    out.print(table)
+
+
+@tasks_app.command(
+    "add", epilog="Example: tsf tasks add home --preset storage --metric-query home_used_bytes --limit home_quota_bytes"
+)
+def tasks_add(
+    name: Annotated[str, typer.Argument(help="a-z, 0-9 and _")],
+    preset: Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")] = "custom",
+    metric_query: Annotated[str | None, typer.Option(help="PromQL of what is used.")] = None,
+    limit: Annotated[str | None, typer.Option(help="PromQL or number of what may be used.")] = None,
+    owner: Annotated[str, typer.Option(help="Who is asked when an alarm fires.")] = "",
+) -> None:
+    """Add a task to params.yaml, made from a preset."""
+    from tsf.flow.tasks import add_task, write_params
+
+    root = _root()
+    values: dict[str, Any] = {"fetch.metric_query": metric_query} if metric_query else {}
+    if limit is not None:
+        values["fetch.limit"] = _number_or_query(limit)
+    old = (root / "params.yaml").read_text(encoding="utf-8")
+    _show_diff(write_params(root, add_task(old, name, preset, owner, values), old))
+
+
+@tasks_app.command("remove", epilog="Example: tsf tasks remove home")
+def tasks_remove(name: Annotated[str, typer.Argument(help="A task of params.yaml.")]) -> None:
+    """Retire a task: delete what it pushed, then its block in params.yaml; its models and reports stay on disk."""
+    from tsf.flow.tasks import remove_task, write_params
+    from tsf.io.prometheus import effective
+    from tsf.io.pushgateway import retire
+
+    root = _root()
+    params = read_params(root)
+    params.task(name)
+    paths = TaskPaths(root, name)
+    retire(effective(params.prometheus, os.environ), paths.textfile, name)
+    (paths.pushed / "receipt.json").unlink(missing_ok=True)  # else DVC would take a task added anew for pushed
+    old = (root / "params.yaml").read_text(encoding="utf-8")
+    _show_diff(write_params(root, remove_task(old, name), old))
+
+
+@app.command(epilog="Example: tsf doctor")
+def doctor() -> None:
+    """Check every dependency, server, GPU and disk: ok, or the cure. Exits with 1 if something is broken."""
+    from tsf.doctor import run_doctor
+
+    findings = run_doctor(find_root())  # not _root(): a broken params.yaml is one of the things to report
+    table = Table("check", "state", "found", "cure")
+    for finding in findings:
+        colour = {"ok": "green", "warn": "yellow", "fail": "red"}[finding.state]
+        table.add_row(
+            escape(finding.name), f"[{colour}]{finding.state}[/]", escape(finding.detail), escape(finding.cure)
+        )
+    out.print(table)
+    if any(finding.state == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence on stderr and exit status 1."""
+    try:
+        app()
+    except TsfError as fault:
+        err.print(f"error: {fault}", markup=False, highlight=False, style="red")
+        sys.exit(1)
+
+
+def _root() -> Path:
+    """The project's folder; logging is set up on the way, which every command needs."""
+    root = find_root()
+    start_log(read_params(root).logging, os.environ)
+    return root
+
+
+def _reproduce(root: Path, tasks: Any, stage: Stage, *, force: bool = False, alone: bool = False) -> None:
+    from tsf.flow.runs import reproduce
+
+    reproduce(root, tasks, stage, force=force, alone=alone)
+
+
+def _number_or_query(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _tasks_for_training(
+    root: Path, task: str | None, user: str | None, query: str | None, values: dict[str, Any]
+) -> list[str]:
+    """Write what the flags say and return the tasks they mean."""
+    from tsf.flow.tasks import add_task, set_values, write_params
+
+    params = read_params(root)
+    values |= {} if user is None else {"owner": user}
+    if query and not task:
+        task = next((name for name, other in params.tasks.items() if other.fetch.metric_query == query), None)
+        if task is None:
+            task = re.sub(r"[^a-z0-9]+", "_", query.lower()).strip("_")[:40]
+            old = (root / "params.yaml").read_text(encoding="utf-8")
+            values.pop("owner", None)
+            new = add_task(old, task, "custom", user or "", {"fetch.metric_query": query, **values})
+            _show_diff(write_params(root, new, old))
+            return [task]
+    elif query:
+        values["fetch.metric_query"] = query
+    names = [task] if task else list(params.tasks)
+    if task:
+        params.task(task)
+    if user and not task:
+        raise ParamsError(f"--user {user} says the owner, but of which task?", cure="add --task or --metric-query")
+    _show_diff(set_values(root, {f"tasks.{name}.{key}": value for name in names for key, value in values.items()}))
+    return names
+
+
+def _show_diff(diff: str) -> None:
+    for line in diff.splitlines():
+        style = {"+": "green", "-": "red"}.get(line[:1], "")
+        out.print(line, style=style, markup=False, highlight=False)
+
+
+def _show_results(root: Path, params: Params) -> None:
+    """Print the table that the index shows, and where the index is."""
+    from tsf.io.files import read_json
+
+    table = Table("task", "WQL", "best baseline", "its WQL", "MASE", "coverage of 80 %")
+    for name in params.tasks:
+        path = TaskPaths(root, name).evaluation / "metrics.json"
+        if path.exists():
+            m = read_json(path)
+            table.add_row(
+                name,
+                f"{m['wql']:.4g}",
+                m["best_baseline"],
+                f"{m['wql_best_baseline']:.4g}",
+                f"{m['mase']:.3f}",
+                f"{100 * m['coverage_80']:.1f} %",
+            )
+    out.print(table)
+    out.print(f"Reports: {root / 'reports' / 'index.html'}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

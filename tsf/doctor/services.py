@@ -1,0 +1,106 @@
+"""The servers of params.yaml: does Prometheus answer, is the Pushgateway ready, is this clock theirs."""
+
+from __future__ import annotations
+
+import os
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import requests
+
+from tsf.doctor.finding import Finding, failed
+from tsf.errors import TsfError
+from tsf.io.prometheus import check_server, effective
+from tsf.params import PrometheusParams
+
+__all__ = ["check_services"]
+
+PATIENCE_SECONDS = 5.0
+LARGEST_SKEW_SECONDS = 60
+
+
+def check_services(root: Path, server: PrometheusParams, environ: Mapping[str, str]) -> list[Finding]:
+    """Prometheus and its clock, and the Pushgateway; or the embedded ones in their place."""
+    try:
+        server = effective(server, environ)
+    except TsfError as fault:
+        return [failed("servers", fault)]
+    server = server.model_copy(update={"timeout": min(server.timeout, PATIENCE_SECONDS)})
+    source = _check_prometheus(server, environ)
+    clock = [_check_clock(server)] if source.state == "ok" else []
+    return [source, *clock, _check_pushgateway(root, server, environ)]
+
+
+def _check_prometheus(server: PrometheusParams, environ: Mapping[str, str]) -> Finding:
+    if server.base_url == "demo":
+        return Finding("Prometheus", "ok", "the embedded demo fleet; no server is needed")
+    try:
+        return Finding("Prometheus", "ok", f"version {check_server(server, environ)} at {server.base_url}")
+    except TsfError as fault:
+        return failed("Prometheus", fault)
+
+
+def _check_pushgateway(root: Path, server: PrometheusParams, environ: Mapping[str, str]) -> Finding:
+    url = server.pushgateway_url
+    if url == "textfile":
+        if os.access(root, os.W_OK):
+            return Finding("Pushgateway", "ok", "none: forecasts are written as textfiles")
+        return Finding("Pushgateway", "fail", f"textfiles cannot be written in {root}", "make the folder your own")
+    try:
+        reply = _get(f"{url}/-/ready", server, environ)
+    except requests.RequestException as fault:
+        cure = "start it, or mend prometheus.pushgateway_url or PUSHGATEWAY_URL"
+        return Finding("Pushgateway", "fail", f"{url} cannot be reached ({type(fault).__name__})", cure)
+    if reply.status_code in (401, 403):
+        cure = "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN, in the environment"
+        return Finding("Pushgateway", "fail", f"{url} refuses these credentials ({reply.status_code})", cure)
+    if reply.status_code != 200:
+        cure = "check that this is the address of a Pushgateway, with its path if it has one"
+        return Finding("Pushgateway", "fail", f"{url} answers {reply.status_code} to /-/ready", cure)
+    return Finding("Pushgateway", "ok", f"ready at {url}")
+
+
+def _check_clock(server: PrometheusParams) -> Finding:
+    """Forecasts are gauges of the present: where the clocks differ, they seem late or come from the future."""
+    if server.base_url == "demo":
+        return Finding("clock", "ok", time.strftime("%Y-%m-%dT%H:%M:%SZ UTC, compared with nobody", time.gmtime()))
+    try:
+        stamp = parsedate_to_datetime(_get(server.base_url, server, {}).headers["Date"]).timestamp()
+    except (requests.RequestException, LookupError, ValueError):
+        return Finding("clock", "warn", "Prometheus does not tell its time", "compare `date -u` on both machines")
+    skew = time.time() - stamp
+    if abs(skew) > LARGEST_SKEW_SECONDS:
+        ahead = "ahead of" if skew > 0 else "behind"
+        return Finding("clock", "fail", f"{abs(skew):.0f} s {ahead} Prometheus", "set both clocks by NTP")
+    return Finding("clock", "ok", f"within {LARGEST_SKEW_SECONDS} s of Prometheus")
+
+
+def _get(url: str, server: PrometheusParams, environ: Mapping[str, str]) -> requests.Response:
+    certificate, key = server.client_cert_file, server.client_key_file
+    return requests.get(
+        url,
+        headers=server.headers,
+        auth=_credentials(environ),
+        timeout=server.timeout,
+        verify=server.ca_file or True,
+        cert=(certificate, key) if key else certificate or None,
+        allow_redirects=False,
+    )
+
+
+def _credentials(environ: Mapping[str, str]) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """The Pushgateway's, if it has any; as a function they also keep requests from sending what ~/.netrc holds."""
+    user, password = (environ.get(f"PUSHGATEWAY_{name}", "").encode() for name in ("USERNAME", "PASSWORD"))
+    token = environ.get("PUSHGATEWAY_BEARER_TOKEN", "")
+    basic = f"Basic {b64encode(user + b':' + password).decode()}" if user else ""
+    header = f"Bearer {token}" if token else basic
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if header:
+            request.headers["Authorization"] = header
+        return request
+
+    return sign

@@ -1,0 +1,61 @@
+"""reports/index.html: every task with its stages, what its model is worth and what is about to fill up."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tsf.errors import FlowError
+from tsf.io.files import read_json, replacing
+from tsf.params import read_params
+from tsf.project import STAGES, TaskPaths
+
+__all__ = ["write_index"]
+
+
+def write_index(root: Path) -> Path:
+    """Write the index of what is there now; tasks that never ran are listed as such."""
+    params = read_params(root)
+    folder = Path(__file__).parent / "report"
+    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+    page = environment.get_template("tasks.html.j2").render(
+        tasks=[_row(TaskPaths(root, name), task.owner) for name, task in params.tasks.items()],
+        source=params.prometheus.base_url,
+        until=params.snapshot.until,
+        stages=STAGES,
+    )
+    path = root / "reports" / "index.html"
+    with replacing(path) as file:
+        file.write(page.encode())
+    return path
+
+
+def _row(paths: TaskPaths, owner: str) -> dict[str, Any]:
+    return {
+        "name": paths.task,
+        "owner": owner,
+        "stages": {stage: _state(paths, stage) for stage in STAGES},
+        "metrics": _json(paths.evaluation / "metrics.json"),
+        "receipt": _json(paths.pushed / "receipt.json"),
+    }
+
+
+def _state(paths: TaskPaths, stage: Any) -> dict[str, str]:
+    report, failed = paths.report(stage), paths.failed_notebook(stage)
+    state = "failed" if failed.exists() else "done" if report.exists() else "not run"
+    when = ""
+    if report.exists():
+        when = datetime.fromtimestamp(report.stat().st_mtime, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    link = f"{paths.task}/{stage}.html" if report.exists() else ""
+    return {"state": state, "when": when, "link": link}
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = read_json(path)
+    except FlowError:
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,147 @@
+"""One stage of one task: a papermill run of its notebook, and the report that a person reads.
+
+DVC runs it as `python -m tsf.flow.notebooks STAGE TASK`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, get_args
+
+from tsf import errors
+from tsf.errors import FlowError, ParamsError, TsfError
+from tsf.flow.index import write_index
+from tsf.io.files import replacing
+from tsf.params import read_params
+from tsf.project import Stage, TaskPaths, find_root
+
+__all__ = ["export_report", "main", "run_stage"]
+
+CELL_TIMEOUT_SECONDS = 24 * 3600  # a kernel that hangs must not hold the pipeline for ever
+
+
+def run_stage(stage: Stage, task: str, root: Path) -> Path:
+    """Execute the notebook of `stage` for `task`, write its report and return the report's path.
+
+    On failure the notebook is kept up to the failing cell as <stage>.failed.ipynb, the last good notebook and report
+    stay, and a FlowError says what went wrong in one sentence.
+    """
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
+
+    read_params(root).task(task)  # a name that is no task must not become a path
+    paths = TaskPaths(root, task)
+    source = root / "notebooks" / ".stripped" / f"{stage}.ipynb"
+    if not source.is_file():
+        raise FlowError(f"{source} does not exist", cure="run `dvc repro notebooks`")
+    running = paths.notebook(stage).with_suffix(".running.ipynb")
+    running.parent.mkdir(parents=True, exist_ok=True)
+    with _only_run(running.with_suffix(".lock"), f"{stage}@{task}"), TemporaryDirectory() as sockets:
+        # Sockets in a folder of our own: no port that another user could reach, no name that another kernel could have.
+        for left in paths.output(stage).glob(".*.tmp"):  # by a run that was killed: DVC would keep it as data
+            left.unlink()
+        kernel = {"transport": "ipc", "ip": str(Path(sockets) / "kernel")}
+        try:
+            papermill.execute_notebook(
+                source,
+                running,
+                parameters={"task": task},
+                kernel_name="python3",
+                cwd=root,
+                progress_bar=False,
+                execution_timeout=CELL_TIMEOUT_SECONDS,
+                config=Config({"KernelManager": kernel}),
+                stdout_file=sys.stdout,
+            )
+        except Exception as fault:
+            running.replace(paths.failed_notebook(stage))
+            where = f"{stage}@{task}"
+            if isinstance(fault, PapermillExecutionError):
+                raise _sentence(fault, where, paths.failed_notebook(stage)) from None
+            cure = f"open {paths.failed_notebook(stage)}; a kernel that died has most often run out of memory"
+            raise FlowError(f"{type(fault).__name__}: {str(fault).splitlines()[0]}", where=where, cure=cure) from None
+        report = export_report(running, paths.report(stage))
+        running.replace(paths.notebook(stage))
+        paths.failed_notebook(stage).unlink(missing_ok=True)
+        write_index(root)
+    return report
+
+
+def export_report(notebook: Path, report: Path) -> Path:
+    """Turn an executed notebook into one HTML page that needs nothing else: no network, no script."""
+    from nbconvert import HTMLExporter
+    from traitlets.config import Config
+
+    exporter = HTMLExporter(
+        config=Config({"TemplateExporter": {"extra_template_basedirs": [str(Path(__file__).parent)]}}),
+        template_name="report",
+    )
+    body, _ = exporter.from_filename(str(notebook))
+    with replacing(report) as file:
+        file.write(body.encode())
+    return report
+
+
+def main(arguments: list[str]) -> int:
+    """Run one stage from the command line; 0, or 1 after one sentence on stderr."""
+    stages = get_args(Stage)
+    try:
+        if len(arguments) != 2 or arguments[0] not in stages:
+            raise ParamsError(f"{' '.join(arguments)!r} is no stage and task", cure=f"write one of {', '.join(stages)}")
+        _end_with_parent()
+        # Threads of torch that wait for each other by spinning take the cores from all else: on two busy cores a
+        # training took ten times its processor time.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        report = run_stage(arguments[0], arguments[1], find_root())  # type: ignore[arg-type]
+    except TsfError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 1
+    print(report.relative_to(find_root()))
+    return 0
+
+
+def _sentence(fault: Any, where: str, notebook: Path) -> TsfError:
+    """The user's own mistake as it was put; anything else with the notebook that shows it."""
+    if fault.ename in errors.__all__:
+        return FlowError(fault.evalue.removesuffix("."), where=where)
+    first = fault.evalue.splitlines()[0] if fault.evalue else "no message"
+    return FlowError(
+        f"cell {fault.exec_count} failed with {fault.ename}: {first}", where=where, cure=f"open {notebook} to see why"
+    )
+
+
+@contextmanager
+def _only_run(path: Path, name: str) -> Iterator[None]:
+    """Let no two processes execute the same stage of the same task; the lock goes with the process that holds it."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FlowError("it is running already", where=name, cure="wait for it or stop it first") from None
+        yield
+
+
+def _end_with_parent() -> None:
+    """End this process, and with it its kernel, when DVC is killed: an orphan would write into the next run's files."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""Runs of the pipeline: DVC started with the right interpreter, without analytics, and its outcome told plainly.
+
+The queue runs one as `python -m tsf.flow.runs STAGE TASK [--force] [--alone]`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+from tsf.errors import FlowError, TsfError
+from tsf.flow.index import write_index
+from tsf.flow.tasks import set_values
+from tsf.params import read_params
+from tsf.project import STAGES, Stage, TaskPaths, find_root
+
+__all__ = ["main", "move_snapshot", "reproduce"]
+
+
+def reproduce(
+    root: Path, tasks: Iterable[str] = (), stage: Stage = "push", *, force: bool = False, alone: bool = False
+) -> None:
+    """Run `stage` and all it depends on for `tasks` (every task by default); a task that fails stops no other.
+
+    Tasks share nothing, so each core runs one, in a DVC process of its own that waits for the others' locks.
+    force: run even where nothing changed. alone: run this stage only, on what the stages before it left.
+    The index of reports is renewed in any case. Raises FlowError that names the stages which failed.
+    """
+    params = read_params(root)  # a mistake in params.yaml is told in our words, before DVC meets it
+    names = [name for name in tasks or params.tasks if params.task(name)]
+    if not names:
+        raise FlowError("params.yaml has no tasks", cure="add one: tsf tasks add NAME --preset storage")
+    stages = [stage] if alone else STAGES[: STAGES.index(stage) + 1]
+    options = ["--force"] * force + ["--single-item"]
+    # Each chain is named stage by stage: DVC would lock what they share, the notebooks, against one another.
+    _run_dvc(root, "", ["notebooks"])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        chains = ([*options, *(f"{one}@{name}" for one in stages)] for name in names)
+        failed = list(pool.map(partial(_run_dvc, root), names, chains))
+    if not any(failed) and not alone:
+        _forget_failures(root, names, stages)
+    write_index(root)
+    if any(failed):
+        raise FlowError(_failures(root, params.tasks), cure="mend it and run the same command again; the rest is done")
+
+
+def _run_dvc(root: Path, name: str, arguments: list[str]) -> int:
+    """`dvc repro` with `arguments`, each line of its output told with the `name` of the task; its exit status."""
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *arguments]
+    with subprocess.Popen(
+        command, cwd=root, env=dvc_environment(), stdout=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            if name and line.strip():
+                sys.stdout.write(f"{name}: {line}")
+                sys.stdout.flush()
+    return process.returncode
+
+
+def dvc_environment() -> dict[str, str]:
+    """Our environment with this interpreter's folder first in PATH: `python` in dvc.yaml means the same one."""
+    folder = str(Path(sys.executable).parent)
+    path = folder + os.pathsep + os.environ.get("PATH", "")
+    return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def move_snapshot(root: Path, now: datetime | None = None) -> str:
+    """Set snapshot.until to `now` (the present moment), rounded down to a minute; returns the diff of params.yaml."""
+    moment = (now or datetime.now(timezone.utc)).astimezone(timezone.utc).replace(second=0, microsecond=0)
+    return set_values(root, {"snapshot.until": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
+
+
+def _forget_failures(root: Path, tasks: Iterable[str], stages: Iterable[Stage]) -> None:
+    """A mistake taken back makes DVC run nothing again: what failed then is no longer so."""
+    for task, stage in product(tasks, stages):
+        TaskPaths(root, task).failed_notebook(stage).unlink(missing_ok=True)
+
+
+def _failures(root: Path, tasks: Sequence[str] | Iterable[str]) -> str:
+    failed = [
+        f"{stage}@{task}" for task in tasks for stage in STAGES if TaskPaths(root, task).failed_notebook(stage).exists()
+    ]
+    return f"{', '.join(failed)} failed" if failed else "dvc repro failed, see above"
+
+
+def main(arguments: list[str]) -> int:
+    """Run a task up to a stage for the queue; 0, or 1 after one sentence on stderr."""
+    names = [argument for argument in arguments if not argument.startswith("--")]
+    try:
+        if len(names) != 2 or names[0] not in STAGES:
+            raise FlowError(f"{' '.join(arguments)!r} is no stage and task", cure=f"write one of {', '.join(STAGES)}")
+        _end_group_with_parent()
+        stage = STAGES[STAGES.index(names[0])]
+        reproduce(find_root(), [names[1]], stage, force="--force" in arguments, alone="--alone" in arguments)
+    except TsfError as fault:
+        sys.stderr.write(f"error: {fault}\n")
+        return 1
+    return 0
+
+
+def _end_group_with_parent() -> None:
+    """End this run with DVC and all that it started when the runner is killed: the next runner starts it again."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,130 @@
+"""Edits of params.yaml: comments stay, and the whole is checked before a byte of the old file is touched."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from tsf.errors import ParamsError
+from tsf.io.files import replacing
+from tsf.params import parse_params
+from tsf.presets import preset_block
+
+__all__ = ["add_task", "edit_params", "params_diff", "read_text", "remove_task", "set_values", "write_params"]
+
+
+def edit_params(text: str, edits: Mapping[str, Any]) -> str:
+    """`text` of params.yaml with the dotted keys of `edits` set; every comment and every other line stays as it is.
+
+    A key that is not there yet is added to the end of its section. Raises ParamsError if the result is not valid.
+    """
+    yaml = _round_trip()
+    document = yaml.load(text)
+    for path, value in edits.items():
+        *sections, key = path.split(".")
+        node = document
+        for section in sections:
+            if not isinstance(node.get(section), Mapping):
+                node[section] = CommentedMap()
+            node = node[section]
+        node[key] = _as_yaml(value)
+    return _checked(yaml, document)
+
+
+def set_values(root: Path, edits: Mapping[str, Any]) -> str:
+    """Edit `root`/params.yaml and return the unified diff, empty where nothing changed. Raises ParamsError."""
+    old = read_text(root)
+    return write_params(root, edit_params(old, edits), old)
+
+
+def add_task(text: str, name: str, preset: str, owner: str = "", values: Mapping[str, Any] | None = None) -> str:
+    """`text` with a task made from a preset, then `values` (dotted keys within the task) set. Raises ParamsError."""
+    yaml = _round_trip()
+    document = yaml.load(text)
+    if name in (document.get("tasks") or {}):
+        raise ParamsError(f"task {name!r} exists already", where="tasks", cure="choose another name or edit that task")
+    block = preset_block(preset, owner)
+    for path, value in (values or {}).items():
+        *sections, key = path.split(".")
+        node = block
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[key] = value
+    if not isinstance(document.get("tasks"), Mapping):
+        document["tasks"] = CommentedMap()
+    document["tasks"][name] = _as_yaml(block)
+    return _checked(yaml, document)
+
+
+def remove_task(text: str, name: str) -> str:
+    """`text` without the task. Raises ParamsError where there is none of that name."""
+    yaml = _round_trip()
+    document = yaml.load(text)
+    tasks = document.get("tasks") or {}
+    if name not in tasks:
+        raise ParamsError(f"there is no task {name!r}", where="tasks", cure=f"choose from {', '.join(tasks) or 'none'}")
+    del tasks[name]
+    if not tasks:
+        document["tasks"] = CommentedMap()
+        document["tasks"].fa.set_flow_style()
+    return _checked(yaml, document)
+
+
+def write_params(root: Path, new: str, old: str | None = None) -> str:
+    """Write params.yaml in one atomic step and return the unified diff. Raises ParamsError if it is no longer `old`."""
+    path = root / "params.yaml"
+    current = read_text(root)
+    if old is not None and current != old:
+        raise ParamsError("it changed while it was being edited", where="params.yaml", cure="look at it and try again")
+    if new != current:
+        with replacing(path, ParamsError) as file:
+            file.write(new.encode())
+    return params_diff(current, new)
+
+
+def params_diff(old: str, new: str) -> str:
+    """The unified diff of two texts of params.yaml, empty where they are the same."""
+    return "".join(difflib.unified_diff(old.splitlines(True), new.splitlines(True), "params.yaml", "params.yaml (new)"))
+
+
+def read_text(root: Path) -> str:
+    """params.yaml as it stands. Raises ParamsError where there is none."""
+    path = root / "params.yaml"
+    if not path.is_file():
+        raise ParamsError(f"{path} does not exist", cure="run tsf in the project's folder")
+    return path.read_text(encoding="utf-8")
+
+
+def _round_trip() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _checked(yaml: YAML, document: Any) -> str:
+    stream = StringIO()
+    yaml.dump(document, stream)
+    parse_params(YAML(typ="safe").load(stream.getvalue()))
+    return stream.getvalue()
+
+
+def _as_yaml(value: Any) -> Any:
+    """Plain values as they would be written by hand: sections as blocks, lists on one line."""
+    if isinstance(value, Mapping):
+        block = CommentedMap((key, _as_yaml(inner)) for key, inner in value.items())
+        if not block:
+            block.fa.set_flow_style()
+        return block
+    if isinstance(value, (list, tuple)):
+        line = CommentedSeq(value)
+        line.fa.set_flow_style()
+        return line
+    return value

@@ -1,0 +1,166 @@
+"""A forecast as Prometheus text: gauges of the present with the horizon as a label, and never a timestamp."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsf.errors import SinkError
+from tsf.params import PushParams, duration_text, horizon_text
+from tsf.series import Forecast, label_rows
+
+__all__ = ["ModelInfo", "forecast_exposition", "output_cardinality"]
+
+RESERVED = {"task", "horizon", "quantile", "job"}
+MAX_REASONS = 10  # lines of tsf_abstained_series; rarer reasons are counted together
+HELP = {
+    "tsf_forecast": "Forecast in the unit of the task's metric, by horizon and quantile.",
+    "tsf_breach_probability_ratio": "Probability that the limit is reached within the horizon, 0 to 1.",
+    "tsf_limit_reached_timestamp_seconds": "Unix time when the limit is expected to be reached, +Inf for not in sight.",
+    "tsf_forecast_issued_timestamp_seconds": "Unix time when the task's forecast was written.",
+    "tsf_abstained_series": "Series of the task that have no forecast, by reason.",
+    "tsf_model_info": "What the task's forecast was made by and from.",
+}
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """The lineage of a forecast: name and version of the model, hash of the data it learnt from, commit of the code."""
+
+    model: str
+    version: str
+    data: str
+    commit: str
+
+
+def output_cardinality(n_series: int, push: PushParams, has_limit: bool) -> int:
+    """How many series a forecast of `n_series` with or without a limit writes.
+
+    Exact when all of them have a forecast and a limit; those without write less.
+    """
+    quantiles = len(push.horizons) * (len(push.quantiles) + bool(push.alias))
+    breach = (len(push.horizons) + 1) * has_limit
+    return n_series * (quantiles + breach) + 3  # issued, abstained, model
+
+
+def forecast_exposition(forecast: Forecast, task: str, push: PushParams, info: ModelInfo, issued_seconds: int) -> bytes:
+    """The text that retells `forecast`, in the order of its series; equal forecasts give equal bytes.
+
+    Horizons are whole hours where they can be (24h, never 1d). Each sample keeps the series' own labels. Those that the
+    output needs itself (task, horizon, quantile), that the Pushgateway would overwrite (job) or that Prometheus keeps
+    for itself (__…) become exported_<name>, as Prometheus does it. `instance` stays; only a scrape without honor_labels
+    makes it exported_instance.
+
+    A series that abstains, and a value that is NaN (no limit known), is absent. A limit that is not in sight is +Inf,
+    so that `tsf_limit_reached_timestamp_seconds - time() < 3600` is false, `> …` true, and the series does not come
+    and go. With push.alias the median also goes out as ai_forecast_<alias>.
+
+    Raises SinkError for more than push.max_series series and for horizons that the forecast does not reach, and
+    SeriesError for quantiles outside the learnt ones.
+    """
+    _check_size(forecast, push)
+    steps = _steps(forecast, push)
+    abstained = np.asarray(forecast.abstained)
+    rows = np.flatnonzero(abstained == "")
+    labels = _label_texts(forecast, rows)
+    own = f"task={_quoted(task)}"
+    horizons = [f"{own},horizon={_quoted(horizon_text(seconds))}" for seconds in push.horizons]
+    quantiles = [f"{horizon},quantile={_quoted(repr(level))}" for level in push.quantiles for horizon in horizons]
+
+    def at(level: float) -> NDArray[np.float64]:
+        return forecast.at(level)[rows][:, steps]  # (N, horizons)
+
+    lines: list[str] = []
+    if push.quantiles:
+        lines += _family("tsf_forecast", quantiles, labels, np.concatenate([at(q) for q in push.quantiles], axis=1))
+    if push.alias:
+        lines += _family(f"ai_forecast_{push.alias}", horizons, labels, at(0.5))
+    if forecast.p_breach is not None:
+        lines += _family("tsf_breach_probability_ratio", horizons, labels, forecast.p_breach[rows][:, steps])
+    if forecast.limit_time is not None:
+        lines += _family("tsf_limit_reached_timestamp_seconds", [own], labels, forecast.limit_time[rows, None])
+    lines += _family("tsf_forecast_issued_timestamp_seconds", [own], [""], np.array([[issued_seconds]]))
+    reasons = _reasons(reason for reason in abstained.tolist() if reason)
+    counts = np.array([[count] for count in reasons.values()])
+    lines += _family("tsf_abstained_series", [own], [f",reason={_quoted(reason)}" for reason in reasons], counts)
+    lineage = "".join(f",{name}={_quoted(value)}" for name, value in vars(info).items())
+    lines += _family("tsf_model_info", [own], [lineage], np.array([[1]]))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _family(name: str, prefixes: Sequence[str], labels: Sequence[str], values: NDArray[np.float64]) -> list[str]:
+    """HELP, TYPE and the samples of one metric; values: (series, prefixes)."""
+    starts = [f"{name}{{{prefix}" for prefix in prefixes]
+    return [
+        f"# HELP {name} {HELP.get(name, 'Median forecast in the unit of the metric, by horizon.')}",
+        f"# TYPE {name} gauge",
+        *(
+            f"{start}{label}}} {_number(value)}"
+            for label, row in zip(labels, values.tolist(), strict=True)
+            for start, value in zip(starts, row, strict=True)
+            if value == value  # false for NaN alone
+        ),
+    ]
+
+
+def _check_size(forecast: Forecast, push: PushParams) -> None:
+    n = len(forecast.quantiles)
+    if (count := output_cardinality(n, push, forecast.p_breach is not None)) > push.max_series:
+        raise SinkError(
+            f"{n} series would be written as {count}, more than push.max_series {push.max_series}",
+            cure="aggregate the query, drop horizons or quantiles, or raise the cap",
+        )
+
+
+def _steps(forecast: Forecast, push: PushParams) -> list[int]:
+    """The index in the forecast of each horizon."""
+    for seconds in push.horizons:
+        if seconds % forecast.step_seconds or seconds // forecast.step_seconds > forecast.quantiles.shape[1]:
+            reach = duration_text(forecast.quantiles.shape[1] * forecast.step_seconds)
+            what = f"the forecast reaches {reach} in steps of {duration_text(forecast.step_seconds)}"
+            raise SinkError(f"{what}, not {duration_text(seconds)}", where="push.horizons", cure="train the task again")
+    return [seconds // forecast.step_seconds - 1 for seconds in push.horizons]
+
+
+def _label_texts(forecast: Forecast, rows: NDArray[np.int64]) -> list[str]:
+    """`,name="value"…` of each of the rows."""
+    names = _output_names(list(forecast.labels))
+    labels = {name: column[rows] for name, column in forecast.labels.items()}
+    if not labels:
+        return [""] * len(rows)
+    return ["".join(f",{names[name]}={_quoted(value)}" for name, value in row.items()) for row in label_rows(labels)]
+
+
+def _output_names(names: Sequence[str]) -> dict[str, str]:
+    taken, renamed = RESERVED | set(names), {}
+    for name in names:
+        new = name
+        if name in RESERVED or name.startswith("__"):
+            while new in taken:
+                new = f"exported_{new}"
+            taken.add(new)
+        renamed[name] = new
+    return renamed
+
+
+def _reasons(reasons: Iterable[str]) -> dict[str, int]:
+    """Reason -> count, the most frequent ones first; "" -> 0 where nothing abstained, so that the metric is there."""
+    counts = sorted(Counter(reasons).items(), key=lambda item: (-item[1], item[0]))
+    kept = dict(counts[:MAX_REASONS])
+    if len(counts) > MAX_REASONS:
+        kept = dict(counts[: MAX_REASONS - 1])
+        kept["other"] = kept.get("other", 0) + sum(count for _, count in counts[MAX_REASONS - 1 :])
+    return kept or {"": 0}
+
+
+def _number(value: float) -> str:
+    return {"inf": "+Inf", "-inf": "-Inf"}.get(text := repr(value), text)
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

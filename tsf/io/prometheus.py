@@ -1,0 +1,139 @@
+"""Series from a Prometheus, or from what speaks its API: Thanos, Mimir, VictoriaMetrics."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from tsf.errors import ParamsError, QueryError
+from tsf.io.hints import check_no_counters, explain_empty, short_ranges
+from tsf.io.http import Client, opened
+from tsf.io.join import join_rows
+from tsf.io.quality import Quality, measure_quality
+from tsf.io.ranges import RangeResult, read_range
+from tsf.params import FetchParams, PrometheusParams
+from tsf.promql import selectors
+from tsf.series import Floats, SeriesSet
+
+__all__ = ["check_server", "effective", "fetch_series"]
+
+OVERRIDES = {"PROMETHEUS_URL": "base_url", "PUSHGATEWAY_URL": "pushgateway_url"}
+
+
+def effective(server: PrometheusParams, environ: Mapping[str, str]) -> PrometheusParams:
+    """`server` with the addresses that PROMETHEUS_URL and PUSHGATEWAY_URL give. Raises ParamsError for a wrong one."""
+    for name, key in OVERRIDES.items():
+        if address := environ.get(name):
+            try:
+                server = PrometheusParams.model_validate(server.model_dump() | {key: address})
+            except ValidationError as faults:
+                what, _, cure = faults.errors()[0]["msg"].removeprefix("Value error, ").partition("; ")
+                raise ParamsError(what, where=name, cure=cure) from None
+    return server
+
+
+def check_server(server: PrometheusParams, environ: Mapping[str, str] | None = None) -> str:
+    """The version that answers at `server`. Raises SourceError in the words of what is wrong."""
+    environ = os.environ if environ is None else environ
+    with opened(effective(server, environ), environ) as client:
+        data = client.ask_data("/api/v1/status/buildinfo", {}, "status", method="GET")
+    return str(data.get("version", "unknown")) if isinstance(data, dict) else "unknown"
+
+
+def fetch_series(
+    server: PrometheusParams,
+    fetch: FetchParams,
+    until_seconds: int,
+    *,
+    history_seconds: int | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[SeriesSet, Quality]:
+    """Read a task's metric with its limit and covariates, and count what is missing.
+
+    The grid lies on multiples of fetch.step, ends at or before `until_seconds` and holds history // step points
+    (`history_seconds`, by default fetch.history). Rows are sorted by their labels, without `__name__`.
+    A limit or covariate belongs to every series that carries all of its labels. Missing, NaN and infinite samples are
+    NaN. environ: addresses and credentials, the process's own by default.
+    Raises ParamsError, ConnectError, AuthError, QueryError, EmptyError or ServerError.
+    """
+    environ = os.environ if environ is None else environ
+    n_steps = max(1, (fetch.history if history_seconds is None else history_seconds) // fetch.step)
+    times = (until_seconds // fetch.step - np.arange(n_steps, dtype=np.int64)[::-1]) * fetch.step
+    queries = {"fetch.limit": fetch.limit} if isinstance(fetch.limit, str) else {}
+    queries |= {f"fetch.covariates.{name}": query for name, query in fetch.covariates.items()}
+    with opened(effective(server, environ), environ) as client:
+        used = _read_metric(client, fetch.metric_query, times)
+        joined = {name: _read_joined(client, name, query, times, used) for name, query in queries.items()}
+        warnings = short_ranges(client, [fetch.metric_query, *queries.values()], int(times[-1]))
+    names = sorted(set().union(*used.rows))
+    limit = joined.get("fetch.limit")
+    series = SeriesSet(
+        labels={name: np.array([row.get(name, "") for row in used.rows], object) for name in names},
+        times=times,
+        step_seconds=fetch.step,
+        values=used.values,
+        limit=limit.values if limit else _constant(fetch.limit, used.values.shape),
+        covariates={name: joined[f"fetch.covariates.{name}"].values for name in fetch.covariates},
+    )
+    return series, measure_quality(
+        series,
+        nan_samples=used.nan_samples,
+        infinite_samples=used.infinite_samples,
+        without_limit=limit.n_without if limit else 0,
+        warnings=[*used.warnings, *(text for one in joined.values() for text in one.warnings), *warnings],
+    )
+
+
+class _Joined(NamedTuple):
+    """What another query says of each series: (N, T) values, and how many series it says nothing of."""
+
+    values: Floats
+    n_without: int
+    warnings: list[str]
+
+
+def _read_metric(client: Client, query: str, times: NDArray[np.int64]) -> RangeResult:
+    where = f"fetch.metric_query {query!r}"
+    if not selectors(query):
+        raise QueryError("it reads no metric", where=where, cure="name one, as in storage_used_bytes")
+    check_no_counters(client, query, where)
+    return _read_some(client, query, times, where)
+
+
+def _read_some(client: Client, query: str, times: NDArray[np.int64], where: str) -> RangeResult:
+    result = read_range(client, query, times, where)
+    if not result.rows:
+        raise explain_empty(client, query, int(times[0]), int(times[-1]), where)
+    return result
+
+
+def _read_joined(client: Client, name: str, query: str, times: NDArray[np.int64], used: RangeResult) -> _Joined:
+    where = f"{name} {query!r}"
+    result = _read_some(client, query, times, where)
+    index = join_rows(used.rows, result.rows, f"{client.server.base_url}, {where}")  # (N,)
+    values = result.values[index]  # (N, T)
+    values[index < 0] = np.nan
+    values.flags.writeable = False
+    without = int((index < 0).sum())
+    warnings = list(result.warnings)
+    if without:
+        example = used.rows[int(np.argmin(index))]
+        warnings.append(f"{name}: {without} of {len(index)} series have none, such as {example}")
+    if name == "fetch.limit" and (n_zero := int((values <= 0).any(axis=1).sum())):
+        warnings.append(
+            f"{name}: {n_zero} series have a limit of 0 or less; if that means none, add `> 0` to the query"
+        )
+    return _Joined(values, without, warnings)
+
+
+def _constant(limit: str | float | None, shape: tuple[int, int]) -> Floats | None:
+    if limit is None or isinstance(limit, str):
+        return None
+    array = np.full(shape, float(limit))
+    array.flags.writeable = False
+    return array

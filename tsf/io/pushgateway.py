@@ -1,0 +1,180 @@
+"""One group of metrics per task on a Pushgateway, or in a textfile where the project has none."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from tsf.errors import SinkError
+from tsf.io.files import one_line
+from tsf.io.textfile import delete_textfile, write_textfile
+from tsf.params import PrometheusParams
+
+__all__ = ["Tls", "delete_task", "push_text", "retire", "send"]
+
+JOB = "tsf"
+PAUSES_SECONDS = (0.5, 2.0)  # before the second and the third try
+TLS_REASON = re.compile(r"\[SSL[^\]]*\] ([^('\"]*[^('\" ])")
+LAST_REASON = re.compile(r"""['"]([^'"]+)['"]\)+$""")
+PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")  # what needs no base64 in a path
+
+
+class Tls(NamedTuple):
+    """Paths of certificates: the authorities that sign the server's, and the client's own with its key."""
+
+    ca_file: str = ""
+    client_cert_file: str = ""
+    client_key_file: str = ""
+
+
+def send(body: bytes, server: PrometheusParams, folder: Path, task: str) -> str:
+    """Write a task's metrics where server.pushgateway_url says, `folder` for "textfile"; return where that was.
+
+    What stood there for the task before is replaced as a whole, or stays as a whole when this raises SinkError.
+    """
+    if server.pushgateway_url == "textfile":
+        return str(write_textfile(body, folder, task))
+    push_text(body, server.pushgateway_url, task, server.timeout, tls=_tls(server))
+    return group_url(server.pushgateway_url, task)
+
+
+def retire(server: PrometheusParams, folder: Path, task: str) -> None:
+    """Delete a task's metrics where `send` wrote them; nothing happens where there are none. Raises SinkError."""
+    if server.pushgateway_url == "textfile":
+        delete_textfile(folder, task)
+    else:
+        delete_task(server.pushgateway_url, task, server.timeout, tls=_tls(server))
+
+
+def push_text(
+    body: bytes,
+    url: str,
+    task: str,
+    timeout: float,
+    environ: Mapping[str, str] | None = None,
+    *,
+    tls: Tls | None = None,
+) -> None:
+    """Replace the group job="tsf", task=`task` by one PUT of `body` (Prometheus text) to the Pushgateway at `url`.
+
+    timeout: seconds for each try; 5xx, time-outs and lost connections are tried three times.
+    environ: PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN (the process's by default).
+    Raises SinkError; then the gateway goes on serving the former group.
+    """
+    _request("PUT", url, task, timeout, environ, tls or Tls(), body)
+
+
+def delete_task(
+    url: str, task: str, timeout: float, environ: Mapping[str, str] | None = None, *, tls: Tls | None = None
+) -> None:
+    """Delete the group of `task`, as push_text made it; nothing happens where there is none. Raises SinkError."""
+    _request("DELETE", url, task, timeout, environ, tls or Tls(), b"")
+
+
+def group_url(url: str, task: str) -> str:
+    """The address of a task's group; a name that is not plain goes in base64, which is what the gateway takes."""
+    encoded = base64.urlsafe_b64encode(task.encode()).decode().rstrip("=") or "="
+    segment = f"task/{task}" if PLAIN.match(task) else f"task@base64/{encoded}"
+    return f"{url.rstrip('/')}/metrics/job/{JOB}/{segment}"
+
+
+def _request(
+    method: str, url: str, task: str, timeout: float, environ: Mapping[str, str] | None, tls: Tls, body: bytes
+) -> None:
+    auth = _auth(os.environ if environ is None else environ)
+    cert = (tls.client_cert_file, tls.client_key_file) if tls.client_key_file else tls.client_cert_file or None
+    for pause in (*PAUSES_SECONDS, None):
+        try:
+            reply = requests.request(
+                method,
+                group_url(url, task),
+                data=body,
+                headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+                timeout=timeout,
+                auth=auth,
+                verify=tls.ca_file or True,
+                cert=cert,
+                allow_redirects=False,  # a redirected PUT becomes a GET, which succeeds and writes nothing
+            )
+        except requests.exceptions.SSLError as fault:
+            cure = "check prometheus.ca_file and the client's certificate"
+            raise SinkError(f"the TLS handshake failed ({_cause(fault)})", where=url, cure=cure) from None
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as fault:
+            problem: requests.Response | requests.RequestException = fault
+        except (requests.RequestException, OSError) as fault:  # OSError: a certificate file that is not there
+            raise SinkError(f"it cannot be asked ({one_line(fault)})", where=url, cure="mend the address") from None
+        else:
+            if reply.status_code in (200, 202):
+                return
+            problem = reply
+            if reply.status_code < 500:
+                break
+        if pause is not None:
+            time.sleep(pause)
+    raise _fault(problem, url, timeout)
+
+
+def _fault(problem: requests.Response | requests.RequestException, url: str, timeout: float) -> SinkError:
+    if isinstance(problem, requests.Timeout):
+        return SinkError(f"no answer within {timeout:g} s", where=url, cure="raise prometheus.timeout")
+    if isinstance(problem, requests.RequestException):
+        return SinkError(_cause(problem), where=url, cure="start the Pushgateway or mend prometheus.pushgateway_url")
+    status, text = problem.status_code, one_line(ValueError(problem.text)) if problem.text.strip() else problem.reason
+    if status in (401, 403):
+        cure = "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN"
+        return SinkError(f"it refuses these credentials ({status})", where=url, cure=cure)
+    if 300 <= status < 400:
+        target = problem.headers.get("Location", "elsewhere")
+        return SinkError(
+            f"it redirects to {target}", where=url, cure="write that address in prometheus.pushgateway_url"
+        )
+    if status == 404:
+        return SinkError("there is no Pushgateway (404)", where=url, cure="mend prometheus.pushgateway_url")
+    if status < 500:
+        return SinkError(f"it refuses the metrics ({status}: {text})", where=url, cure="what it served before stays")
+    return SinkError(f"it fails ({status}: {text})", where=url, cure="look at the Pushgateway's log and push again")
+
+
+def _cause(fault: Exception) -> str:
+    """What happened, without the layers of libraries around it."""
+    text = str(fault)
+    if "NameResolution" in text:
+        return "its name is not known to DNS"
+    if "Connection refused" in text:
+        return "nothing listens there (connection refused)"
+    inner = TLS_REASON.search(text) or LAST_REASON.search(text)
+    return inner.group(1) if inner else one_line(fault)
+
+
+class _Bearer(AuthBase):
+    """A token as requests' own kind of credentials, which a .netrc does not replace."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+def _auth(environ: Mapping[str, str]) -> AuthBase | None:
+    if token := environ.get("PUSHGATEWAY_BEARER_TOKEN", "").strip():
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            where = "PUSHGATEWAY_BEARER_TOKEN"
+            raise SinkError("the token holds a sign that no token holds", where=where, cure="set it again")
+        return _Bearer(token)
+    if user := environ.get("PUSHGATEWAY_USERNAME"):
+        return HTTPBasicAuth(user.encode(), environ.get("PUSHGATEWAY_PASSWORD", "").encode())
+    return None
+
+
+def _tls(server: PrometheusParams) -> Tls:
+    return Tls(server.ca_file, server.client_cert_file, server.client_key_file)

@@ -1,0 +1,176 @@
+"""Every model version of every task, kept for ever, and the aliases that say which one is in use."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tsf.errors import FlowError, ModelError
+from tsf.io.artifacts import CARD, WEIGHTS, read_card, read_model
+from tsf.io.files import read_json, replacing, write_json
+from tsf.params import TASK_NAME
+
+__all__ = ["ALIASES", "ModelVersion", "promote", "register", "resolve", "rollback", "versions"]
+
+ALIASES = ("champion", "challenger")
+NAME = re.compile(r"model_\d{8}_\d{6}\Z")
+VERSION = re.compile(r"[0-9a-f]{12}\Z")
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a task's model: its name for people, the aliases that point at it, its folder and card.
+
+    A version whose card is damaged has neither name nor card.
+    """
+
+    version: str
+    name: str
+    aliases: tuple[str, ...]
+    folder: Path
+    card: Mapping[str, Any]
+
+
+def register(root: Path, task: str, model_folder: Path, name: str) -> str:
+    """Copy the model in `model_folder` into the registry at `root` and return its version.
+
+    name: model_YYYYMMDD_HHMMSS, in UTC; no other version of the task may have it. A version that is already there
+    keeps its name. Raises ModelError for a damaged model and for a bad or taken name.
+    """
+    folder = _task_folder(root, task)
+    if not NAME.match(name):
+        raise ModelError(f"{name!r} is not a model's name", cure="use model_YYYYMMDD_HHMMSS")
+    version = str(read_model(model_folder)[1]["version"])
+    if _is_whole(folder / version):
+        return version
+    if taken := [one.version for one in versions(root, task) if one.name == name and one.version != version]:
+        raise ModelError(f"the name {name} belongs to version {taken[0]} of task {task}", cure="use another second")
+    part = folder / f".{version}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        part.mkdir(parents=True)
+        with replacing(part / WEIGHTS, ModelError) as file:
+            file.write((model_folder / WEIGHTS).read_bytes())
+        write_json({**read_card(model_folder), "name": name}, part / CARD)
+        shutil.rmtree(folder / version, ignore_errors=True)  # only a damaged one is still there
+        part.rename(folder / version)
+    except OSError as fault:
+        cure = "free the disk or mend the permissions"
+        raise ModelError(f"it cannot be written ({fault.strerror})", where=str(folder), cure=cure) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return version
+
+
+def versions(root: Path, task: str) -> list[ModelVersion]:
+    """All versions of the task's model, the oldest name first; none for a task without models."""
+    folder = _task_folder(root, task)
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    aliases = {alias: stack[-1] for alias, stack in _stacks(_history(folder)).items() if stack}
+    found = []
+    for version in filter(VERSION.match, names):
+        try:
+            card = read_card(folder / version)
+        except ModelError:
+            card = {}
+        pointing = tuple(alias for alias in ALIASES if aliases.get(alias) == version)
+        found.append(ModelVersion(version, str(card.get("name", "")), pointing, folder / version, card))
+    return sorted(found, key=lambda one: (one.name, one.version))
+
+
+def resolve(root: Path, task: str, reference: str = "champion") -> Path:
+    """The folder of the model that `reference` means: an alias, a name, a version or the start of just one version.
+
+    Raises ModelError that lists what there is.
+    """
+    known = versions(root, task)
+    exact = [one for one in known if reference and reference in (*one.aliases, one.name, one.version)]
+    found = exact or [one for one in known if reference and one.version.startswith(reference)]
+    if len(found) == 1:
+        return found[0].folder
+    where = f"task {task}"
+    if not known:
+        raise ModelError("it has no model in the registry", where=where, cure=f"run `tsf train --task {task}`")
+    listing = ", ".join(f"{one.version} ({', '.join(filter(None, (*one.aliases, one.name)))})" for one in known)
+    what = f"{len(found)} versions start with {reference!r}" if found else f"there is no model {reference!r}"
+    raise ModelError(what, where=where, cure=f"choose from {listing}")
+
+
+def promote(root: Path, task: str, version: str, alias: str = "champion") -> None:
+    """Let `alias` point at `version` from now on; nothing is written where it does already.
+
+    version: whatever `resolve` takes. Raises ModelError for an unknown alias or version.
+    """
+    folder = _task_folder(root, task)
+    target = resolve(root, task, version).name
+    if _stack(folder, alias)[-1:] != [target]:
+        _append(folder, {"act": "promote", "alias": alias, "version": target})
+
+
+def rollback(root: Path, task: str, alias: str = "champion") -> str:
+    """Let `alias` point where it pointed before, and return that version; again, and it goes one further back.
+
+    Raises ModelError where there is nothing before.
+    """
+    folder = _task_folder(root, task)
+    stack = _stack(folder, alias)
+    if len(stack) < 2:
+        state = f"has pointed only at {stack[0]}" if stack else "points at nothing"
+        raise ModelError(f"{alias} of task {task} {state}", cure="promote a version by its name")
+    _append(folder, {"act": "rollback", "alias": alias, "version": stack[-2]})
+    return stack[-2]
+
+
+def _task_folder(root: Path, task: str) -> Path:
+    if not TASK_NAME.match(task):  # names come from outside: no path may leave the registry
+        raise ModelError(f"{task!r} is not the name of a task", cure="use a-z, 0-9 and _")
+    return root / task
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        read_model(folder)
+    except ModelError:
+        return False
+    return True
+
+
+def _history(folder: Path) -> list[dict[str, str]]:
+    """Every move of an alias, the oldest first."""
+    path = folder / "aliases.json"
+    if not path.exists():
+        return []
+    try:
+        history: list[dict[str, str]] = read_json(path)["history"]
+        _stacks(history)
+    except (FlowError, KeyError, TypeError, AttributeError, IndexError):
+        raise ModelError("it is damaged", where=str(path), cure="restore it, or delete it and promote again") from None
+    return history
+
+
+def _stack(folder: Path, alias: str) -> list[str]:
+    """The versions that `alias` pointed at, without those rolled back; the present one last."""
+    if alias not in ALIASES:
+        raise ModelError(f"there is no alias {alias!r}", cure=f"choose from {', '.join(ALIASES)}")
+    return _stacks(_history(folder)).get(alias, [])
+
+
+def _stacks(history: list[dict[str, str]]) -> dict[str, list[str]]:
+    stacks: dict[str, list[str]] = {}
+    for move in history:
+        stack = stacks.setdefault(move["alias"], [])
+        if move["act"] == "rollback":
+            stack.pop()
+        else:
+            stack.append(move["version"])
+    return stacks
+
+
+def _append(folder: Path, move: dict[str, str]) -> None:
+    moment = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    write_json({"history": [*_history(folder), {**move, "at": moment}]}, folder / "aliases.json")

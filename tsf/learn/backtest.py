@@ -1,0 +1,212 @@
+"""Rolling-origin backtest: every forecaster sees the same past and is judged on the same values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tsf.errors import HistoryError
+from tsf.learn.baselines import Forecaster
+from tsf.learn.features import is_night, seasons_of
+from tsf.learn.forecast import predict
+from tsf.learn.metrics import coverage, mase, points_of_limit, seasonal_error, wql
+from tsf.learn.model import Model
+from tsf.params import NightParams
+from tsf.series import Forecast, Labels, SeriesSet
+
+__all__ = ["Backtest", "backtest", "model_forecaster", "rolling_origins"]
+
+Floats = NDArray[np.float64]
+BUCKETS = 4  # parts of the horizon that are scored by themselves
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """O origins x N series x H steps of truth, what each forecaster said of them, and the scores.
+
+    origins_seconds: (O,) Unix time of the last step seen. truth: (O, N, H). quantiles: forecaster -> (O, N, H, Q).
+    p_breach: forecaster -> (O, N, H), for those that give it. limit: (O, N) last known limit at each origin, or None.
+    breached: (O, N, H) 1 where the line was reached at or before the step, 0 where not, NaN where unknown, or None.
+    table: a row per forecaster: `wql`, `mase`, `coverage` of the 80 % interval, `points` (error in points of limit),
+    `answered` (share of known values that it forecast), `n` (values that all forecasters answered; the rest of the
+    columns is over these). by_horizon, by_dimension, by_night: the same, per bucket of steps, label value, time of day.
+    """
+
+    labels: Labels
+    origins_seconds: NDArray[np.int64]
+    step_seconds: int
+    levels: Floats
+    truth: Floats
+    quantiles: Mapping[str, Floats]
+    p_breach: Mapping[str, Floats]
+    limit: Floats | None
+    breached: Floats | None
+    table: pd.DataFrame
+    by_horizon: pd.DataFrame
+    by_dimension: pd.DataFrame
+    by_night: pd.DataFrame
+
+
+def model_forecaster(model: Model, *, line: float = 1.0) -> Forecaster:
+    """The model as a Forecaster; its horizon must cover what is asked."""
+
+    def forecast(past: SeriesSet, horizon: int) -> Forecast:
+        return predict(model, past, line=line, horizon=horizon)
+
+    return forecast
+
+
+def rolling_origins(n_steps: int, holdout_steps: int, horizon: int, stride: int) -> list[int]:
+    """Indices of the last step seen: the first leaves the whole holdout unseen, the last still has a full horizon."""
+    return list(range(n_steps - holdout_steps - 1, n_steps - horizon, stride))
+
+
+def backtest(
+    forecasters: Mapping[str, Forecaster],
+    series: SeriesSet,
+    origins: Sequence[int],
+    horizon: int,
+    levels: Sequence[float],
+    *,
+    line: float = 1.0,
+    breach_samples: int = 1,
+    season: int | None = None,
+    dimensions: Iterable[str] | None = None,
+    time_zone: str = "UTC",
+    night: NightParams | None = None,
+) -> Backtest:
+    """Let every forecaster see `series` up to each origin (index of the last step seen) and score what it says.
+
+    line, breach_samples: what a breach is. season: steps of the MASE scale, a day by default (a week for daily data).
+    dimensions: labels of the table by dimension, all by default.
+    Raises HistoryError where an origin leaves less than the horizon.
+    """
+    if not origins or min(origins) < 0 or max(origins) + horizon >= series.n_steps:
+        raise HistoryError(
+            f"origins {list(origins)[:3]} … do not leave {horizon} steps of the {series.n_steps}",
+            cure="lengthen the history or the holdout, or shorten the horizon",
+        )
+    grid = np.asarray(levels, np.float64)
+    said: dict[str, list[Floats]] = {name: [] for name in forecasters}
+    chance: dict[str, list[Floats]] = {name: [] for name in forecasters}
+    truth, scales = [], []
+    season = season or _season(series.step_seconds)
+    for origin in origins:
+        past = series.between(0, origin + 1)
+        truth.append(series.values[:, origin + 1 : origin + 1 + horizon])
+        scales.append(seasonal_error(past.values, season))
+        for name, forecaster in forecasters.items():
+            forecast = forecaster(past, horizon)
+            said[name].append(np.stack([forecast.at(level) for level in levels], axis=2))
+            if forecast.p_breach is not None:
+                chance[name].append(forecast.p_breach)
+    quantiles = {name: np.stack(parts) for name, parts in said.items()}
+    judged = _Judged(np.stack(truth), quantiles, grid, np.stack(scales), _limits(series, origins))
+    ahead = series.times[np.asarray(origins)][:, None] + series.step_seconds * np.arange(1, horizon + 1)
+    nights = is_night(ahead.ravel(), time_zone, night or NightParams()).reshape(ahead.shape)  # (O, H)
+    return Backtest(
+        labels=series.labels,
+        origins_seconds=series.times[np.asarray(origins)],
+        step_seconds=series.step_seconds,
+        levels=grid,
+        truth=judged.truth,
+        quantiles=quantiles,
+        p_breach={name: np.stack(parts) for name, parts in chance.items() if parts},
+        limit=judged.limit,
+        breached=None
+        if judged.limit is None
+        else _breached(series, origins, horizon, judged.limit * line, breach_samples),
+        table=judged.table(np.ones_like(judged.truth, bool)).set_index("forecaster"),
+        by_horizon=_by_horizon(judged, horizon),
+        by_dimension=_by_dimension(judged, series.labels, dimensions),
+        by_night=pd.concat(
+            [judged.table(np.broadcast_to((nights == which)[:, None], judged.truth.shape)).assign(time=name)
+             for name, which in (("day", False), ("night", True)) if (nights == which).any()], ignore_index=True
+        ),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    truth: Floats  # (O, N, H)
+    quantiles: Mapping[str, Floats]  # (O, N, H, Q)
+    levels: Floats
+    scales: Floats  # (O, N)
+    limit: Floats | None  # (O, N)
+
+    def take(self, rows: NDArray[np.int64]) -> _Judged:
+        """The series of `rows` alone."""
+        quantiles = {name: said[:, rows] for name, said in self.quantiles.items()}
+        limit = None if self.limit is None else self.limit[:, rows]
+        return _Judged(self.truth[:, rows], quantiles, self.levels, self.scales[:, rows], limit)
+
+    def table(self, where: NDArray[np.bool_]) -> pd.DataFrame:
+        """Scores of every forecaster over the values of an (O, N, H) mask that all of them answered."""
+        known = where & np.isfinite(self.truth)
+        answers = {name: np.isfinite(said[..., 0]) for name, said in self.quantiles.items()}
+        common = known & np.logical_and.reduce(list(answers.values()))
+        truth = np.where(common, self.truth, np.nan)
+        scales = np.repeat(self.scales[..., None], truth.shape[2], axis=2)
+        low, middle, high = (int(np.abs(self.levels - wanted).argmin()) for wanted in (0.1, 0.5, 0.9))
+        rows = []
+        for name, said in self.quantiles.items():
+            row = {
+                "forecaster": name,
+                "wql": wql(truth, said, self.levels),
+                "mase": mase(truth, said[..., middle], scales),
+                "coverage": coverage(truth, said[..., low], said[..., high]),
+            }
+            if self.limit is not None:
+                row["points"] = points_of_limit(truth, said[..., middle], self.limit[..., None])
+            row["answered"] = float((answers[name] & known).sum() / max(known.sum(), 1))
+            rows.append(row | {"n": int(common.sum())})
+        return pd.DataFrame(rows)
+
+
+def _season(step_seconds: int) -> int:
+    cycles = [steps for steps in seasons_of(step_seconds, 10**9) if steps * step_seconds >= 86_400]
+    return cycles[0] if cycles else 1
+
+
+def _limits(series: SeriesSet, origins: Sequence[int]) -> Floats | None:
+    """(O, N) the newest limit known at each origin."""
+    if series.limit is None:
+        return None
+    index = np.maximum.accumulate(np.where(np.isfinite(series.limit), np.arange(series.n_steps), 0), axis=1)
+    return np.take_along_axis(series.limit, index, axis=1)[:, list(origins)].T.copy()
+
+
+def _breached(series: SeriesSet, origins: Sequence[int], horizon: int, line: Floats, samples: int) -> Floats:
+    """(O, N, H) whether `samples` values in a row reached the (O, N) line, the last of them at or before the step."""
+    found = []
+    for number, origin in enumerate(origins):
+        start = origin + 2 - samples
+        window = series.values[:, max(start, 0) : origin + 1 + horizon]
+        window = np.pad(window, ((0, 0), (max(-start, 0), 0)), constant_values=np.nan)
+        over = np.where(np.isfinite(window), window >= line[number][:, None], False)
+        runs = np.lib.stride_tricks.sliding_window_view(over, samples, axis=1).all(2)
+        known = np.isfinite(line[number]) & np.isfinite(window).any(1)
+        found.append(np.where(known[:, None], np.maximum.accumulate(runs, axis=1), np.nan))
+    return np.stack(found)
+
+
+def _by_horizon(judged: _Judged, horizon: int) -> pd.DataFrame:
+    parts = []
+    for steps in np.array_split(np.arange(horizon), min(BUCKETS, horizon)):
+        where = np.zeros_like(judged.truth, bool)
+        where[..., steps] = True
+        parts.append(judged.table(where).assign(first_step=steps[0] + 1, last_step=steps[-1] + 1))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _by_dimension(judged: _Judged, labels: Labels, dimensions: Iterable[str] | None) -> pd.DataFrame:
+    parts = []
+    for name in labels if dimensions is None else [name for name in dimensions if name in labels]:
+        for value in sorted(set(labels[name])):
+            part = judged.take(np.flatnonzero(labels[name] == value))
+            parts.append(part.table(np.ones_like(part.truth, bool)).assign(dimension=name, value=value))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -1,0 +1,81 @@
+"""Fitting the breach head of a trained model to the history that the model learnt from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsf.learn.breach import BreachHead, anchors, breach_features, fit_head, season_steps
+from tsf.learn.forecast import exceedance, predict_peaks
+from tsf.learn.model import Model
+from tsf.learn.train import least_context
+from tsf.series import SeriesSet
+
+__all__ = ["fit_breach"]
+
+Floats = NDArray[np.float64]
+LINES = (0.7, 0.8, 0.9, 0.95, 1.0)  # shares of the limit; more than one, as breaches of the last alone are rare
+MOST_WINDOWS = 20_000
+
+
+def fit_breach(model: Model, series: SeriesSet) -> Model:
+    """`model` with a breach head, learnt on `series`, all of which must lie before every origin it will be used at.
+
+    A model without a limit, or whose series hardly ever came near to theirs, is returned as it is.
+    """
+    if series.limit is None:
+        return model
+    head = _fit(replace(model, breach=None), series)
+    return replace(model, breach=head)
+
+
+def _fit(model: Model, series: SeriesSet) -> BreachHead | None:
+    params, total = model.params, series.n_steps
+    length, horizon, samples = params.sequence_length, params.prediction_steps, model.spec.breach_samples
+    steps, season = anchors(horizon), season_steps(series.step_seconds)
+    newest = max(horizon, min(total // 10, 4 * horizon))  # the values that judged the network while it learnt
+    first, last = min(length, max(least_context(params), total // 3)) - 1, total - horizon - 1
+    count = int(np.clip(MOST_WINDOWS // series.n_series, 16, 96))
+    origins = np.unique(np.linspace(first, last, count).astype(int))
+    features, events, held, rows = [], [], [], []
+    for origin in origins.tolist():
+        past = series.between(max(0, origin + 1 - length), origin + 1)
+        peaks = predict_peaks(model, past)  # (N, H, Q)
+        limit = past.limit[:, -1] if past.limit is not None else np.full(series.n_series, np.nan)
+        ahead = series.values[:, max(origin + 2 - samples, 0) : origin + 1 + horizon]
+        for line in LINES:
+            threshold = line * limit
+            newest_value = _last_known(past.values)
+            known = np.isfinite(peaks[:, 0, 0]) & (newest_value < threshold) & np.isfinite(ahead).any(1)
+            if not known.any():
+                continue
+            chance = exceedance(peaks[known], np.array(params.quantiles), threshold[known])
+            features.append(
+                breach_features(chance[:, steps - 1], past.values[known], threshold[known], steps, season, samples)
+            )
+            events.append(_met(ahead[known], threshold[known], samples, horizon)[:, steps - 1])
+            held.append(np.full(int(known.sum()), origin + horizon >= total - newest))
+            rows.append(np.flatnonzero(known))
+    if not features:
+        return None
+    spacing = (last - first) / max(len(origins) - 1, 1)
+    worth = min(1.0, spacing / horizon) / len(LINES)
+    table, came, new, series_of = (np.concatenate(parts) for parts in (features, events, held, rows))
+    return fit_head(table, came, new, series_of, worth)
+
+
+def _met(ahead: Floats, threshold: Floats, samples: int, horizon: int) -> NDArray[np.bool_]:
+    """(N, H) whether `samples` values in a row reached the threshold by each step."""
+    over = np.where(np.isfinite(ahead), ahead >= threshold[:, None], False)
+    over = np.pad(over, ((0, 0), (horizon + samples - 1 - over.shape[1], 0)))
+    runs = np.lib.stride_tricks.sliding_window_view(over, samples, axis=1).all(2)
+    return np.asarray(np.maximum.accumulate(runs, axis=1))
+
+
+def _last_known(values: Floats) -> Floats:
+    """(N,) the newest value that is there, NaN without one."""
+    seen = np.isfinite(values)
+    newest = values.shape[1] - 1 - seen[:, ::-1].argmax(1)
+    return np.asarray(values[np.arange(len(values)), newest])

@@ -1,0 +1,75 @@
+"""Conformal calibration: quantiles are stretched around the median until they hold what they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsf.learn.model import Calibration
+
+__all__ = ["calibrate", "stretched"]
+
+Floats = NDArray[np.float64]
+PARTS = 4  # of the horizon, each with its own factors
+NARROWEST, WIDEST = 0.25, 4.0
+PRIOR_WINDOWS = 10  # as many windows vote for "leave it as it is"
+
+
+def calibrate(
+    steps: Floats, step_targets: Floats, peaks: Floats, peak_targets: Floats, levels: tuple[float, ...]
+) -> Calibration:
+    """Fit the factors on M windows: scaled quantiles (M, H, Q) and targets (M, H), NaN where unknown.
+
+    Coverage is measured by cross-fitting: even windows judge the factors of odd ones and the other way round.
+    """
+    low, high = _interval(levels)
+    inside = []
+    for part in (slice(0, None, 2), slice(1, None, 2)):
+        other = slice(1 - (part.start or 0), None, 2)
+        moved = stretched(steps[part], _factors(steps[other], step_targets[other], levels), levels)
+        known = np.isfinite(step_targets[part])
+        hit = (moved[..., low] <= step_targets[part]) & (step_targets[part] <= moved[..., high])
+        inside.append(hit[known])
+    hits = np.concatenate(inside)
+    return Calibration(
+        steps=_factors(steps, step_targets, levels),
+        peaks=_factors(peaks, peak_targets, levels),
+        interval=(levels[low], levels[high]),
+        coverage=float(hits.mean()) if len(hits) else float("nan"),
+        n=len(hits),
+    )
+
+
+def stretched(quantiles: Floats, factors: Floats, levels: tuple[float, ...]) -> Floats:
+    """(M, H, Q) quantiles moved away from the median by the (K, Q) factors of their part of the horizon."""
+    median = quantiles[..., levels.index(0.5), None]
+    moved = median + factors[_parts(quantiles.shape[1])] * (quantiles - median)
+    return np.sort(moved, axis=2)
+
+
+def _parts(horizon: int) -> NDArray[np.int64]:
+    return np.arange(horizon) * min(PARTS, horizon) // horizon
+
+
+def _factors(quantiles: Floats, targets: Floats, levels: tuple[float, ...]) -> Floats:
+    """(K, Q): the quantile at each level of the ratio (target - median) / (quantile - median)."""
+    middle, parts = levels.index(0.5), _parts(targets.shape[1])
+    factors = np.ones((parts[-1] + 1, len(levels)))
+    trust = len(targets) / (len(targets) + PRIOR_WINDOWS)
+    away = targets - quantiles[..., middle]
+    for column, level in enumerate(levels):
+        reach = quantiles[..., column] - quantiles[..., middle]
+        ratio = np.where(np.abs(reach) > 1e-9, away / np.where(np.abs(reach) > 1e-9, reach, 1.0), np.nan)
+        for part in range(len(factors) if column != middle else 0):
+            known = ratio[:, parts == part]
+            known = known[np.isfinite(known)]
+            if len(known):
+                found = np.clip(np.quantile(known, max(level, 1 - level)), NARROWEST, WIDEST)
+                factors[part, column] = found**trust
+    return factors
+
+
+def _interval(levels: tuple[float, ...]) -> tuple[int, int]:
+    """Places of the levels closest to 0.1 and 0.9."""
+    places = [int(np.argmin(np.abs(np.array(levels) - wanted))) for wanted in (0.1, 0.9)]
+    return places[0], places[1]

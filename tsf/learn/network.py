@@ -1,0 +1,330 @@
+"""The networks: past and future segments go through one backbone, the future ones come out as quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from tsf.params import ModelType
+
+__all__ = ["Ensemble", "Network", "Shape", "Window"]
+
+SMALLEST = 0.02  # an error inside the context below this counts as this, in scaled units
+LARGEST = 20.0  # inputs are cut here, in scaled units
+CONVOLVED = 3  # segments under a convolution
+BEST_FIRST = 6.0  # at the start a naive forecast weighs as its error to the power of minus this
+
+
+class Window(NamedTuple):
+    """B scaled contexts of L steps and what is known of the H steps after them.
+
+    values: (B, L), 0 where missing. seen: (B, L), 1 where not missing. extras: (B, L, E) covariates with their masks,
+    and fullness. calendar: (B, L + H, F). labels: (B, D) indices, 0 for unknown.
+    """
+
+    values: Tensor
+    seen: Tensor
+    extras: Tensor
+    calendar: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of one network; `labels` holds the number of known values per label."""
+
+    model_type: ModelType
+    context: int
+    horizon: int
+    past_segment: int
+    segment: int
+    seasons: tuple[int, ...]
+    extras: int
+    calendar: int
+    labels: tuple[int, ...]
+    levels: tuple[float, ...]
+    width: int
+    num_layers: int
+    nhead: int
+    dropout: float
+
+    @property
+    def past_count(self) -> int:
+        """Segments in the context."""
+        return -(-self.context // self.past_segment)
+
+    @property
+    def future_count(self) -> int:
+        """Segments in the horizon."""
+        return -(-self.horizon // self.segment)
+
+
+class Naives(nn.Module):
+    """The forecasts that need no learning, and how wrong each kind was inside the context.
+
+    Last value; last value and the slope of the context; and for each season its last turn, its mean turn, and its last
+    turn moved by how much the last step and the last segment lie above those one season earlier.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.context, self.horizon, self.seasons = shape.context, shape.horizon, shape.seasons
+        self.lags = (min(shape.segment, shape.context - 1), *shape.seasons)
+        self.moves = [
+            [size for size in dict.fromkeys((1, shape.segment)) if size <= min(season, shape.context - season)]
+            for season in shape.seasons
+        ]
+        kinds = [0, 0]  # the lag whose error stands for each forecast
+        for number, season in enumerate(shape.seasons):
+            kinds += [number + 1] * (1 + (shape.context // season > 1) + len(self.moves[number]))
+        self.kinds: Tensor
+        self.register_buffer("kinds", torch.tensor(kinds), persistent=False)
+
+    def forward(self, values: Tensor, seen: Tensor) -> Tensor:
+        """(B, L), (B, L) -> (B, H, C); what is missing falls back on the last value seen."""
+        index = torch.arange(self.context, device=values.device)
+        newest = torch.where(seen > 0, index, 0).amax(1, keepdim=True)
+        last = values.gather(1, newest)  # (B, 1)
+        ahead = torch.arange(self.horizon, device=values.device)
+        slope = _slope(values, seen)
+        found = [last.expand(-1, self.horizon), last + slope * (ahead + self.context - newest)]
+        for season, moves in zip(self.seasons, self.moves, strict=True):
+            count = self.context // season
+            turns, there = (part[:, -count * season :].unflatten(1, (count, season)) for part in (values, seen))
+            turn = torch.where(there[:, -1] > 0, turns[:, -1], last)[:, ahead % season]
+            found.append(turn)
+            if count > 1:
+                mean = (turns * there).sum(1) / there.sum(1).clamp(min=1)
+                found.append(torch.where(there.sum(1) > 0, mean, last)[:, ahead % season])
+            found += [turn + self._rise(values, seen, season, size) for size in moves]
+        return torch.stack(found, dim=2)
+
+    def _rise(self, values: Tensor, seen: Tensor, season: int, size: int) -> Tensor:
+        """(B, 1) mean of the last `size` steps above that of one season earlier; 0 where one is unknown."""
+        means, counts = [], []
+        for end in (self.context, self.context - season):
+            there = seen[:, end - size : end]
+            counts.append(there.sum(1, keepdim=True))
+            means.append((values[:, end - size : end] * there).sum(1, keepdim=True) / counts[-1].clamp(min=1))
+        return torch.where((counts[0] > 0) & (counts[1] > 0), means[0] - means[1], 0.0)
+
+    def errors(self, values: Tensor, seen: Tensor) -> Tensor:
+        """(B, K) logarithm of the mean absolute difference at each lag of the context; NaN for fewer than 4 pairs."""
+        found = []
+        for lag in self.lags:
+            pairs = seen[:, lag:] * seen[:, :-lag]
+            count = pairs.sum(1)
+            mean = ((values[:, lag:] - values[:, :-lag]).abs() * pairs).sum(1) / count.clamp(min=1)
+            found.append(torch.where(count >= 4, mean.clamp(min=SMALLEST).log(), torch.nan))
+        return torch.stack(found, dim=1)
+
+
+def _slope(values: Tensor, seen: Tensor) -> Tensor:
+    """(B, 1) least-squares slope per step."""
+    steps = torch.arange(values.shape[1], device=values.device, dtype=values.dtype)
+    count = seen.sum(1, keepdim=True).clamp(min=1)
+    away = seen * (steps - (seen * steps).sum(1, keepdim=True) / count)
+    return (away * values).sum(1, keepdim=True) / away.square().sum(1, keepdim=True).clamp(min=1)
+
+
+class Recurrent(nn.Module):
+    """LSTM or GRU over all segments, the future ones last."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        cell = nn.GRU if shape.model_type == "gru" else nn.LSTM
+        dropout = shape.dropout if shape.num_layers > 1 else 0.0
+        self.cell = cell(shape.width, shape.width, shape.num_layers, batch_first=True, dropout=dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, M, W) -> (B, M, W)."""
+        out: Tensor = self.cell(tokens)[0]
+        return tokens + out
+
+
+class Convolved(nn.Module):
+    """An LSTM over what a convolution sees in each segment and the two before it."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.filters = nn.Conv1d(shape.width, shape.width, CONVOLVED)
+        self.recurrent = Recurrent(shape)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, M, W) -> (B, M, W)."""
+        padded = nn.functional.pad(tokens.transpose(1, 2), (CONVOLVED - 1, 0))
+        out: Tensor = self.recurrent(tokens + nn.functional.gelu(self.filters(padded)).transpose(1, 2))
+        return out
+
+
+class Attentive(nn.Module):
+    """An LSTM whose states of the future segments look back at those of all segments."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.future_count = shape.future_count
+        self.recurrent = Recurrent(shape)
+        self.norm = nn.LayerNorm(shape.width)
+        self.look = nn.MultiheadAttention(shape.width, shape.nhead, shape.dropout, batch_first=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, M, W) -> (B, M, W)."""
+        states: Tensor = self.recurrent(tokens)
+        seen = self.norm(states)
+        found: Tensor = self.look(seen[:, -self.future_count :], seen, seen, need_weights=False)[0]
+        return torch.cat([states[:, : -self.future_count], states[:, -self.future_count :] + found], dim=1)
+
+
+class Transformer(nn.Module):
+    """An encoder over all segments; the future ones look at the past and at each other."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.randn(shape.past_count + shape.future_count, shape.width) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            shape.width, shape.nhead, 2 * shape.width, shape.dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, shape.num_layers, nn.LayerNorm(shape.width), False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, M, W) -> (B, M, W)."""
+        out: Tensor = self.encoder(tokens + self.position)
+        return out
+
+
+BACKBONES: dict[ModelType, Callable[[Shape], nn.Module]] = {
+    "lstm": Recurrent,
+    "gru": Recurrent,
+    "transformer": Transformer,
+    "cnn_lstm": Convolved,
+    "attention": Attentive,
+}
+
+
+class Network(nn.Module):
+    """Quantiles of each future step, and of the running maximum up to it, as corrections of a mix of naive forecasts.
+
+    The context is cut into segments; each becomes one token, as does each future segment (its calendar and naive
+    forecasts). One backbone reads the tokens in time order; the future ones give, per step, the weights of the mix and
+    the corrections, in units of the error that the best naive forecast made inside the context.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.naives = Naives(shape)
+        width, kinds, levels = shape.width, len(self.naives.kinds), len(shape.levels)
+        self.past = nn.Linear(shape.past_segment * (2 + shape.extras) + 2 * shape.calendar, width)
+        self.future = nn.Linear(shape.segment * kinds + 2 * shape.calendar, width)
+        self.errors = nn.Linear(len(self.naives.lags), width, bias=False)
+        self.labels = nn.ModuleList(nn.Embedding(count + 1, width) for count in shape.labels)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.backbone = BACKBONES[shape.model_type](shape)
+        self.mix = nn.Linear(width, shape.segment * kinds)
+        self.trust = nn.Parameter(torch.ones(kinds))  # how much an error inside the context counts against a forecast
+        self.steps = nn.Linear(width, shape.segment * levels)
+        self.peaks = nn.Linear(width, shape.segment * levels)
+        self.typical: Tensor
+        self.register_buffer("typical", torch.zeros(len(self.naives.lags)))
+        for head in (self.mix, self.steps, self.peaks, *self.labels):
+            nn.init.normal_(head.weight, std=0.01)
+
+    @torch.no_grad()
+    def start_from(self, window: Window, targets: Tensor, peaks: Tensor) -> None:
+        """Set the biases so that training begins at the calibrated mix of naive forecasts that fits these windows.
+
+        targets, peaks: (B, H) scaled, NaN where unknown.
+        """
+        naives = self.naives(window.values, window.seen)
+        self.typical.copy_(self.naives.errors(window.values, window.seen).nanmean(0).nan_to_num(0.0))
+        errors, unit = self._gauge(window)
+        away = ((targets[..., None] - naives) / unit).abs().clamp(max=LARGEST)
+        weights = -BEST_FIRST * self._by_place(away.nanmean(0).nan_to_num(1.0)).clamp(min=1e-6).log()
+        self.mix.bias.copy_((weights - weights.amax(1, keepdim=True)).flatten())
+        states = torch.zeros(len(naives), self.shape.future_count, self.shape.width, device=naives.device)
+        base = (self._weights(states, errors) * naives).sum(2)
+        levels = torch.tensor(self.shape.levels, device=naives.device)
+        for head, left in ((self.steps, targets - base), (self.peaks, peaks - base.cummax(1).values)):
+            relative = (left / unit[..., 0]).clamp(-LARGEST, LARGEST)
+            spread = torch.nanquantile(relative, levels, dim=0).T.nan_to_num(0.0)  # (H, Q)
+            head.bias.copy_(self._by_place(spread).flatten())
+
+    def _by_place(self, table: Tensor) -> Tensor:
+        """(H, X) -> (segment, X): the mean over the segments, per place in the segment."""
+        size = self.shape.segment
+        return torch.stack([table[min(place, len(table) - 1) :: size].mean(0) for place in range(size)])
+
+    def _gauge(self, window: Window) -> tuple[Tensor, Tensor]:
+        """(B, K) errors inside the context against typical ones, and (B, 1, 1) the unit of corrections."""
+        errors = self.naives.errors(window.values, window.seen)
+        errors = torch.where(errors.isnan(), self.typical, errors)
+        return errors - self.typical, errors.amin(1).exp()[:, None, None]
+
+    def _weights(self, states: Tensor, errors: Tensor) -> Tensor:
+        """(B, H, C), 1 in sum along C."""
+        against = self.trust * errors[:, self.naives.kinds]  # (B, C)
+        weights: Tensor = (self._unfold(self.mix(states)) - against[:, None]).softmax(2)
+        return weights
+
+    def _tokens(self, window: Window, naives: Tensor, errors: Tensor) -> Tensor:
+        """(B, M, W): the past segments, oldest first, then the future ones."""
+        shape, device = self.shape, naives.device
+        past = torch.cat([window.values[..., None], window.seen[..., None], window.extras], dim=2)
+        ends = shape.context - shape.past_segment * torch.arange(shape.past_count - 1, -1, -1, device=device)
+        starts = shape.context + shape.segment * torch.arange(shape.future_count, device=device)
+        past = _segments(past, shape.past_count, shape.past_segment, at_front=True)
+        future = _segments(naives, shape.future_count, shape.segment, at_front=False)
+        past = torch.cat([past, _clock(window.calendar, ends - shape.past_segment, ends - 1)], dim=2)
+        future = torch.cat([future, _clock(window.calendar, starts, starts + shape.segment - 1)], dim=2)
+        tokens: Tensor = torch.cat([self.past(past), self.future(future)], dim=1) + self.errors(errors)[:, None]
+        for number, embedding in enumerate(self.labels):
+            tokens = tokens + embedding(window.labels[:, number])[:, None]
+        return tokens
+
+    def forward(self, window: Window) -> tuple[Tensor, Tensor]:
+        """Scaled quantiles, increasing along the last axis: of the steps and of their running maximum, (B, H, Q)."""
+        naives = self.naives(window.values, window.seen)  # (B, H, C)
+        errors, unit = self._gauge(window)
+        states = self.backbone(self.dropout(self._tokens(window, naives, errors)))
+        states = self.dropout(states[:, -self.shape.future_count :])
+        base = (self._weights(states, errors) * naives).sum(2, keepdim=True)  # (B, H, 1)
+        steps = (base + unit * self._unfold(self.steps(states))).sort(dim=2).values
+        ceiling = base.detach().cummax(1).values
+        peaks = (ceiling + unit * self._unfold(self.peaks(states))).cummax(1).values.sort(dim=2).values
+        return steps, peaks
+
+    def _unfold(self, flat: Tensor) -> Tensor:
+        """(B, M, segment * X) -> (B, H, X)."""
+        steps = flat.reshape(len(flat), self.shape.future_count * self.shape.segment, -1)
+        return steps[:, : self.shape.horizon]
+
+
+def _segments(steps: Tensor, count: int, size: int, *, at_front: bool) -> Tensor:
+    """(B, T, X) -> (B, count, size * X); zeros fill the first segment in front or the last one behind."""
+    missing = count * size - steps.shape[1]
+    filled = nn.functional.pad(steps, (0, 0, missing, 0) if at_front else (0, 0, 0, missing))
+    return filled.clamp(-LARGEST, LARGEST).reshape(len(steps), count, -1)
+
+
+def _clock(calendar: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """(B, T, F) -> (B, M, 2 F): the calendar of the first and the last step of M segments."""
+    top = calendar.shape[1] - 1
+    return torch.cat([calendar[:, first.clamp(0, top)], calendar[:, last.clamp(0, top)]], dim=2)
+
+
+class Ensemble(nn.Module):
+    """Networks of one shape that start and train differently; their quantiles are averaged."""
+
+    def __init__(self, shape: Shape, count: int) -> None:
+        super().__init__()
+        self.networks = [Network(shape) for _ in range(count)]
+        self.members = nn.ModuleList(self.networks)
+
+    def forward(self, window: Window) -> tuple[Tensor, Tensor]:
+        """As `Network.forward`."""
+        steps, peaks = zip(*(network(window) for network in self.networks), strict=True)
+        return torch.stack(steps).mean(0), torch.stack(peaks).mean(0)

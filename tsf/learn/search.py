@@ -1,0 +1,50 @@
+"""Rolling-origin cross-validation: how good parameters are on data that none of the models in it has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tsf.errors import HistoryError
+from tsf.learn.backtest import backtest, model_forecaster, rolling_origins
+from tsf.learn.model import Epoch
+from tsf.learn.train import fit, least_context
+from tsf.params import TrainParams
+from tsf.series import SeriesSet
+
+__all__ = ["cross_validate", "longest_context"]
+
+
+def cross_validate(
+    series: SeriesSet, params: TrainParams, folds: int, progress: Callable[[Epoch], None] | None = None
+) -> Iterator[float]:
+    """Yield the WQL of each fold, the oldest first: train on all before a block of steps, then forecast that block.
+
+    The blocks are the newest ones of `series`, each a tenth of it or a horizon long; what training itself holds back to
+    choose its weights lies before them. Raises HistoryError where the first fold leaves too little to learn from.
+    """
+    block = block_steps(series.n_steps, params.prediction_steps)
+    first = series.n_steps - folds * block
+    if (need := least_context(params) + 2 * params.prediction_steps) > first:
+        raise HistoryError(
+            f"{folds} folds of {block} steps leave {first} of {series.n_steps} steps, training needs {need}",
+            cure="lengthen fetch.history or take fewer folds",
+        )
+    for fold in range(folds):
+        end = first + fold * block
+        model = fit(series.between(0, end), params, breach_samples=params.breach_samples, progress=progress)
+        seen = series.between(0, end + block)
+        origins = rolling_origins(seen.n_steps, block, params.prediction_steps, max(1, params.prediction_steps // 2))
+        table = backtest(
+            {"model": model_forecaster(model)}, seen, origins, params.prediction_steps, params.quantiles, dimensions=()
+        ).table
+        yield float(table["wql"].iloc[0])
+
+
+def block_steps(n_steps: int, horizon: int) -> int:
+    """Steps that one fold is judged on."""
+    return max(horizon, n_steps // 10)
+
+
+def longest_context(n_steps: int, horizon: int, folds: int) -> int:
+    """Steps that a model can look back and still have something to learn in the first fold."""
+    return n_steps - folds * block_steps(n_steps, horizon) - 2 * horizon

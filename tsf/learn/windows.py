@@ -1,0 +1,173 @@
+"""Windows of a SeriesSet, gathered on the device, and their scaling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsf.learn.features import calendar
+from tsf.learn.network import Window
+from tsf.params import TrainParams
+from tsf.series import SeriesSet
+
+__all__ = ["Scale", "Windows", "carried", "label_indices"]
+
+KNEE = 4.0  # times the spread: what lies farther out is told apart only by its order of magnitude
+BEND = 0.1  # share of the level below which the scale is linear, above which it is logarithmic
+FLOOR = 1e-3  # a context that varies less than about this share of its level (or limit) counts as varying that much
+TINY = 1e-30
+FARTHEST = 100.0  # times its largest value, a series without a limit may grow within a horizon
+OVERFLOW = 1.5  # times its limit, one with a limit may
+
+
+class Scale(NamedTuple):
+    """scaled = (bent - centre) / spread with bent = asinh(value / level), each (B, 1) float64; logarithmic past KNEE.
+
+    Like a logarithm for values of the window's level, without its trouble at zero and below: quantiles survive it,
+    daily waves keep their shape when the level grows, and a burst out of a quiet context does not outweigh all else.
+    """
+
+    level: Tensor
+    centre: Tensor
+    spread: Tensor
+    edge: Tensor  # |bent| is cut here both ways: what lies beyond is no forecast but an overflow
+
+    def scaled(self, values: Tensor) -> Tensor:
+        """(B, T) in the metric's unit -> scaled float64, NaN kept."""
+        far = (torch.asinh(values / self.level).clamp(-self.edge, self.edge) - self.centre) / self.spread
+        return torch.where(far.abs() > KNEE, far.sign() * KNEE * (1 + (far.abs() / KNEE).log()), far)
+
+    def unscaled(self, scaled: Tensor) -> Tensor:
+        """The way back, (B, T) or (B, T, Q) -> float64."""
+        level, centre, spread, edge = (part.reshape(-1, *[1] * (scaled.dim() - 1)) for part in self)
+        near = scaled.double()
+        far = near.sign() * KNEE * (near.abs() / KNEE - 1).clamp(max=50).exp()
+        return level * torch.sinh((centre + spread * torch.where(near.abs() > KNEE, far, near)).clamp(-edge, edge))
+
+
+class Windows:
+    """All windows of a SeriesSet; data lie on the device once.
+
+    A window is (row, origin): its context ends with step `origin`, its targets are the steps after it. Steps before
+    the first one are missing.
+    """
+
+    def __init__(
+        self,
+        series: SeriesSet,
+        params: TrainParams,
+        vocabularies: Mapping[str, Sequence[str]],
+        covariates: Sequence[str],
+        device: torch.device,
+    ) -> None:
+        self.context, self.horizon = params.sequence_length, params.prediction_steps
+        self.step_seconds, self.device = series.step_seconds, device
+
+        def padded(array: np.ndarray) -> Tensor:
+            blank = np.full((len(array), self.context - 1), np.nan)
+            return torch.from_numpy(np.concatenate([blank, array], axis=1)).to(device)
+
+        self.values = padded(series.values)  # (N, L - 1 + T)
+        self.limit = None if series.limit is None else padded(carried(series.limit))
+        self.covariates = [
+            padded(series.covariates.get(name, np.full(series.values.shape, np.nan))) for name in covariates
+        ]
+        steps = np.arange(-self.context + 1, series.n_steps + self.horizon)
+        self.calendar = torch.from_numpy(calendar(series.times[0] + steps * series.step_seconds, params)).to(device)
+        self.labels = torch.from_numpy(label_indices(series, vocabularies)).to(device)
+
+    @classmethod
+    def of(
+        cls,
+        params: TrainParams,
+        values: Tensor,
+        limit: Tensor | None,
+        covariates: Sequence[Tensor],
+        calendar: Tensor,
+        labels: Tensor,
+    ) -> Windows:
+        """Windows over tensors that are there: one context per row, its origin 0. Shapes are those of `__init__`."""
+        made = cls.__new__(cls)
+        made.context, made.horizon, made.device = params.sequence_length, params.prediction_steps, values.device
+        made.values, made.limit, made.covariates = values, limit, list(covariates)
+        made.calendar, made.labels = calendar, labels
+        return made
+
+    def gather(self, rows: Tensor, origins: Tensor, factors: Tensor | None = None) -> tuple[Window, Scale]:
+        """B windows ready for the network; (B, L) `factors`, if any, multiply what was measured in their contexts."""
+        past = origins[:, None] + torch.arange(self.context, device=self.device)  # (B, L) in padded steps
+        values = self.values[rows[:, None], past]
+        if factors is not None:
+            values = values * factors
+        seen = values.isfinite()
+        limit = None if self.limit is None else self.limit[rows, origins + self.context - 1][:, None]
+        scale = _scale(values, seen, limit)
+        extras = []
+        for table in self.covariates:
+            raw = table[rows[:, None], past]
+            there = raw.isfinite()
+            extras += [_scale(raw, there, None).scaled(raw).nan_to_num(0.0), there.to(raw.dtype)]
+        if limit is not None:
+            known = limit.isfinite() & (limit > 0)
+            full = (values / limit).clamp(-2, 2)
+            extras += [
+                torch.where(known & seen, full, 0.0),
+                torch.where(known, scale.scaled(limit), 0.0).expand(full.shape),
+            ]
+        known_steps = origins[:, None] + torch.arange(self.context + self.horizon, device=self.device)
+        window = Window(
+            scale.scaled(values).nan_to_num(0.0).float(),
+            seen.float(),
+            torch.stack(extras, dim=2).float() if extras else values.new_zeros((*values.shape, 0), dtype=torch.float32),
+            self.calendar[known_steps],
+            self.labels[rows],
+        )
+        return window, scale
+
+    def targets(self, rows: Tensor, origins: Tensor, breach_samples: int) -> tuple[Tensor, Tensor]:
+        """(B, H) values after each origin and (B, H) running maxima of the least of `breach_samples` in a row.
+
+        NaN where nothing was measured, and in the maxima where no run of samples is complete yet.
+        """
+        ahead = torch.arange(1 - breach_samples, self.horizon, device=self.device)
+        values = self.values[rows[:, None], (origins[:, None] + self.context + ahead).clamp(min=0)]
+        runs = values.nan_to_num(-torch.inf).unfold(1, breach_samples, 1).amin(2)
+        peaks = runs.cummax(1).values
+        return values[:, breach_samples - 1 :], torch.where(peaks.isinf(), torch.nan, peaks)
+
+
+def label_indices(series: SeriesSet, vocabularies: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """(N, D) int64: 1 + the place of each label's value in its vocabulary, 0 where it is not there."""
+    columns = []
+    for name, known in vocabularies.items():
+        place = {value: index + 1 for index, value in enumerate(known)}
+        column = series.labels.get(name, np.full(series.n_series, "", object))
+        columns.append([place.get(value, 0) for value in column.tolist()])
+    return np.array(columns, np.int64).reshape(len(columns), series.n_series).T.copy()
+
+
+def _scale(values: Tensor, seen: Tensor, limit: Tensor | None) -> Scale:
+    """The scale of each (B, L) window; `limit` (B, 1) keeps a nearly empty quota from looking wild."""
+    count = seen.sum(1, keepdim=True).clamp(min=1)
+    size = torch.where(seen, values.abs(), 0.0).sum(1, keepdim=True) / count
+    level = (BEND * size).clamp(min=TINY)
+    bent = torch.where(seen, torch.asinh(values / level), 0.0)
+    centre = bent.sum(1, keepdim=True) / count
+    spread = torch.where(seen, (bent - centre).abs(), 0.0).sum(1, keepdim=True) / count
+    least = torch.full_like(spread, FLOOR)
+    most = FARTHEST * torch.where(seen, values.abs(), 0.0).amax(1, keepdim=True)
+    if limit is not None:
+        most = torch.where(limit > 0, torch.maximum(most / FARTHEST, OVERFLOW * limit), most)
+        share = (limit.nan_to_num(0.0) / size.clamp(min=TINY)).clamp(1.0, 1_000.0)
+        least = FLOOR * share
+    return Scale(level, centre, torch.maximum(spread, least), torch.asinh(most / level))
+
+
+def carried(array: np.ndarray) -> np.ndarray:
+    """(N, T) with each gap filled by the last value before it: the limit that is known at a step."""
+    index = np.maximum.accumulate(np.where(np.isfinite(array), np.arange(array.shape[1]), 0), axis=1)
+    return np.take_along_axis(array, index, axis=1)

@@ -1,0 +1,273 @@
+"""The panel itself: ipywidgets over a TaskModel. What a person may wait for runs in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as w
+
+from tsf.errors import TsfError
+from tsf.panel import show
+from tsf.panel.model import KEYS, TaskModel, written
+from tsf.presets import PRESETS
+from tsf.project import find_root
+
+__all__ = ["TaskPanel"]
+
+PAUSE_SECONDS = 0.8  # of typing, before the server is asked
+POLL_SECONDS = 1.0
+FIRST = ("owner", "fetch.metric_query", "fetch.limit")
+SECTIONS = {
+    "fetch": "What is read",
+    "train": "The model and how it learns",
+    "evaluate": "How it is judged",
+    "push": "What is written back",
+    "alert": "What counts as a breach",
+}
+WIDE = {"width": "99%"}  # a dict, of which each widget makes a layout of its own
+LABELLED = {"description_width": "14em"}
+
+
+class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
+    """A form for one task of the project that the kernel runs in: from preset to forecast.
+
+    task: one of params.yaml; by default a new one. root: the project's folder. Raises ParamsError outside a project.
+    """
+
+    def __init__(self, task: str = "", root: Path | str | None = None, *, live: bool = True) -> None:
+        self.model = TaskModel(root=find_root(Path(root) if root else None))
+        self.live = live
+        self._threads: list[threading.Thread] = []
+        self._timer: threading.Timer | None = None
+        self._filling = False
+        self._make_controls()
+        super().__init__(self._sections(), layout=w.Layout(max_width="72rem"))
+        self._observe()
+        self.open_task(task) if task else self.start_new("storage")
+
+    def open_task(self, task: str) -> None:
+        """Show a task of params.yaml."""
+        self._fill(lambda: self.model.open_task(task))
+        if self.model.run and self.model.refresh():
+            self._in_thread(self._watch)
+
+    def start_new(self, preset: str) -> None:
+        """Show a new task made from a preset."""
+        self._fill(lambda: self.model.start_new(preset))
+
+    def wait(self, seconds: float = 60.0) -> None:
+        """Wait for what goes on behind the panel."""
+        end = time.monotonic() + seconds
+        if self._timer:
+            self._timer.join(seconds)
+        for thread in list(self._threads):
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _make_controls(self) -> None:
+        self.choice = w.Dropdown(description="Task", style=LABELLED, layout=WIDE)
+        self.name = w.Text(description="Name", style=LABELLED, layout=WIDE)
+        self.reason, self.message, self.look, self.plan = (w.HTML(layout=WIDE) for _ in range(4))
+        self.state, self.results = w.HTML(layout=WIDE), w.HTML(layout=WIDE)
+        self.dimensions = w.HBox(layout={"flex_flow": "row wrap"})
+        self.fields: dict[str, Any] = {key: _field(key) for key in KEYS}
+        self.notes = {key: w.HTML(layout=WIDE) for key in ("name", *KEYS)}
+        self.bar = w.IntProgress(min=0, max=100, layout=WIDE)
+        self.plan_button = w.Button(description="Plan", tooltip="What it would read, write and cost; saves nothing")
+        self.save_button = w.Button(
+            description="Save", tooltip="Write params.yaml; comments stay", button_style="primary"
+        )
+        self.run_button = w.Button(description="Run", tooltip="Fetch, train, evaluate, push", button_style="success")
+        self.cancel_button = w.Button(description="Cancel", tooltip="Stop the run", disabled=True)
+
+    def _sections(self) -> list[w.Widget]:
+        """The panel from top to bottom, as a person goes through it."""
+        first = [widget for key in FIRST for widget in (self.fields[key], self.notes[key])]
+        settings = w.Accordion(
+            [w.VBox(self._rows(section)) for section in SECTIONS], titles=tuple(SECTIONS.values()), selected_index=None
+        )
+        return [
+            self.choice,
+            self.name,
+            self.notes["name"],
+            self.reason,
+            *first,
+            self.look,
+            self.dimensions,
+            settings,
+            w.HBox([self.plan_button, self.save_button, self.run_button, self.cancel_button]),
+            self.message,
+            self.plan,
+            self.bar,
+            self.state,
+            self.results,
+        ]
+
+    def _rows(self, section: str) -> list[w.Widget]:
+        """The fields of a section, each with its unit, default and reason."""
+        rows: list[w.Widget] = []
+        for key, field in self.fields.items():
+            if key.startswith(f"{section}.") and key not in FIRST:
+                rows += [field, self.notes[key]]
+        return rows
+
+    def _observe(self) -> None:
+        self.choice.observe(self._choose, "value")
+        self.name.observe(lambda change: self._typed("name", change.new), "value")
+        for key, field in self.fields.items():
+            field.observe(lambda change, key=key: self._typed(key, change.new), "value")
+        self.plan_button.on_click(lambda _: self._in_thread(self.model.make_plan))
+        self.save_button.on_click(lambda _: self._save())
+        self.run_button.on_click(lambda _: self._run())
+        self.cancel_button.on_click(lambda _: self._try(self.model.cancel))
+        draw = {
+            "problems": self._show_problems,
+            "series": self._show_look,
+            "plan": self._show_plan,
+            "message": lambda: setattr(self.message, "value", show.message_html(self.model.message)),
+            "run": self._show_run,
+            "progress": self._show_run,
+            "results": lambda: setattr(self.results, "value", show.results_html(self.model.results)),
+        }
+        for name, act in draw.items():
+            self.model.observe(lambda _, act=act: act(), name)
+
+    def _fill(self, act: Callable[[], None]) -> None:
+        """Change the model as a whole, then all fields, without taking that for typing."""
+        self._filling = True
+        try:
+            act()
+            new = [(f"new, from preset {preset}", f"+{preset}") for preset in PRESETS]
+            self.choice.options = [*((task, task) for task in self.model.tasks), *new]
+            self.choice.value = f"+{self.model.preset}" if self.model.is_new else self.model.name
+            self.name.value, self.name.disabled = self.model.name, not self.model.is_new
+            self.reason.value = f"<p>{escape(self.model.reason)}</p>"
+            for key, field in self.fields.items():
+                field.value = self.model.texts[key]
+        finally:
+            self._filling = False
+        self._show_problems()
+        self._show_run()
+        self._look_soon(0.0)
+
+    def _choose(self, change: Any) -> None:
+        if self._filling or not change.new:
+            return
+        if change.new.startswith("+"):
+            self.start_new(change.new[1:])
+        else:
+            self.open_task(change.new)
+
+    def _typed(self, key: str, text: str) -> None:
+        if self._filling:
+            return
+        if key == "name":
+            self.model.name = text.strip()
+            self.model.plan = None
+            self.model.check()
+        else:
+            self.model.set_text(key, text or "")
+        if key.startswith("fetch."):
+            self._look_soon(PAUSE_SECONDS)
+
+    def _look_soon(self, seconds: float) -> None:
+        """Ask the source once the typing has stopped."""
+        if self._timer:
+            self._timer.cancel()
+        if not self.live or self.model.problems:
+            return
+        self._timer = threading.Timer(seconds, lambda: self._in_thread(self.model.look))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _save(self) -> None:
+        def act() -> None:
+            diff = self.model.save()
+            self.plan.value = show.diff_html(diff)
+            self._fill(lambda: self.model.open_task(self.model.name))
+
+        self._try(act)
+
+    def _run(self) -> None:
+        def act() -> None:
+            self.model.save()
+            self.model.start()
+            self._in_thread(self._watch)
+
+        self._try(act)
+
+    def _watch(self) -> None:
+        """Follow a run to its end."""
+        name = self.model.name
+        while self.model.name == name and self.model.refresh():
+            time.sleep(POLL_SECONDS)
+
+    def _try(self, act: Callable[[], Any]) -> None:
+        """What goes wrong is told in the panel: nobody looks into the log of a kernel."""
+        try:
+            act()
+        except TsfError as fault:
+            self.model.message = str(fault)
+        except Exception as fault:
+            self.model.message = f"This should not have happened: {type(fault).__name__}: {fault}"
+
+    def _in_thread(self, act: Callable[[], Any]) -> None:
+        self.model.message = ""
+        thread = threading.Thread(target=self._try, args=(act,), daemon=True)
+        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+        thread.start()
+
+    def _show_problems(self) -> None:
+        for key, note in self.notes.items():
+            note.value = show.note_html(key, self.model.problems.get(key, ""))
+        whole = self.model.problems.get("", "")
+        if whole:
+            self.model.message = whole
+        for button in (self.plan_button, self.save_button, self.run_button):
+            button.disabled = bool(self.model.problems)
+
+    def _show_look(self) -> None:
+        self.look.value = show.look_html(self.model)
+        self._show_dimensions()
+
+    def _show_dimensions(self) -> None:
+        """A box to tick for each label that the data have; what is ticked is what the model learns from."""
+        chosen, boxes = self.model.dimensions, []
+        for label, count in self.model.labels.items():
+            box = w.Checkbox(label in chosen, description=f"{label} ({count:,})", indent=False)
+            box.observe(lambda change, label=label: self._tick(label, change.new), "value")
+            boxes.append(box)
+        self.dimensions.children = boxes
+
+    def _tick(self, label: str, chosen: bool) -> None:
+        others = [name for name in self.model.dimensions if name != label]
+        self.fields["train.dimensions"].value = written([*others, label] if chosen else others)
+
+    def _show_plan(self) -> None:
+        self.plan.value = show.plan_html(self.model) if self.model.plan is not None else ""
+
+    def _show_run(self) -> None:
+        run = self.model.run
+        running = run is not None and run.state in ("pending", "running")
+        self.cancel_button.disabled = not running
+        self.run_button.disabled = running or bool(self.model.problems)
+        self.state.value = show.run_html(run, self.model.progress)
+        self.bar.value, self.bar.bar_style = show.share_done(run, self.model.progress), show.bar_style(run)
+        self.bar.layout.display = "" if running else "none"
+
+
+def _field(key: str) -> Any:
+    """The control of a key: a list of choices, or text with the default in grey."""
+    one = KEYS[key]
+    name = {"owner": "Owner", "fetch.metric_query": "Metric (PromQL)", "fetch.limit": "Limit (PromQL)"}.get(
+        key, key.rpartition(".")[2] if key.count(".") < 2 else key.split(".", 1)[1]
+    )
+    if one.choices:
+        options = [(f"default: {one.default}", ""), *((choice, choice) for choice in one.choices)]
+        return w.Dropdown(options=options, description=name, style=LABELLED, layout=WIDE)
+    hint = "none: forecasts without breach output" if key == "fetch.limit" else written(one.default)
+    return w.Text(description=name, placeholder=hint, style=LABELLED, layout=WIDE, continuous_update=True)

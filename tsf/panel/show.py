@@ -1,0 +1,186 @@
+"""The panel's words and figures as HTML; whatever comes from a server or a file is escaped."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tsf.flow.progress import Progress
+from tsf.flow.queue import Run
+from tsf.panel.model import KEYS, Results, TaskModel, written
+from tsf.params import duration_text
+from tsf.plots import figure_html, pick_rows, plot_forecast, plot_series
+from tsf.promql import unit_of
+from tsf.series import SeriesSet, label_rows, title_of
+
+if TYPE_CHECKING:
+    from tsf.stages.preview import Preview
+
+__all__ = [
+    "bar_style",
+    "diff_html",
+    "look_html",
+    "message_html",
+    "note_html",
+    "plan_html",
+    "results_html",
+    "run_html",
+    "share_done",
+]
+
+SHOWN = 4
+INDENT = "margin: 0 0 .3em 14.5em; line-height: 1.3; overflow-wrap: anywhere"
+RED, GREEN = "var(--jp-error-color1, #b3261e)", "var(--jp-success-color0, #1b6e2f)"
+STYLE = """<style>
+.tsf-paper { background: #fff; color: #000; border-radius: 4px; padding: .3em }
+.tsf-paper figure { margin: 0 }
+.tsf-paper svg { max-width: 100%; height: auto }
+.tsf-words { white-space: normal; line-height: 1.4 }
+</style>"""  # figures are drawn for white paper
+
+
+def note_html(key: str, problem: str) -> str:
+    """What stands below a field: what is wrong with it, else its unit, default and reason."""
+    if problem:
+        return f'<div role="alert" style="{INDENT}; color: {RED}">{escape(problem)}</div>'
+    if key not in KEYS:
+        return ""
+    one = KEYS[key]
+    facts = [one.unit or one.type] if not one.description.startswith(one.type) and one.type != "text" else []
+    facts += [f"default {written(one.default)}"] if one.default not in (None, "", {}) else []
+    facts += [one.description]
+    return f'<div style="{INDENT}; opacity: .75; font-size: .92em">{escape("; ".join(filter(None, facts)))}</div>'
+
+
+def message_html(message: str) -> str:
+    """One sentence, read aloud as it comes."""
+    return f'<p role="status">{escape(message)}</p>' if message else ""
+
+
+def look_html(model: TaskModel) -> str:
+    """A few series with their limits and gaps, and the labels that could be dimensions."""
+    series = model.series
+    if series is None:
+        return ""
+    query, zone = model.texts["fetch.metric_query"], model.texts.get("train.time_zone") or "UTC"
+    figure = plot_series(series, pick_rows(series, SHOWN), unit=unit_of(query), time_zone=zone)
+    missing = float(np.isnan(series.values).mean())
+    caption = (
+        f"{series.n_series:,} series, the newest {duration_text(series.n_steps * series.step_seconds)}; "
+        f"{missing:.1%} of the samples are missing."
+    )
+    return (
+        f'{STYLE}<div class="tsf-paper">{figure_html(figure, caption)}</div>'
+        "<p class='tsf-words'>The model learns from the ticked labels; beside each stands how many values it has.</p>"
+    )
+
+
+def plan_html(model: TaskModel) -> str:
+    """What the task would read, write and cost, and what saving would change."""
+    plan: Preview = model.plan
+    minutes = "not known" if plan.minutes is None else f"{max(plan.minutes, 0.1):.1f} at most"
+    rows = {
+        "series": f"{plan.series.n_series:,}",
+        "samples": f"{plan.samples:,}",
+        "output series per push": f"{plan.output_series:,}",
+        "weights of the network": f"{plan.parameters:,}",
+        "minutes of training": minutes,
+        "read from": plan.source,
+    }
+    cells = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in rows.items())
+    notes = "".join(f"<li>{escape(text)}</li>" for text in model.warnings)
+    return (
+        f'<table style="text-align: left"><caption>The plan</caption>{cells}</table>'
+        f"<p class='tsf-words'><small>{escape(plan.basis)}</small></p>"
+        + (f"<p>Mind:</p><ul>{notes}</ul>" if notes else "")
+        + diff_html(model.diff)
+    )
+
+
+def diff_html(diff: str) -> str:
+    """A unified diff with its lines coloured."""
+    if not diff:
+        return "<p>params.yaml stays as it is.</p>"
+    colours = {"+": GREEN, "-": RED}
+    lines = (
+        f'<span style="color: {colours[line[0]]}">{escape(line)}</span>' if line[:1] in colours else escape(line)
+        for line in diff.splitlines()
+    )
+    return f'<pre aria-label="change of params.yaml" style="overflow-x: auto">{chr(10).join(lines)}</pre>'
+
+
+def run_html(run: Run | None, progress: Progress | None) -> str:
+    """Where the run is, or how it ended."""
+    if run is None:
+        return ""
+    words = {
+        "pending": f"Waiting, number {run.position} in the queue.",
+        "running": f"Running: {progress.sentence if progress else 'starting'}.",
+        "completed": "Completed.",
+        "cancelled": "Cancelled.",
+        "superseded": "A newer run has taken its place.",
+        "failed": f"Failed. {run.error}",
+    }
+    style = f' style="color: {RED}"' if run.state == "failed" else ""
+    return f'<p role="status"{style}>{escape(words[run.state])}</p>'
+
+
+def share_done(run: Run | None, progress: Progress | None) -> int:
+    """Hundredths of the run: stages, and cells or epochs within one."""
+    if run is None or progress is None:
+        return 0
+    inside = 0.0
+    if progress.epoch and progress.epochs:
+        inside = progress.epoch / progress.epochs
+    elif progress.cell and progress.cells:
+        inside = progress.cell / progress.cells
+    return int(100 * min(1.0, (progress.stages_done + 0.95 * inside) / progress.stages))
+
+
+def bar_style(run: Run | None) -> str:
+    """Its colour."""
+    return {"failed": "danger", "completed": "success"}.get(run.state if run else "", "info")
+
+
+def results_html(results: Results | None) -> str:
+    """The most urgent series with their forecasts, and what the model is worth beside its best baseline."""
+    if results is None:
+        return ""
+    forecast, task, scores = results.forecast, results.task, results.metrics
+    rows = results.urgent_rows[:SHOWN]
+    series = _in_order(results)
+    chance = forecast.p_breach
+    query = task.fetch.metric_query
+    figure = plot_forecast(
+        series, forecast, rows, line=task.alert.line, unit=unit_of(query), time_zone=task.train.time_zone
+    )
+    names = [title_of(row) for row in label_rows({name: column[rows] for name, column in forecast.labels.items()})]
+    cells = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{"–" if chance is None else f"{chance[row, -1]:.0%}"}</td></tr>'
+        for name, row in zip(names, rows, strict=True)
+    )
+    better = 1 - scores["wql"] / scores["wql_best_baseline"]
+    verdict = f"{better:.0%} lower than" if better > 0 else f"{-better:.0%} higher than"
+    drawn = figure_html(figure, "History, forecast with its intervals, limit and alert line.")
+    return (
+        f'{STYLE}<div class="tsf-paper">{drawn}</div>'
+        f'<table style="text-align: left"><caption style="white-space: nowrap">'
+        f"Chance of reaching the alert line within the horizon</caption>"
+        f'<tr><th scope="col">series</th><th scope="col">chance</th></tr>{cells}</table>'
+        f"<p class='tsf-words'>Its loss is {verdict} that of the best baseline, {escape(scores['best_baseline'])}; "
+        f"the 80 % interval held {scores['coverage_80']:.0%} of {scores['judged']:,} held-out values. "
+        f"Model {escape(str(results.receipt['model']))}, version {escape(str(results.receipt['version']))}; written to "
+        f"{escape(str(results.receipt['sent_to']))}.</p>"
+    )
+
+
+def _in_order(results: Results) -> SeriesSet:
+    """The data of the forecast's series, in its order; a series that came later has no history here."""
+    series, wanted = results.series, label_rows(results.forecast.labels)
+    places = {frozenset(row.items()): place for place, row in enumerate(label_rows(series.labels))}
+    at = np.array([places.get(frozenset(row.items()), -1) for row in wanted])
+    values = np.where((at >= 0)[:, None], series.values[at], np.nan)
+    limit = None if series.limit is None else np.where((at >= 0)[:, None], series.limit[at], np.nan)
+    return SeriesSet(results.forecast.labels, series.times, series.step_seconds, values, limit)

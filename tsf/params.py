@@ -1,0 +1,472 @@
+"""params.yaml as frozen, checked objects; every default of the project lives here alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from typing_extensions import Self
+
+from tsf.errors import ParamsError
+from tsf.promql import check_query, selectors
+
+__all__ = [
+    "AlertParams",
+    "DemoParams",
+    "EvaluateParams",
+    "FetchParams",
+    "LoggingParams",
+    "ModelType",
+    "NightParams",
+    "Params",
+    "PrometheusParams",
+    "PushParams",
+    "SnapshotParams",
+    "TaskParams",
+    "TrainParams",
+    "duration_text",
+    "horizon_text",
+    "parse_duration",
+    "parse_params",
+    "read_params",
+    "schema_text",
+]
+
+ModelType = Literal["lstm", "gru", "transformer", "cnn_lstm", "attention"]
+UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+TASK_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,62}\Z")  # safe in paths, URLs, DVC stage names, metric names and the shell
+LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
+
+
+def parse_duration(text: object) -> int:
+    """Seconds of a Prometheus duration (`1h30m`, `60d`). Raises ValueError for anything else, bare numbers included."""
+    pattern = "".join(rf"(?:(\d+){unit})?" for unit in UNIT_SECONDS)
+    match = re.fullmatch(pattern, text) if isinstance(text, str) else None
+    counts = match.groups("0") if match else ()
+    seconds = sum(int(count) * size for count, size in zip(counts, UNIT_SECONDS.values(), strict=False))
+    if seconds <= 0:
+        raise ValueError(f"{text!r} is not a duration; write a number with its unit, such as 5m, 1h or 60d")
+    return seconds
+
+
+def duration_text(seconds: int) -> str:
+    """The Prometheus duration of a whole number of seconds, days at the most: 43200 -> `12h`, 5400 -> `1h30m`."""
+    parts = []
+    for unit in "dhms":
+        count, seconds = divmod(seconds, UNIT_SECONDS[unit])
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
+def horizon_text(seconds: int) -> str:
+    """A horizon as the label of a metric has it, in one unit and never in days: 86400 -> `24h`, 5400 -> `90m`."""
+    unit = next(unit for unit in "hms" if seconds % UNIT_SECONDS[unit] == 0)
+    return f"{seconds // UNIT_SECONDS[unit]}{unit}"
+
+
+def _time_of_day(text: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError(f"{text!r} is not a time of day; write it quoted, as '20:00'")
+    return text
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is not a time zone; write an IANA name: UTC, Europe/Berlin, Asia/Shanghai")
+    return name
+
+
+def _moment(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time; write it quoted, as '2026-11-01T00:00:00Z'") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; end it with Z for UTC")
+    return text
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    if "@" in (parts.netloc or url):  # first, so that no message shows it
+        raise ValueError("the address carries a password; put it in the environment (PROMETHEUS_USERNAME, …_PASSWORD)")
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError(f"{url!r} is not an address; write http://host:9090 or https://host")
+    return url.rstrip("/")
+
+
+def _source(url: str) -> str:
+    return url if url == "demo" else _address(url)
+
+
+def _sink(url: str) -> str:
+    return url if url == "textfile" else _address(url)
+
+
+def _query(query: str) -> str:
+    try:
+        return check_query(query, "query")
+    except ParamsError as fault:
+        raise ValueError(f"{fault.what}; {fault.cure}") from None
+
+
+def _limit(limit: object) -> object:
+    """Only parsed: a limit named …_total is a size, not a counter."""
+    if isinstance(limit, str):
+        try:
+            selectors(limit)
+        except ParamsError as fault:
+            raise ValueError(f"{fault.what}; {fault.cure}") from None
+    elif limit is not None and not (isinstance(limit, int | float) and 0 < limit < math.inf):
+        raise ValueError(f"{limit!r} is no limit; write PromQL, a number above 0, or null for no breach output")
+    return limit
+
+
+def _label(name: str) -> str:
+    if not LABEL_NAME.match(name):
+        raise ValueError(f"{name!r} is not a label name; use letters, digits and _")
+    return name
+
+
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    PlainSerializer(duration_text),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "title": "duration",
+            "pattern": r"^(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?$",
+            "examples": ["5m", "1h"],
+        }
+    ),
+]
+"""Written `1h` in YAML, whole seconds in Python."""
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day), Field(title="time of day")]
+Zone = Annotated[str, AfterValidator(_zone), Field(title="time zone")]
+Moment = Annotated[str, AfterValidator(_moment), Field(title="time")]
+Query = Annotated[str, AfterValidator(_query), Field(title="PromQL")]
+Label = Annotated[str, AfterValidator(_label), Field(title="label")]
+Level = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_booleans(cls, section: Any) -> Any:
+        """Without this, `epochs: true` would be one epoch."""
+        for key, value in section.items() if isinstance(section, Mapping) else ():
+            if isinstance(value, bool):
+                raise ValueError(f"{key} is {str(value).lower()}; write a number, or quote the text")
+        return section
+
+
+class PrometheusParams(_Section):
+    """Where metrics come from and where forecasts go; passwords and tokens come from the environment only."""
+
+    base_url: Annotated[str, AfterValidator(_source)] = Field(
+        "demo", description="'demo', or a Prometheus: http://host:9090"
+    )
+    pushgateway_url: Annotated[str, AfterValidator(_sink)] = Field(
+        "textfile",
+        description="'textfile' (node_exporter's format, in textfile/), or a Pushgateway: http://host:9091",
+    )
+    timeout: Annotated[float, Field(gt=0, le=3600)] = Field(30.0, description="seconds a request may take")
+    headers: dict[str, str] = Field({}, description="extra request headers, such as X-Scope-OrgID")
+    ca_file: str = Field("", description="path of the CA certificates that sign the server's")
+    client_cert_file: str = Field("", description="path of the client certificate, for mutual TLS")
+    client_key_file: str = Field("", description="path of its key")
+
+    @model_validator(mode="after")
+    def _no_secrets(self) -> Self:
+        for name in self.headers:
+            if name.lower() in ("authorization", "cookie", "proxy-authorization"):
+                raise ValueError(f"header {name} is a secret; set PROMETHEUS_BEARER_TOKEN in the environment instead")
+        return self
+
+
+class SnapshotParams(_Section):
+    """The moment that a run is about, so that it can be repeated exactly."""
+
+    until: Moment = Field("2026-11-01T00:00:00Z", description="the last sample's time; `tsf run --now` moves it")
+
+    @property
+    def until_seconds(self) -> int:
+        """`until` as Unix time."""
+        return int(datetime.fromisoformat(self.until.replace("Z", "+00:00")).astimezone(timezone.utc).timestamp())
+
+
+class DemoParams(_Section):
+    """Size of the simulated fleet behind `prometheus.base_url: demo`."""
+
+    seed: int = Field(7, ge=0, description="the same seed gives the same fleet, bit for bit")
+    groups: int = Field(8, ge=1, le=2000, description="groups of users")
+    users_per_group: int = Field(6, ge=1, le=1000, description="users in each group, on average")
+
+
+class LoggingParams(_Section):
+    """What tsf says while it works; LOG_LEVEL and DEBUG in the environment win."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is said")
+    file: str = Field("", description="path of a log file, none by default")
+
+
+class FetchParams(_Section):
+    """What a task reads."""
+
+    metric_query: Query = Field(description="PromQL of what is used")
+    limit: Annotated[Annotated[str, Field(title="PromQL")] | float | None, BeforeValidator(_limit)] = Field(
+        None, description="PromQL or number of what may be used; null: no breach output"
+    )
+    covariates: dict[Label, Query] = Field({}, description="name -> PromQL of a series that may explain the metric")
+    step: Duration = Field("1h", description="distance of two samples")  # type: ignore[assignment]
+    history: Duration = Field("60d", description="how much is read, up to snapshot.until")  # type: ignore[assignment]
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> Self:
+        if self.history < 2 * self.step:
+            raise ValueError(f"history {duration_text(self.history)} holds fewer than 2 steps; lengthen it")
+        if taken := sorted({"time", "times", "value", "values", "limit"} & self.covariates.keys()):
+            raise ValueError(f"covariates cannot be called {taken[0]}, the data use that name; rename it")
+        return self
+
+
+class NightParams(_Section):
+    """The hours that count as night in the task's time zone; they may pass midnight."""
+
+    start: TimeOfDay = Field("20:00", description="first moment of the night")
+    end: TimeOfDay = Field("08:00", description="first moment of the day")
+
+
+class TrainParams(_Section):
+    """The model of a task and how it learns; a key has the same name wherever it can be set."""
+
+    model_type: ModelType = Field("lstm", description="kind of network")
+    sequence_length: int = Field(168, ge=2, le=100_000, description="steps the model looks back")
+    prediction_steps: int = Field(24, ge=1, le=10_000, description="steps it looks ahead, all in one go")
+    dimensions: tuple[Label, ...] = Field(
+        ("group", "user", "storage_type", "cluster"), description="labels it learns from; series without them are fine"
+    )
+    time_zone: Zone = Field("UTC", description="the clock that people on this cluster live by")
+    night: NightParams = Field(NightParams(), description="the hours that count as night")
+    holidays: str = Field("", pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$", description="country, such as CN or US-CA")
+    bounds: tuple[float | None, float | None] = Field((0.0, None), description="lowest and highest possible value")
+    epochs: int = Field(30, ge=1, le=100_000, description="passes at the most; early stopping ends sooner")
+    batch_size: int = Field(
+        64, ge=0, le=65_536, description="windows in a step of the optimiser; 0: as many as pay and fit into memory"
+    )
+    learning_rate: float = Field(0.002, gt=0, le=1, description="largest step size of the schedule")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of the units that are left out while it learns")
+    hidden_dim: int = Field(64, ge=1, le=8192, description="width of every kind but the Transformer")
+    num_layers: int = Field(2, ge=1, le=64, description="layers of the network")
+    d_model: int = Field(64, ge=2, le=8192, description="width of the Transformer")
+    nhead: int = Field(4, ge=1, le=256, description="attention heads; must divide d_model, or hidden_dim for attention")
+    early_stopping_patience: int = Field(10, ge=1, description="epochs without a better validation loss")
+    windows_per_epoch: int = Field(2048, ge=1, description="windows drawn for an epoch, at most")
+    level_shifts: float = Field(0.3, ge=0, le=1, description="share of the windows that are taught a change of level")
+    members: int = Field(1, ge=1, le=16, description="networks trained side by side; their quantiles are averaged")
+    gradient_clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
+    weight_decay: float = Field(0.01, ge=0, description="how strongly large weights are pulled towards 0")
+    breach_samples: int = Field(1, ge=1, le=1000, description="samples in a row at the line that make a breach")
+    quantiles: tuple[Level, ...] = Field(
+        (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99),
+        description="levels that are learnt, increasing, with 0.5 among them",
+    )
+    holdout: Duration = Field("7d", description="the newest data, kept from training to judge it")  # type: ignore[assignment]
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where torch sees one")
+    seed: int = Field(0, ge=0, description="the same seed and data give the same model on the CPU")
+    start: Literal["fresh", "champion"] = Field(
+        "fresh", description="weights that training begins with: new ones, or those of the model in use"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the products while it learns; bfloat16 is for GPUs that are built for it"
+    )
+    processes: int = Field(1, ge=1, le=64, description="processes that train together, one per GPU")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Self:
+        if self.d_model % self.nhead:
+            raise ValueError(f"d_model {self.d_model} is not divisible by nhead {self.nhead}; change one of them")
+        if self.model_type == "attention" and self.hidden_dim % self.nhead:
+            raise ValueError(f"hidden_dim {self.hidden_dim} is not divisible by nhead {self.nhead}; change one of them")
+        if list(self.quantiles) != sorted(set(self.quantiles)) or 0.5 not in self.quantiles:
+            raise ValueError("quantiles must increase and hold 0.5; sort them and add it")
+        low, high = self.bounds
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"bounds {low} … {high} leave no room; the first must be lower")
+        return self
+
+
+class EvaluateParams(_Section):
+    """How a model is judged on the held-out data."""
+
+    stride: Duration = Field("6h", description="distance of two origins of the backtest")  # type: ignore[assignment]
+
+
+class PushParams(_Section):
+    """What is written back, as gauges of the present with the horizon as a label."""
+
+    horizons: tuple[Duration, ...] = Field(("6h", "12h", "24h"), description="how far ahead")  # type: ignore[arg-type]
+    quantiles: tuple[Level, ...] = Field((0.1, 0.5, 0.9), description="levels, inside train.quantiles")
+    max_series: int = Field(100_000, ge=1, description="more output series are refused before anything is sent")
+    alias: str = Field(
+        "", pattern=r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?$", description="also write the median as ai_forecast_ALIAS{horizon}"
+    )
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        for name, values in {"horizons": self.horizons, "quantiles": self.quantiles}.items():
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name} must hold at least one value, each once; mend the list")
+        return self
+
+
+class AlertParams(_Section):
+    """What counts as a breach, what alarms cost, and how many of them people can bear."""
+
+    line: float = Field(0.98, gt=0, le=10, description="share of the limit at which it counts as reached")
+    policy: Literal["auto", "fixed"] = Field(
+        "auto", description="auto: probability and hold are chosen by replay, if it saw enough breaches; fixed: as set"
+    )
+    probability: Level = Field(0.5, description="an alarm fires at this breach probability")
+    hold: int = Field(0, ge=0, le=1000, description="steps for which the probability must hold before it fires")
+    act: Duration = Field("1h", description="notice that people need, within the horizon; a later alarm is late")  # type: ignore[assignment]
+    budget: float = Field(5.0, gt=0, description="alarms a week that a team can bear")
+    team: Label | Literal[""] = Field("", description="label whose values are teams; by default all go to the owner")
+    runbook: str = Field(
+        "", max_length=500, pattern=r"^(https?://\S+)?$", description="address of the page that says what to do"
+    )
+    cost_false: float = Field(1.0, ge=0, description="cost of an alarm without a breach")
+    cost_miss: float = Field(20.0, ge=0, description="cost of a breach without an alarm")
+    cost_late: float = Field(10.0, ge=0, description="cost of a breach whose alarm left no time to act")
+
+
+class TaskParams(_Section):
+    """One PromQL query with all that belongs to it."""
+
+    preset: Literal["storage", "gpu", "network", "cpu", "custom"] = Field(
+        "custom", description="what the task was made from; it only says so"
+    )
+    owner: str = Field("", max_length=200, description="who is asked when an alarm fires")
+    fetch: FetchParams
+    train: TrainParams = TrainParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    push: PushParams = PushParams()
+    alert: AlertParams = AlertParams()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        step, fetch, train = self.fetch.step, self.fetch, self.train
+        steps, held = fetch.history // step, train.holdout // step
+        need = train.sequence_length + 2 * train.prediction_steps + held
+        if steps < need:
+            raise ValueError(
+                f"fetch.history {duration_text(fetch.history)} holds {steps} steps, but sequence_length + "
+                f"2 x prediction_steps + train.holdout need {need}; lengthen it or shorten them"
+            )
+        if held < train.prediction_steps:
+            raise ValueError(
+                f"train.holdout {duration_text(train.holdout)} is shorter than prediction_steps; lengthen it"
+            )
+        for name, seconds in [
+            ("evaluate.stride", self.evaluate.stride),
+            *(("push.horizons", h) for h in self.push.horizons),
+        ]:
+            if seconds % step:
+                raise ValueError(f"{name} {duration_text(seconds)} is no multiple of the step {duration_text(step)}")
+        for horizon in self.push.horizons:
+            if horizon // step > train.prediction_steps:
+                raise ValueError(
+                    f"push.horizons {duration_text(horizon)} is beyond the model's {train.prediction_steps} "
+                    f"prediction_steps of {duration_text(step)}; raise prediction_steps or drop it"
+                )
+        for level in self.push.quantiles:
+            if not train.quantiles[0] <= level <= train.quantiles[-1]:
+                raise ValueError(f"push.quantiles {level} is outside train.quantiles; it would be made up")
+        return self
+
+
+def _task_name(name: str) -> str:
+    if not TASK_NAME.match(name):
+        raise ValueError(f"task name {name!r} may hold only a-z, 0-9 and _ (at most 63); rename it")
+    return name
+
+
+class Params(_Section):
+    """The whole of params.yaml."""
+
+    prometheus: PrometheusParams = PrometheusParams()
+    snapshot: SnapshotParams = SnapshotParams()
+    demo: DemoParams = DemoParams()
+    logging: LoggingParams = LoggingParams()
+    tasks: dict[Annotated[str, AfterValidator(_task_name)], TaskParams] = Field({}, description="name -> task")
+
+    def task(self, name: str) -> TaskParams:
+        """The task called `name`. Raises ParamsError that lists the tasks there are."""
+        if name not in self.tasks:
+            raise ParamsError(f"there is no task {name!r}", where="tasks", cure=f"choose from {', '.join(self.tasks)}")
+        return self.tasks[name]
+
+
+def parse_params(mapping: Mapping[str, Any], where: str = "params.yaml") -> Params:
+    """Check a plain mapping. Raises ParamsError with the path of the first wrong key, its value and the cure."""
+    try:
+        return Params.model_validate(mapping)
+    except ValidationError as faults:
+        fault = faults.errors(include_url=False)[0]
+        path = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message = "unknown key; mend its spelling or remove it"
+        elif fault["type"] == "missing":
+            message = "missing key; add it"
+        elif fault["type"] in ("model_type", "dict_type"):
+            message = f"{fault['input']!r} stands where keys should; write them below, indented"
+        elif fault["type"] != "value_error":
+            message = f"{fault['input']!r}: {message[0].lower()}{message[1:]}"
+        what, _, cure = message.partition("; ")
+        raise ParamsError(what, where=f"{where} {path}".strip(), cure=cure or "change it") from None
+
+
+def read_params(root: Path) -> Params:
+    """Read and check `root`/params.yaml. Raises ParamsError for a missing file, broken YAML or a wrong key."""
+    path = root / "params.yaml"
+    try:
+        mapping = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path} does not exist", cure="run tsf in the project's folder") from None
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ParamsError(f"it cannot be read ({fault})", where="params.yaml", cure="save it as UTF-8") from None
+    except YAMLError as fault:
+        mark = getattr(fault, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        problem = getattr(fault, "problem", None) or "broken"
+        raise ParamsError(f"it is not YAML ({problem})", where=f"params.yaml{line}", cure="mend that line") from None
+    return parse_params({} if mapping is None else mapping)
+
+
+def schema_text() -> str:
+    """The JSON Schema of params.yaml, for editors, as params.schema.json holds it."""
+    return json.dumps(Params.model_json_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"

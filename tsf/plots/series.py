@@ -1,0 +1,232 @@
+"""Figures of series: what was measured, what is missing, and what is forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tsf.plots.style import (
+    BLUE,
+    DARK_RED,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    date_axis,
+    nothing,
+    panels,
+    plain,
+    scale_of,
+    share_axis,
+    styled,
+)
+from tsf.promql import Unit
+from tsf.series import Forecast, SeriesSet, title_of
+
+__all__ = ["pick_rows", "plot_forecast", "plot_quality", "plot_series"]
+
+Floats = NDArray[np.float64]
+MOST_POINTS = 600  # per line; more cannot be seen and makes reports heavy
+
+
+def pick_rows(series: SeriesSet, count: int = 6) -> list[int]:
+    """Up to `count` rows with values, evenly from the fullest (by limit, else by size) to the emptiest."""
+    share = np.where(np.isfinite(_share(series)), _share(series), -np.inf)
+    level, known = share.max(axis=1), np.isfinite(share).mean(axis=1)
+    least = 0.5 if (known >= 0.5).any() else 0.0  # those that are there most of the time tell most
+    order = [int(row) for row in np.argsort(-level, kind="stable") if known[row] > 0 and known[row] >= least]
+    places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+    return [order[place] for place in dict.fromkeys(places.tolist())]
+
+
+@styled
+def plot_series(
+    series: SeriesSet, rows: Sequence[int], *, unit: Unit = "", time_zone: str = "UTC", title: str = ""
+) -> Figure:
+    """Usage and limit of `rows`, a panel each; where samples are missing it is shaded."""
+    if not rows:
+        return nothing("No series has a sample")
+    if not title and series.limit is not None:
+        reached = sum(bool((_share(series)[row] >= 1).any()) for row in rows)
+        title = f"{reached} of these {len(rows)} series reached their limit"
+    figure, axes = panels(len(rows), title or f"{len(rows)} of {series.n_series:,} series")
+    for axis, row in zip(axes, rows, strict=True):
+        values, limit = series.values[row], None if series.limit is None else series.limit[row]
+        scale, name = scale_of(_largest(values, limit), unit)
+        _gaps(axis, series.times, np.isnan(values))
+        _line(axis, series.times, values / scale, color=BLUE, lw=1.1, label="used")
+        if limit is not None:
+            _line(axis, series.times, limit / scale, color=GREY, ls="--", lw=1.2, label="limit")
+        _dress(axis, _title(series, row), name, series.times, time_zone)
+    _legend(figure, axes, time_zone)
+    return figure
+
+
+@styled
+def plot_quality(series: SeriesSet, *, time_zone: str = "UTC") -> Figure:
+    """Share of the series that have a sample, over time: dips are outages, slopes late starts or early ends."""
+    present = np.isfinite(series.values)
+    figure, (axis,) = panels(1, f"{present.mean():.1%} of the samples are there", height=2.6)
+    share = present.mean(axis=0)
+    times, low = _thin(series.times, share, np.minimum)
+    axis.fill_between(_dates(times), low, step="mid", color=BLUE, alpha=0.25, lw=0)
+    axis.step(_dates(times), low, where="mid", color=BLUE, lw=1.1)
+    axis.set(ylim=(0, 1.05), ylabel="series with a sample", xlabel=_clock(time_zone))
+    share_axis(axis)
+    date_axis(axis, time_zone)
+    return figure
+
+
+@styled
+def plot_forecast(
+    series: SeriesSet,
+    forecast: Forecast,
+    rows: Sequence[int],
+    *,
+    line: float | None = None,
+    unit: Unit = "",
+    time_zone: str = "UTC",
+    history_steps: int | None = None,
+    title: str = "",
+) -> Figure:
+    """History, forecast with its quantile bands, limit, and the chance of a breach, a panel for each of `rows`.
+
+    The rows of `forecast` are those of `series`. Values of `series` after the origin are drawn as what came.
+    line: share of the limit that counts as reached. history_steps: how much of the past is shown (3 horizons).
+    """
+    if not rows:
+        return nothing("No series to forecast")
+    ahead = forecast.quantiles.shape[1]
+    known = int(np.searchsorted(series.times, forecast.origin_seconds, side="right"))
+    shown = series.between(max(known - (history_steps or 3 * ahead), 0), min(known + ahead, series.n_steps))
+    figure, axes = panels(len(rows), title or _forecast_title(forecast, rows), height=2.2)
+    for axis, row in zip(axes, rows, strict=True):
+        limit = None if shown.limit is None else shown.limit[row]
+        scale, name = scale_of(_largest(shown.values[row], limit, forecast.quantiles[row]), unit)
+        past = shown.times <= forecast.origin_seconds
+        _line(axis, shown.times[past], shown.values[row, past] / scale, color=BLUE, lw=1.3, label="used")
+        _bands(axis, forecast, row, scale)
+        if not past.all():
+            truth = shown.values[row, ~past] / scale
+            axis.plot(_dates(shown.times[~past]), truth, "o", ms=2.6, color="black", label="what came")
+        if limit is not None and np.isfinite(limit).any():
+            _limit_lines(axis, limit[np.isfinite(limit)][-1] / scale, line)
+        axis.axvspan(*_dates(forecast.times[[0, -1]]), color=GREY, alpha=0.06, lw=0, zorder=0)
+        _dress(axis, _title(series, row), name, np.union1d(shown.times, forecast.times), time_zone)
+        _annotate(axis, forecast, row)
+    _legend(figure, axes, time_zone)
+    return figure
+
+
+def _bands(axis: Axes, forecast: Forecast, row: int, scale: float) -> None:
+    times, levels = _dates(forecast.times), forecast.levels
+    for outer, alpha in ((0.1, 0.22), (0.25, 0.35)):
+        if levels[0] <= outer and 1 - outer <= levels[-1]:
+            low, high = (forecast.at(level)[row] / scale for level in (outer, 1 - outer))
+            axis.fill_between(times, low, high, color=ORANGE, alpha=alpha, lw=0, label=f"{1 - 2 * outer:.0%} interval")
+    axis.plot(times, forecast.at(0.5)[row] / scale, color=RED, lw=1.5, label="median forecast")
+
+
+def _limit_lines(axis: Axes, limit: float, line: float | None) -> None:
+    axis.axhline(limit, color=GREY, ls="--", lw=1.2, label="limit")
+    if line is not None and line != 1:
+        axis.axhline(line * limit, color=GREY, ls=":", lw=1.2, label=f"alert line, {line:.0%}")
+
+
+def _annotate(axis: Axes, forecast: Forecast, row: int) -> None:
+    assert forecast.abstained is not None  # noqa: S101 - Forecast fills it in
+    said = ""
+    if forecast.abstained[row]:
+        said = f"no forecast: {forecast.abstained[row]}"
+    elif forecast.p_breach is not None and np.isfinite(forecast.p_breach[row, -1]):
+        said = f"chance of breach {forecast.p_breach[row, -1]:.0%}"
+    if said:
+        axis.set_title(plain(said, 60), loc="right", fontsize=9, color=DARK_RED if "chance" in said else GREY)
+
+
+def _forecast_title(forecast: Forecast, rows: Sequence[int]) -> str:
+    hours = forecast.quantiles.shape[1] * forecast.step_seconds / 3600
+    if forecast.p_breach is None:
+        return f"Forecast of the next {hours:g} h"
+    likely = int((np.nan_to_num(forecast.p_breach[list(rows), -1]) >= 0.5).sum())
+    return f"{likely} of these {len(rows)} series are more likely than not to reach the line within {hours:g} h"
+
+
+def _dress(axis: Axes, title: str, unit: str, times: NDArray[np.int64], time_zone: str) -> None:
+    axis.set_title(title, fontsize=9)
+    axis.set_ylabel(unit)
+    axis.ticklabel_format(axis="y", useOffset=False)
+    if len(times) > 1:
+        axis.set_xlim(*_dates(times[[0, -1]]))
+    if not axis.lines or all(np.isnan(np.asarray(line.get_ydata(), float)).all() for line in axis.lines):
+        axis.set_yticks([])
+        axis.text(0.5, 0.5, "no samples here", transform=axis.transAxes, ha="center", va="center", color=GREY)
+    date_axis(axis, time_zone)
+
+
+def _legend(figure: Figure, axes: NDArray[Any], time_zone: str) -> None:
+    pairs = [pair for axis in axes for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
+    handles = {label: handle for handle, label in reversed(pairs)}
+    order = list(dict.fromkeys(label for _, label in pairs))
+    figure.legend([handles[label] for label in order], order, loc="outside lower left", ncols=min(len(order), 4))
+    for axis in axes[-2:]:
+        axis.set_xlabel(_clock(time_zone), fontsize=9)
+
+
+def _clock(time_zone: str) -> str:
+    return "time in UTC" if time_zone == "UTC" else f"time in {time_zone}"
+
+
+def _title(series: SeriesSet, row: int) -> str:
+    return plain(title_of({name: column[row] for name, column in series.labels.items() if column[row]}))
+
+
+def _share(series: SeriesSet) -> Floats:
+    if series.limit is None:
+        return series.values
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(series.values / np.where(series.limit > 0, series.limit, np.nan))
+
+
+def _largest(*arrays: Floats | None) -> float:
+    known = np.concatenate([array.ravel() for array in arrays if array is not None])
+    return float(np.abs(known[np.isfinite(known)]).max(initial=0.0))
+
+
+def _dates(times: NDArray[np.int64]) -> NDArray[Any]:
+    return times.astype("datetime64[s]")
+
+
+def _line(axis: Axes, times: NDArray[np.int64], values: Floats, **style: Any) -> None:
+    """A line whose extremes survive thinning: of each run of points the lowest and the highest are drawn."""
+    if len(times) > MOST_POINTS:
+        size = -(-2 * len(times) // MOST_POINTS)
+        starts = np.arange(0, len(times), size)
+        rows = np.concatenate([_extremes(values[start : start + size]) + start for start in starts.tolist()])
+        times, values = times[rows], values[rows]
+    axis.plot(_dates(times), values, **style)
+
+
+def _extremes(values: Floats) -> NDArray[np.int64]:
+    if np.isnan(values).all():
+        return np.array([0])
+    return np.unique([np.nanargmin(values), np.nanargmax(values), *np.flatnonzero(np.isnan(values))[:1]])
+
+
+def _thin(times: NDArray[np.int64], values: Floats, reduce: np.ufunc) -> tuple[NDArray[np.int64], Floats]:
+    starts = np.arange(0, len(times), -(-len(times) // MOST_POINTS))
+    return times[starts], np.asarray(reduce.reduceat(values, starts))
+
+
+def _gaps(axis: Axes, times: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:
+    edges = np.flatnonzero(np.diff(np.r_[False, missing, False].astype(int)))
+    step = (times[1] - times[0]) if len(times) > 1 else 1
+    spans = [(times[a] - step, times[b - 1] + step) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    for number, (start, stop) in enumerate(spans[:200]):
+        inside = _dates(np.clip(np.array([start, stop]), times[0], times[-1]))
+        axis.axvspan(*inside, color=GREEN, alpha=0.18, lw=0, label="" if number else "no samples")

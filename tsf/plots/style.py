@@ -1,0 +1,132 @@
+"""One look for all figures: colours that colour-blind people tell apart, units that people read, text that is text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Literal, ParamSpec, TypeVar
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tsf.promql import Unit
+
+__all__ = [
+    "BLUE",
+    "DARK_RED",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "PALETTE",
+    "RED",
+    "date_axis",
+    "nothing",
+    "panels",
+    "plain",
+    "scale_of",
+    "share_axis",
+    "styled",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BLUE, RED, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"  # Okabe, Ito
+GREY, DARK_RED = "#595959", "#A34700"  # dark enough for small text
+PALETTE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, "#000000")
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 10.0,
+    "axes.titlesize": 10.0,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8c8c8c",
+    "axes.labelcolor": GREY,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.facecolor": "white",
+    "figure.facecolor": "white",
+    "figure.titlesize": 12.0,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 9.0,
+    "lines.linewidth": 1.4,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "text.usetex": False,
+}
+BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+DECIMAL = ("", "k", "M", "G", "T", "P", "E")
+WIDTH = 9.0
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Draw in the style of this module, whatever the reader's own settings are."""
+
+    @wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        with rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def scale_of(largest: float, unit: Unit) -> tuple[float, str]:
+    """What to divide by, and the name of the unit then, for values up to `largest`."""
+    base, names = (1024.0, BINARY) if unit == "bytes" else (1000.0, DECIMAL)
+    if unit == "percent":
+        return 1.0, "%"
+    if unit == "ratio":
+        return 0.01, "%"
+    power = 0
+    while power < len(names) - 1 and np.isfinite(largest) and abs(largest) >= base ** (power + 1):
+        power += 1
+    return base**power, names[power] + ("B/s" if unit == "bytes/s" else "")
+
+
+def plain(text: object, limit: int = 70) -> str:
+    """Foreign text as one line that matplotlib does not take for mathematics."""
+    line = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(text))
+    short = line if len(line) <= limit else line[: limit - 1] + "…"
+    return short.replace("$", r"\$")
+
+
+def panels(count: int, title: str, *, columns: int = 2, height: float = 1.9) -> tuple[Figure, NDArray[Any]]:
+    """A figure of `count` panels with a common title that says the finding, and their axes in reading order."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH, rows * height + 0.9), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for spare in axes[count:]:
+        figure.delaxes(spare)
+    return figure, axes[:count]
+
+
+def nothing(title: str) -> Figure:
+    """A figure that only says why there is nothing to see."""
+    figure = Figure(figsize=(WIDTH, 0.7))
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    return figure
+
+
+def date_axis(axes: Axes, time_zone: str) -> None:
+    """Dates along x, in the clock of `time_zone`."""
+    zone = ZoneInfo(time_zone)
+    locator: Any = AutoDateLocator(tz=zone, minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
+    form: Any = ConciseDateFormatter(locator, tz=zone, show_offset=False)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(form)
+
+
+def share_axis(axes: Axes, which: Literal["x", "y"] = "y") -> None:
+    """Shares 0 … 1 as per cent along one axis."""
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")

@@ -1,0 +1,99 @@
+"""PromQL as text: checked without a server, quoted safely, and refused before it misleads a model."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import promql_parser
+from promql_parser import Call, MatchOp, MatrixSelector, VectorSelector
+
+from tsf.errors import ParamsError
+
+__all__ = ["Unit", "check_query", "metric_name", "quote", "range_selectors", "raw_selectors", "selectors", "unit_of"]
+
+Unit = Literal["bytes", "bytes/s", "percent", "ratio", ""]
+COUNTER_SUFFIXES = ("_total", "_count", "_sum", "_bucket")
+COUNTER_FUNCTIONS = {"rate", "irate", "increase", "delta", "idelta", "resets", "changes", "count_over_time"}
+
+
+def check_query(query: str, where: str) -> str:
+    """Return `query`, or raise ParamsError with `where` if it is not PromQL or reads a raw counter.
+
+    A counter only grows, so its level says nothing about a limit: it needs rate(), increase() or the like around it.
+    """
+    for name in map(metric_name, raw_selectors(query, where)):
+        if name.endswith(COUNTER_SUFFIXES):
+            raise ParamsError(
+                f"{name!r} looks like a counter read without rate()",
+                where=where,
+                cure=f"write rate({name}[5m]), with a range of at least three scrape intervals",
+            )
+    return query
+
+
+def selectors(query: str, where: str = "query") -> list[VectorSelector]:
+    """Every vector selector of `query`, those inside range selectors included, from left to right.
+
+    Raises ParamsError with `where` if `query` is not PromQL.
+    """
+    return [node for node in _nodes(_parse(query, where)) if isinstance(node, VectorSelector)]
+
+
+def raw_selectors(query: str, where: str = "query") -> list[VectorSelector]:
+    """The vector selectors of `query` outside rate(), increase() and the like. Raises ParamsError as `selectors`."""
+    found, nodes, at = [], _nodes(_parse(query, where)), 0
+    while at < len(nodes):
+        node = nodes[at]
+        tamed = isinstance(node, Call) and node.func.name in COUNTER_FUNCTIONS
+        found += [node] if isinstance(node, VectorSelector) else []
+        at += len(_nodes(node)) if tamed else 1  # a parent stands right before all that is inside it
+    return found
+
+
+def metric_name(selector: VectorSelector) -> str:
+    """The name of the metric that `selector` reads, "" where it does not fix one."""
+    fixed = [m.value for m in selector.matchers.matchers if m.name == "__name__" and m.op == MatchOp.Equal]
+    return selector.name or (fixed[0] if fixed else "")
+
+
+def range_selectors(query: str, where: str = "query") -> list[str]:
+    """The text of every range selector of `query`, such as `x{a="b"}[5m]`. Raises ParamsError as `selectors`."""
+    return [node.prettify() for node in _nodes(_parse(query, where)) if isinstance(node, MatrixSelector)]
+
+
+def quote(value: str) -> str:
+    """`value` as a PromQL string literal; quotes, backslashes and line ends in it stay what they are."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'
+
+
+def unit_of(query: str) -> Unit:
+    """The unit of a query's values, as far as the metric names in it tell: base units in names are a convention."""
+    if re.search(r"(percent|pct)(?![a-zA-Z])", query):
+        return "percent"
+    if re.search(r"ratio(?![a-zA-Z])", query):
+        return "ratio"
+    if re.search(r"per_second|bytes_total|throughput|bandwidth", query) or (
+        "bytes" in query and re.search(r"\bi?rate\(", query)
+    ):
+        return "bytes/s"
+    return "bytes" if re.search(r"bytes|memory_(used|total|free)", query) else ""
+
+
+def _parse(query: str, where: str) -> Any:
+    try:
+        return promql_parser.parse(query)
+    except ValueError as fault:
+        raise ParamsError(f"{query!r} is not PromQL ({fault})", where=where, cure="mend the query") from None
+
+
+def _nodes(tree: Any) -> list[Any]:
+    nodes: list[Any] = []
+
+    def visit(node: Any) -> bool:
+        nodes.append(node)
+        return True
+
+    promql_parser.walk(tree, visit)
+    return nodes

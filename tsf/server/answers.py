@@ -1,0 +1,64 @@
+"""What an operation hands back, and the faults that only a server has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from tsf.errors import ParamsError, TsfError
+from tsf.io.files import json_text
+
+__all__ = [
+    "Answer",
+    "BusyError",
+    "ConflictError",
+    "NoProjectError",
+    "NotFoundError",
+    "json_answer",
+    "page_of",
+    "time_text",
+]
+
+
+class NotFoundError(TsfError):
+    """What a path names is not there."""
+
+
+class ConflictError(TsfError):
+    """What is asked does not fit what is there."""
+
+
+class BusyError(TsfError):
+    """The server itself cannot do it now."""
+
+
+class NoProjectError(ParamsError):
+    """The server runs outside of a project."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Bytes that are ready to be sent."""
+
+    content: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_answer(value: Any) -> Answer:
+    """`value` as JSON; NaN and infinities become null."""
+    return Answer(json_text(value))
+
+
+def page_of(items: Sequence[Any], offset: int, limit: int, **others: Any) -> dict[str, Any]:
+    """A part of a list, and how long all of it is."""
+    return {"items": items[offset : offset + limit], "total": len(items), **others}
+
+
+def time_text(seconds: float | None) -> str | None:
+    """Unix seconds as 2026-11-01T00:00:00Z; null for none, NaN and infinities."""
+    if seconds is None or not abs(seconds) < 253_402_300_800:
+        return None
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,165 @@
+"""Models: every version with its aliases, card and lineage; promoted and rolled back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tsf.errors import FlowError, ModelError
+from tsf.io.files import read_json
+from tsf.io.registry import ModelVersion, promote, rollback, versions
+from tsf.params import read_params
+from tsf.project import TaskPaths
+from tsf.server.answers import Answer, ConflictError, NotFoundError, json_answer, page_of, time_text
+from tsf.server.service import Service
+from tsf.server.users import tasks_of
+
+__all__ = [
+    "list_models",
+    "list_models_of_task",
+    "list_models_of_user",
+    "promote_model",
+    "read_model",
+    "rollback_model",
+]
+
+
+def list_models(service: Service, offset: int, limit: int, stage: str | None) -> Answer:
+    """Models of all tasks."""
+    return _list(service, list(read_params(service.root).tasks), offset, limit, stage)
+
+
+def list_models_of_user(service: Service, username: str, offset: int, limit: int, stage: str | None) -> Answer:
+    """Models of somebody's tasks."""
+    return _list(service, tasks_of(read_params(service.root), username), offset, limit, stage)
+
+
+def list_models_of_task(service: Service, task_id: str, offset: int, limit: int) -> Answer:
+    """Models of one task."""
+    service.task(task_id)
+    return _list(service, [task_id], offset, limit, None)
+
+
+def read_model(service: Service, model_id: str) -> Answer:
+    """The card of one model."""
+    return _card(service, *_find(service, model_id))
+
+
+def promote_model(service: Service, model_id: str, body: dict[str, Any]) -> Answer:
+    """Let an alias point at a model."""
+    task, model = _find(service, model_id)
+    promote(TaskPaths(service.root, task).registry, task, model.version, body.get("alias", "champion"))
+    return _card(service, *_find(service, f"{task}:{model.version}"))
+
+
+def rollback_model(service: Service, task_id: str, body: dict[str, Any]) -> Answer:
+    """Let an alias point where it pointed before."""
+    service.task(task_id)
+    registry = TaskPaths(service.root, task_id).registry
+    try:
+        version = rollback(registry, task_id, body.get("alias", "champion"))
+    except ModelError as fault:
+        raise ConflictError(fault.what, where=task_id, cure=fault.cure) from None
+    return _card(service, *_find(service, f"{task_id}:{version}"))
+
+
+def _find(service: Service, model_id: str) -> tuple[str, ModelVersion]:
+    """The task and the version that an id means. Raises NotFoundError, or ConflictError where it could be two."""
+    task, _, version = model_id.rpartition(":")
+    names = read_params(service.root).tasks
+    found = [
+        (name, one)
+        for name in names
+        if task in ("", name)
+        for one in versions(TaskPaths(service.root, name).registry, name)
+        if version in (one.version, one.name)
+    ]
+    if not found:
+        raise NotFoundError(f"there is no model {model_id!r}", where="model_id", cure="list the models: GET /models")
+    if len(found) > 1:
+        both = " or ".join(f"{name}:{one.version}" for name, one in found)
+        raise ConflictError(f"{len(found)} tasks have a model {model_id!r}", where="model_id", cure=f"write {both}")
+    return found[0]
+
+
+def _list(service: Service, tasks: Iterable[str], offset: int, limit: int, stage: str | None) -> Answer:
+    entries = [
+        _entry(service, task, one)
+        for task in tasks
+        for one in reversed(versions(TaskPaths(service.root, task).registry, task))
+        if stage is None or stage in one.aliases
+    ]
+    entries.sort(key=lambda entry: "champion" not in entry["aliases"])  # else as they are: the newest first
+    return json_answer(page_of(entries, offset, limit))
+
+
+def _entry(service: Service, task: str, model: ModelVersion) -> dict[str, Any]:
+    card, spec = model.card, model.card.get("spec", {})
+    return {
+        "id": model.version,
+        "version": model.version,
+        "name": model.name,
+        "task": task,
+        "user": read_params(service.root).tasks[task].owner,
+        "aliases": list(model.aliases),
+        "stage": model.aliases[0] if model.aliases else "",
+        "created_at": _created(model.name),
+        "trained_until": time_text(card.get("trained_until")),
+        "data_hash": card.get("data_hash", ""),
+        "commit": card.get("commit", ""),
+        "model_type": spec.get("params", {}).get("model_type", ""),
+        "parameters": card.get("parameters"),
+        "n_series": card.get("n_series"),
+        "seconds": card.get("seconds"),
+        "metrics": _metrics(TaskPaths(service.root, task), model.version),
+        "damaged": not card,
+    }
+
+
+def _card(service: Service, task: str, model: ModelVersion) -> Answer:
+    paths, spec = TaskPaths(service.root, task), model.card.get("spec", {})
+    entry = _entry(service, task, model)
+    newest = entry["metrics"] is not None  # the reports on disk tell of the model that was evaluated last
+    return json_answer(
+        {
+            **entry,
+            "params": spec.get("params", {}),
+            "history": list(model.card.get("history", [])),
+            "calibration": spec.get("calibration"),
+            "lineage": {
+                "data_hash": entry["data_hash"],
+                "commit": entry["commit"],
+                "trained_until": entry["trained_until"],
+                "notebook": service.shown_path(paths.notebook("train")) if newest else None,
+                "report": f"/reports/{task}/train" if newest else None,
+            },
+            "history_of_aliases": _moves(model.folder.parent / "aliases.json"),
+        }
+    )
+
+
+def _created(name: str) -> str | None:
+    if not re.fullmatch(r"model_\d{8}_\d{6}", name):
+        return None
+    moment = datetime.strptime(name, "model_%Y%m%d_%H%M%S").replace(tzinfo=timezone.utc)
+    return time_text(moment.timestamp())
+
+
+def _metrics(paths: TaskPaths, version: str) -> dict[str, Any] | None:
+    """What the last evaluation said, if it was about this version."""
+    try:
+        metrics: dict[str, Any] = read_json(paths.evaluation / "metrics.json")
+    except FlowError:
+        return None
+    return metrics if metrics.get("version") == version else None
+
+
+def _moves(path: Path) -> list[dict[str, str]]:
+    try:
+        moves: list[dict[str, str]] = read_json(path)["history"]
+    except (FlowError, KeyError, TypeError):
+        return []
+    return moves

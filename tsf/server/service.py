@@ -1,0 +1,144 @@
+"""What outlives a request: the project's folder, threads, warm worker processes, and what was found out last."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as Overdue  # Python 3.10 has one of its own
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+
+from tsf.errors import ParamsError, TsfError
+from tsf.flow.runner import start_runner
+from tsf.params import TaskParams, read_params
+from tsf.project import find_root
+from tsf.server.answers import Answer, BusyError, NoProjectError, NotFoundError
+from tsf.server.ending import end_with_parent
+
+__all__ = ["Service"]
+
+T = TypeVar("T")
+HEALTH_SECONDS = 30.0
+WORKERS = 2  # one answers while the other plans; each holds torch, about 400 MB
+COMPUTE_SECONDS = 300.0
+SLOW = {"check_query", "delete_task", "plan_task", "predict", "read_user_metrics"}  # they wait for others
+
+
+class Service:
+    """The state of one server; its methods may be called from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self._quick: Executor = ThreadPoolExecutor(8, "tsf")
+        self._slow: Executor = ThreadPoolExecutor(4, "tsf-slow")
+        self._pool: ProcessPoolExecutor | None = None
+        self._lock = Lock()
+        self._health: tuple[float, Answer] | None = None
+        self._asking: asyncio.Future[Answer] | None = None
+
+    @property
+    def root(self) -> Path:
+        """The project that the server was started in. Raises NoProjectError where there is none."""
+        try:
+            return find_root(self.folder)
+        except ParamsError as fault:
+            cure = "start JupyterLab in a folder that holds params.yaml and dvc.yaml"
+            raise NoProjectError(fault.what, cure=cure) from None
+
+    def task(self, name: str) -> TaskParams:
+        """The task of that name. Raises NotFoundError."""
+        tasks = read_params(self.root).tasks
+        if name not in tasks:
+            known = ", ".join(list(tasks)[:20]) or "none; add one"
+            raise NotFoundError(f"there is no task {name!r}", where="task", cure=f"choose from {known}")
+        return tasks[name]
+
+    def shown_path(self, path: Path) -> str | None:
+        """`path` as Lab's file browser knows it; None where it lies outside of the server's folder."""
+        try:
+            return path.resolve().relative_to(self.folder).as_posix()
+        except ValueError:
+            return None
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> Answer:
+        """Run an operation where it holds up nobody: coroutines here, all others in threads."""
+        from tsf.server.routes import FUNCTIONS
+
+        function = FUNCTIONS[name]
+        if asyncio.iscoroutinefunction(function):
+            answer: Answer = await function(self, **arguments)
+            return answer
+        pool = self._slow if name in SLOW else self._quick
+        return await asyncio.get_running_loop().run_in_executor(pool, partial(function, self, **arguments))
+
+    def compute(self, function: Callable[..., T], *arguments: Any) -> T:
+        """`function` in a warm worker process; raises what it raises, and BusyError where it dies or hangs."""
+        for _ in range(2):
+            pool = self._workers()
+            try:
+                future: Future[T] = pool.submit(function, *arguments)
+                return future.result(COMPUTE_SECONDS)
+            except BrokenProcessPool:
+                self._drop_workers(pool)
+            except Overdue:
+                self._drop_workers(pool)
+                break
+        raise BusyError("the worker process died or did not answer", cure="try again; most often memory has run out")
+
+    async def health(self) -> Answer:
+        """What was found out in the last half minute; it is renewed behind the asker's back."""
+        from tsf.server.system import find_health
+
+        now = time.monotonic()
+        if self._asking is None and (self._health is None or now - self._health[0] > HEALTH_SECONDS):
+            loop = asyncio.get_running_loop()
+            self._asking = asyncio.ensure_future(loop.run_in_executor(self._slow, find_health, self))
+            self._asking.add_done_callback(self._keep_health)
+        if self._health is None and self._asking is not None:
+            return await asyncio.shield(self._asking)
+        assert self._health is not None  # noqa: S101 - for the type checker: it is kept before _asking is forgotten
+        return self._health[1]
+
+    def _keep_health(self, asked: asyncio.Future[Answer]) -> None:
+        self._asking = None
+        if not asked.cancelled() and asked.exception() is None:
+            self._health = (time.monotonic(), asked.result())
+
+    def watch_queue(self) -> None:
+        """See, in a thread, that what waits is worked off: after a restart, and where a runner was killed."""
+        self._quick.submit(self._start_runner)
+
+    def close(self) -> None:
+        """End threads and workers; the runner of the queue goes on."""
+        self._quick.shutdown(wait=False, cancel_futures=True)
+        self._slow.shutdown(wait=False, cancel_futures=True)
+        if self._pool:
+            self._drop_workers(self._pool)
+
+    def _start_runner(self) -> None:
+        try:
+            start_runner(self.root)
+        except TsfError:
+            return  # no project here, or a disk that refuses: /health says it
+
+    def _workers(self) -> ProcessPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                context = multiprocessing.get_context("spawn")  # a fork of a server with threads could hang
+                self._pool = ProcessPoolExecutor(WORKERS, context, end_with_parent)
+            return self._pool
+
+    def _drop_workers(self, pool: ProcessPoolExecutor) -> None:
+        with self._lock:
+            if self._pool is pool:
+                self._pool = None
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()

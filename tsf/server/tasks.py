@@ -1,0 +1,264 @@
+"""Tasks: read, added, changed and removed in params.yaml, with what became of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tsf.errors import FlowError, ParamsError, TsfError
+from tsf.flow.keys import dotted_edits, flat
+from tsf.flow.progress import read_progress
+from tsf.flow.queue import ACTIVE, Run, cancel, count_runs, enqueue, latest_runs, list_runs, settings_hash
+from tsf.flow.runner import start_runner
+from tsf.flow.tasks import add_task as with_task
+from tsf.flow.tasks import edit_params, params_diff, read_text, remove_task, write_params
+from tsf.io.files import read_json
+from tsf.io.prometheus import effective
+from tsf.io.pushgateway import retire
+from tsf.io.registry import versions
+from tsf.params import Params, TaskParams, horizon_text, read_params
+from tsf.project import STAGES, TaskPaths
+from tsf.server import worker
+from tsf.server.answers import Answer, ConflictError, json_answer, page_of, time_text
+from tsf.server.runs import run_entry
+from tsf.server.service import Service
+from tsf.server.users import tasks_of
+from tsf.server.views import look, urgency_of
+
+__all__ = [
+    "add_task",
+    "delete_task",
+    "edit_task",
+    "list_tasks",
+    "list_tasks_of_user",
+    "plan_task",
+    "read_task",
+    "task_states",
+]
+
+CANCEL_SECONDS = 30.0
+UNCOUNTED = "no alarms are counted yet"
+
+
+def list_tasks(service: Service, offset: int, limit: int, state: str | None) -> Answer:
+    """Tasks, the most urgent first."""
+    return _list(service, list(read_params(service.root).tasks), offset, limit, state)
+
+
+def list_tasks_of_user(service: Service, username: str, offset: int, limit: int) -> Answer:
+    """Tasks of one owner; nobody's are none."""
+    return _list(service, tasks_of(read_params(service.root), username), offset, limit, None)
+
+
+def read_task(service: Service, task_id: str) -> Answer:
+    """All about one task."""
+    root, params = service.root, read_params(service.root)
+    task = service.task(task_id)
+    entry = _entry(service, params, task_id, latest_runs(root).get(task_id))
+    entry["config"] = flat(task.model_dump(mode="json"))
+    entry["set"] = sorted(flat(_block(root, task_id)))
+    entry["etag"] = _etag(task)
+    entry["runs"] = [run_entry(service, run) for run in list_runs(root, task_id, limit=10)]
+    return json_answer(entry)
+
+
+def add_task(service: Service, body: dict[str, Any]) -> Answer:
+    """Write a new task and queue its first run."""
+    root, name = service.root, body["name"]
+    if name in read_params(root).tasks:
+        raise ConflictError(
+            f"there is a task {name!r} already", where="name", cure="choose another name, or edit that task"
+        )
+    old = read_text(root)
+    return _saved(service, name, write_params(root, _with_new(old, body), old), body.get("queue", True))
+
+
+def edit_task(service: Service, task_id: str, body: dict[str, Any]) -> Answer:
+    """Change a task; comments of params.yaml stay."""
+    root = service.root
+    task = service.task(task_id)
+    if body.get("etag", _etag(task)) != _etag(task):
+        raise ConflictError("somebody else has changed this task since", where=task_id, cure="read it again")
+    old = read_text(root)
+    new = _with_edits(old, task_id, body)
+    if body.get("dry_run"):
+        return json_answer({"id": task_id, "state": None, "diff": params_diff(old, new), "run": None, "retired": None})
+    return _saved(service, task_id, write_params(root, new, old), body.get("queue", False))
+
+
+def delete_task(service: Service, task_id: str) -> Answer:
+    """Cancel, take back, remove; in this order, so that a fault on the way leaves a task that can be deleted again."""
+    root, params = service.root, read_params(service.root)
+    service.task(task_id)
+    if any(run.state in ACTIVE for run in list_runs(root, task_id)):
+        cancel(root, task_id)
+        start_runner(root)  # without one, nobody would see that it is to stop
+        _wait_until_stopped(root, task_id)
+    server = effective(params.prometheus, os.environ)
+    paths = TaskPaths(root, task_id)
+    retire(server, paths.textfile, task_id)
+    (paths.pushed / "receipt.json").unlink(missing_ok=True)  # else DVC would take a task added anew for pushed
+    old = read_text(root)
+    diff = write_params(root, remove_task(old, task_id), old)
+    return json_answer({"id": task_id, "state": None, "diff": diff, "run": None, "retired": server.pushgateway_url})
+
+
+def plan_task(service: Service, body: dict[str, Any]) -> Answer:
+    """What a task would read, write and cost; one that is there already is taken as edited."""
+    root, name = service.root, body["name"]
+    old = read_text(root)
+    new = _with_edits(old, name, body) if name in read_params(root).tasks else _with_new(old, body)
+    return Answer(service.compute(worker.plan, _loaded(new), name, params_diff(old, new)))
+
+
+def _list(service: Service, names: Iterable[str], offset: int, limit: int, state: str | None) -> Answer:
+    params, runs = read_params(service.root), latest_runs(service.root)
+    entries = [_entry(service, params, name, runs.get(name)) for name in names]
+    entries = [entry for entry in entries if state in (None, entry["state"])]
+    entries.sort(key=_urgency_key)
+    counts = count_runs(service.root)
+    queue = {"pending": counts.get("pending", 0), "running": counts.get("running", 0), "busy": _busy(service.root)}
+    return json_answer(page_of(entries, offset, limit, queue=queue))
+
+
+def _busy(root: Path) -> str:
+    """Why what runs does not get on, "" where it does."""
+    found = (read_progress(root, run) for run in list_runs(root, state="running"))
+    return next((progress.waiting for progress in found if progress and progress.waiting), "")
+
+
+def _urgency_key(entry: dict[str, Any]) -> tuple[float, float, str]:
+    urgency = entry["urgency"] or {}
+    left, chance = urgency.get("seconds_to_limit"), urgency.get("p_breach")
+    return (float("inf") if left is None else left, -(chance or 0.0), entry["name"])
+
+
+def _entry(service: Service, params: Params, name: str, run: Run | None) -> dict[str, Any]:
+    """A task as lists show it."""
+    root, task = service.root, params.tasks[name]
+    paths = TaskPaths(root, name)
+    reports = {stage: _changed(paths.report(stage)) for stage in STAGES}
+    links = {"self": f"/tasks/{name}", "series": f"/tasks/{name}/series", "chart": f"/tasks/{name}/chart"}
+    links |= {"models": f"/models/task/{name}"}
+    links |= {f"report_{stage}": f"/reports/{name}/{stage}" for stage, moment in reports.items() if moment}
+    return {
+        "id": name,
+        "name": name,
+        "user": task.owner,
+        "preset": task.preset,
+        "metric_query": task.fetch.metric_query,
+        "limit": task.fetch.limit,
+        "model_type": task.train.model_type,
+        "step_seconds": task.fetch.step,
+        "horizon": horizon_text(task.train.prediction_steps * task.fetch.step),
+        "state": _state(paths, task, run),
+        "urgency": _or_none(lambda: urgency_of(look(root, params, name))),
+        "noise": {"alarms": None, "budget": None, "reason": UNCOUNTED},
+        "last_run": time_text(max((moment for moment in reports.values() if moment), default=None)),
+        "last_push": time_text(_changed(paths.pushed / "receipt.json")),
+        "run": run_entry(service, run) if run else None,
+        "model": _or_none(lambda: _champion(paths, name)),
+        "metrics": _or_none(lambda: read_json(paths.evaluation / "metrics.json")),
+        "links": links,
+    }
+
+
+def _champion(paths: TaskPaths, name: str) -> str | None:
+    return next((one.version for one in versions(paths.registry, name) if "champion" in one.aliases), None)
+
+
+def _state(paths: TaskPaths, task: TaskParams, run: Run | None) -> str:
+    """By the queue, or by what lies there where somebody ran it by hand since."""
+    pushed = _changed(paths.pushed / "receipt.json")
+    if run and run.state in ACTIVE:
+        return run.state
+    if any(paths.failed_notebook(stage).exists() for stage in STAGES):
+        return "failed"
+    if run and run.state != "completed" and (run.ended_at or 0) > (pushed or 0):
+        return run.state
+    if (
+        run
+        and run.state == "completed"
+        and run.settings != settings_hash(task)
+        and (run.ended_at or 0) >= (pushed or 0)
+    ):
+        return "stale"
+    return "completed" if pushed else "new"
+
+
+def task_states(root: Path, params: Params) -> dict[str, str]:
+    """The state of every task."""
+    runs = latest_runs(root)
+    return {name: _state(TaskPaths(root, name), task, runs.get(name)) for name, task in params.tasks.items()}
+
+
+def _saved(service: Service, name: str, diff: str, queue: bool) -> Answer:
+    run = enqueue(service.root, name) if queue else None
+    if run:
+        start_runner(service.root)
+    entry = run_entry(service, run) if run else None
+    return json_answer({"id": name, "state": run.state if run else None, "diff": diff, "run": entry, "retired": None})
+
+
+def _with_new(text: str, body: dict[str, Any]) -> str:
+    if body["name"] == "user":
+        raise ParamsError("a task cannot be called 'user': /tasks/user/… lists an owner's", where="name", cure="rename")
+    values = _values(body)
+    if body.get("preset", "custom") == "custom" and "fetch.metric_query" not in values:
+        raise ParamsError("the task has no query", where="metric_query", cure="write PromQL, or choose a preset")
+    values.pop("owner", None)
+    return with_task(text, body["name"], body.get("preset", "custom"), body.get("user", ""), values)
+
+
+def _with_edits(text: str, name: str, body: dict[str, Any]) -> str:
+    return edit_params(text, {f"tasks.{name}.{key}": value for key, value in _values(body).items()})
+
+
+def _values(body: dict[str, Any]) -> dict[str, Any]:
+    """What a body says of a task, by the full keys of params.yaml."""
+    short = {"metric_query": "fetch.metric_query", "limit": "fetch.limit", "user": "owner"}
+    return {key: body[name] for name, key in short.items() if name in body} | dotted_edits(body.get("config", {}))
+
+
+def _wait_until_stopped(root: Path, name: str) -> None:
+    end = time.monotonic() + CANCEL_SECONDS
+    while any(run.state in ACTIVE for run in list_runs(root, name)):
+        if time.monotonic() > end:
+            raise FlowError(f"task {name!r} does not stop", cure="try again in a minute")
+        time.sleep(0.2)
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = YAML(typ="safe").load(text)
+    return loaded
+
+
+def _block(root: Path, name: str) -> dict[str, Any]:
+    """What params.yaml itself says of a task."""
+    block: dict[str, Any] = _loaded(read_text(root))["tasks"][name]
+    return block
+
+
+def _etag(task: TaskParams) -> str:
+    return sha256(task.model_dump_json().encode()).hexdigest()[:16]
+
+
+def _changed(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
+
+
+def _or_none(read: Callable[[], Any]) -> Any:
+    """What is not there yet, or is damaged, is shown as not there; the run that left it so has said why."""
+    try:
+        return read()
+    except TsfError:
+        return None

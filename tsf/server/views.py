@@ -1,0 +1,231 @@
+"""What the pages show of data and forecasts that lie on disk: rows by urgency, and one series as a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsf.errors import SeriesError
+from tsf.io.artifacts import read_forecast, read_series
+from tsf.io.source import newest_seconds
+from tsf.params import Params, TaskParams, horizon_text
+from tsf.project import TaskPaths
+from tsf.promql import unit_of
+from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
+from tsf.server.answers import NotFoundError, time_text
+
+__all__ = ["Outlook", "chart_of", "look", "series_rows", "urgency_of"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of a task's series, by its data, its forecast or both; rows are the forecast's if it has one.
+
+    now_seconds: the moment that "how long until" counts from; the demo fleet has a clock of its own.
+    """
+
+    name: str
+    task: TaskParams
+    labels: tuple[Mapping[str, str], ...]
+    forecast: Forecast | None
+    series: SeriesSet | None
+    data_rows: NDArray[np.int64]  # (N,) where a series stands in the data, -1 for nowhere
+    used: Floats  # (N,) newest known value
+    limit: Floats  # (N,) newest known limit
+    p_breach: Floats  # (N,) over the whole horizon
+    limit_time: Floats  # (N,) Unix seconds, +Inf for not in sight, NaN for unknown
+    now_seconds: int
+
+    @property
+    def seconds_left(self) -> Floats:
+        """(N,) until the limit is reached: 0 where it is, +Inf for not in sight, NaN for unknown."""
+        left = np.maximum(0.0, self.limit_time - self.now_seconds)
+        with np.errstate(invalid="ignore"):
+            return np.where(self.used >= self.task.alert.line * self.limit, 0.0, left)
+
+    @property
+    def alarms(self) -> NDArray[np.bool_]:
+        """(N,) whether the forecast is an alarm."""
+        return np.nan_to_num(self.p_breach) >= self.task.alert.probability
+
+    @property
+    def order(self) -> list[int]:
+        """Rows, the most urgent first: the soonest, then the likeliest."""
+        left = np.nan_to_num(self.seconds_left, nan=np.inf, posinf=np.inf)
+        share = np.nan_to_num(self.used / self.limit, nan=0.0, posinf=0.0)
+        return [int(row) for row in np.lexsort((-share, -np.nan_to_num(self.p_breach), left))]
+
+
+def look(root: Path, params: Params, name: str) -> Outlook:
+    """What lies on disk for a task. Raises SeriesError where it was never fetched, or what lies there is damaged."""
+    paths, task = TaskPaths(root, name), params.task(name)
+    forecast = _kept(paths.pushed / "forecast.parquet", read_forecast)
+    series = _kept(paths.series, read_series)
+    known = forecast or series
+    if known is None:
+        raise SeriesError(f"task {name!r} has no data yet", where=name, cure="run it")
+    labels = label_rows(known.labels)
+    n = len(labels)
+    at = np.arange(n) if forecast is None else _matched(labels, series)
+    nothing = np.full(n, np.nan)
+    used, limit = (
+        nothing if array is None else np.where(at >= 0, _last_known(array)[at], np.nan)
+        for array in ((series.values, series.limit) if series else (None, None))
+    )
+    has_breach = forecast is not None and forecast.p_breach is not None and forecast.limit_time is not None
+    return Outlook(
+        name,
+        task,
+        tuple(labels),
+        forecast,
+        series,
+        at,
+        used,
+        limit,
+        forecast.p_breach[:, -1] if has_breach else nothing,  # type: ignore[union-attr,index]
+        forecast.limit_time if has_breach else nothing,  # type: ignore[union-attr,arg-type]
+        newest_seconds(params),
+    )
+
+
+def series_rows(outlook: Outlook, offset: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
+    """Rows of a table, the most urgent first."""
+    left, alarms, forecast = outlook.seconds_left, outlook.alarms, outlook.forecast
+    rows = outlook.order[offset : None if limit is None else offset + limit]
+    return [
+        {
+            "task": outlook.name,
+            "row": row,
+            "title": title_of(outlook.labels[row]),
+            "labels": outlook.labels[row],
+            "used": _number(outlook.used[row]),
+            "limit": _number(outlook.limit[row]),
+            "share": _number(outlook.used[row] / outlook.limit[row]) if outlook.limit[row] else None,
+            "p_breach": _number(outlook.p_breach[row]),
+            "limit_time": time_text(float(outlook.limit_time[row])),
+            "seconds_to_limit": _number(left[row]),
+            "alarm": bool(alarms[row]),
+            "abstained": "" if forecast is None or forecast.abstained is None else str(forecast.abstained[row]),
+        }
+        for row in rows
+    ]
+
+
+def urgency_of(outlook: Outlook) -> dict[str, Any] | None:
+    """How urgent a task is; None before its first forecast."""
+    forecast = outlook.forecast
+    if forecast is None:
+        return None
+    first = series_rows(outlook, 0, 1)[0]
+    return {
+        "series": first["title"],
+        "labels": first["labels"],
+        "p_breach": first["p_breach"],
+        "limit_time": first["limit_time"],
+        "seconds_to_limit": first["seconds_to_limit"],
+        "likely": int(outlook.alarms.sum()),
+        "total": len(outlook.labels),
+        "silent": 0 if forecast.abstained is None else int((forecast.abstained != "").sum()),
+        "horizon": horizon_text(forecast.quantiles.shape[1] * forecast.step_seconds),
+        "origin": time_text(forecast.origin_seconds),
+    }
+
+
+def chart_of(outlook: Outlook, row: int | None, hours: int) -> dict[str, Any]:
+    """One series as it was and as it will be. Raises NotFoundError for a row that is not there."""
+    row = outlook.order[0] if row is None else row
+    if row >= len(outlook.labels):
+        what = f"task {outlook.name!r} has {len(outlook.labels)} series, no row {row}"
+        raise NotFoundError(what, where="row", cure="count from 0")
+    task, series, forecast = outlook.task, outlook.series, outlook.forecast
+    times, actual, limit = np.zeros(0, np.int64), np.zeros(0), None
+    if series is not None and (at := int(outlook.data_rows[row])) >= 0:
+        shown = slice(max(0, series.n_steps - hours * 3600 // series.step_seconds), None)
+        times, actual = series.times[shown], series.values[at, shown]
+        limit = None if series.limit is None else series.limit[at, shown]
+    breach_samples = task.train.breach_samples
+    alarm = outlook.alarms[row] and forecast is not None
+    return {
+        "task": outlook.name,
+        "row": row,
+        "title": title_of(outlook.labels[row]),
+        "labels": outlook.labels[row],
+        "unit": unit_of(task.fetch.metric_query),
+        "time_zone": task.train.time_zone,
+        "step_seconds": task.fetch.step,
+        "times": times,
+        "actual": actual,
+        "limit": limit,
+        "line": task.alert.line,
+        "forecast": None if forecast is None else _forecast_of(forecast, row),
+        "breaches": [] if limit is None else _episodes(times, actual >= task.alert.line * limit, breach_samples),
+        "alarms": [
+            {
+                "time": forecast.origin_seconds,
+                "p_breach": _number(outlook.p_breach[row]),
+                "horizon": horizon_text(forecast.quantiles.shape[1] * forecast.step_seconds),
+            }
+        ]
+        if alarm and forecast is not None
+        else [],
+    }
+
+
+def _forecast_of(forecast: Forecast, row: int) -> dict[str, Any]:
+    return {
+        "times": forecast.times,
+        "levels": forecast.levels,
+        "quantiles": {f"{level:g}": forecast.quantiles[row, :, i] for i, level in enumerate(forecast.levels)},
+        "p_breach": None if forecast.p_breach is None else forecast.p_breach[row],
+        "limit_time": None if forecast.limit_time is None else time_text(float(forecast.limit_time[row])),
+        "origin": time_text(forecast.origin_seconds),
+        "model": forecast.model_version,
+        "abstained": "" if forecast.abstained is None else str(forecast.abstained[row]),
+    }
+
+
+def _episodes(times: NDArray[np.int64], over: NDArray[np.bool_], samples: int) -> list[dict[str, int]]:
+    """Where at least so many samples in a row are at the line: first and last of them."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], over, [False]])))
+    pairs = edges.reshape(-1, 2)
+    return [{"start": int(times[a]), "end": int(times[b - 1])} for a, b in pairs if b - a >= samples]
+
+
+def _last_known(array: Floats) -> Floats:
+    """(N,) the newest value of each row that is not missing, NaN where there is none."""
+    known = np.isfinite(array)
+    last = array.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
+    return np.where(known.any(axis=1), array[np.arange(len(array)), last], np.nan)
+
+
+def _matched(labels: list[dict[str, str]], series: SeriesSet | None) -> NDArray[np.int64]:
+    """Where each forecast series stands in the data."""
+    rows = [] if series is None else label_rows(series.labels)
+    places = {frozenset(row.items()): place for place, row in enumerate(rows)}
+    return np.array([places.get(frozenset(row.items()), -1) for row in labels], np.int64)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _kept(path: Path, read: Callable[[Path], T]) -> T | None:
+    """What `read` makes of a file, kept in memory until the file changes; None where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return _read_once(path, read, state.st_mtime_ns, state.st_size)  # type: ignore[no-any-return]
+
+
+@lru_cache(64)
+def _read_once(path: Path, read: Callable[[Path], Any], _mtime: int, _size: int) -> Any:
+    return read(path)

@@ -1,0 +1,117 @@
+"""What runs in the warm worker processes: forecasts and plans, the only places of the server where torch is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tsf.io.files import json_text
+from tsf.params import Params, parse_params
+from tsf.promql import unit_of
+from tsf.series import label_rows, title_of
+from tsf.server.answers import time_text
+
+__all__ = ["plan", "predict"]
+
+SHOWN_SERIES = 6
+
+
+def predict(root: Path, task: str, steps: int | None, model: str, user: str | None, limit: int) -> bytes:
+    """The body of an answer to /predict: a fresh forecast of `task`, the most urgent series first."""
+    from tsf.stages.push import predict_task
+
+    predicted = predict_task(task, root, steps=steps, model_name=model, user=user, load=_kept_model)
+    forecast = predicted.forecast
+    rows, levels = predicted.urgent_rows[:limit], [f"{level:g}" for level in forecast.levels]
+    labels = label_rows(predicted.context.take(rows).labels)
+    measured = predicted.calibration
+    return json_text(
+        {
+            "task": task,
+            "user": user,
+            "model": {
+                "name": predicted.info.model,
+                "version": predicted.info.version,
+                "data_hash": predicted.info.data,
+                "commit": predicted.info.commit,
+            },
+            "origin": time_text(forecast.origin_seconds),
+            "timestamps": [time_text(int(moment)) for moment in forecast.times],
+            "step_seconds": forecast.step_seconds,
+            "levels": forecast.levels,
+            "coverage": {
+                "nominal": measured.interval[1] - measured.interval[0],
+                "measured": measured.coverage,
+                "n": measured.n,
+                "reason": "measured on the newest training data, on windows that did not teach",
+            },
+            "total": predicted.context.n_series,
+            "predictions": [
+                {
+                    "labels": named,
+                    "title": title_of(named),
+                    "predictions": forecast.at(0.5)[row],
+                    "quantiles": dict(zip(levels, forecast.quantiles[row].T, strict=True)),
+                    "p_breach": None if forecast.p_breach is None else forecast.p_breach[row],
+                    "limit_time": None if forecast.limit_time is None else time_text(float(forecast.limit_time[row])),
+                    "abstained": "" if forecast.abstained is None else forecast.abstained[row],
+                }
+                for row, named in zip(rows, labels, strict=True)
+            ],
+        }
+    )
+
+
+def plan(params: Mapping[str, Any], task: str, diff: str) -> bytes:
+    """The body of an answer to /plan. params: all of params.yaml with the task as it would be."""
+    from tsf.stages.preview import preview_task
+
+    checked: Params = parse_params(params)
+    settings = checked.task(task)
+    seen = preview_task(checked, settings)
+    shown = seen.series.take(seen.rows[:SHOWN_SERIES])
+    return json_text(
+        {
+            "series": seen.series.n_series,
+            "samples": seen.samples,
+            "output_series": seen.output_series,
+            "output_series_allowed": settings.push.max_series,
+            "parameters": seen.parameters,
+            "minutes": seen.minutes,
+            "basis": seen.basis,
+            "diff": diff,
+            "source": seen.source,
+            "labels": seen.label_values,
+            "quality": {name: value for name, value in seen.quality.items() if name != "warnings"},
+            "warnings": list(seen.quality["warnings"]),
+            "preview": {
+                "unit": unit_of(settings.fetch.metric_query),
+                "times": shown.times,
+                "series": [
+                    {
+                        "title": title_of(named),
+                        "labels": named,
+                        "values": shown.values[row],
+                        "limit": None if shown.limit is None else shown.limit[row],
+                    }
+                    for row, named in enumerate(label_rows(shown.labels))
+                ],
+            },
+        }
+    )
+
+
+_models: dict[tuple[str, int], Any] = {}
+
+
+def _kept_model(folder: Path) -> Any:
+    """load_model, once per version: a folder's name is the hash of what is in it."""
+    from tsf.stages.models import load_model
+
+    key = (str(folder), folder.stat().st_mtime_ns)
+    if key not in _models:
+        if len(_models) >= 8:
+            _models.pop(next(iter(_models)))
+        _models[key] = load_model(folder)
+    return _models[key]

@@ -1,0 +1,300 @@
+"""What the alarms of a task would have done on the held-out data, and which rule they should follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tsf.alarm.policy import Policy, Verdict, choose_policy, frontier, judge_policy
+from tsf.alarm.replay import Breaches, Kind, Outcome, Score, Terms, find_breaches, replay, score, unseen
+from tsf.alarm.rivals import History, Rule, breach_rule, default_rules, evaluate_rule
+from tsf.learn import Model, is_night, predict
+from tsf.learn.breach import reliability
+from tsf.params import TaskParams, duration_text
+from tsf.plots import Timeline
+from tsf.series import Floats, SeriesSet, label_rows, title_of
+
+__all__ = ["AlarmReplay", "replay_alarms"]
+
+MOST_FORECASTS = 500_000  # forecasts of a replay, at most; more series are forecast less often
+WEEK = 604_800
+USES_FORECAST = {"the same, confirmed by the forecast", "residual"}  # no rivals of the forecast
+OURS = "tsf"
+
+
+@dataclass(frozen=True, eq=False)
+class AlarmReplay:
+    """Every rule over the held-out data of a task with a limit."""
+
+    task: TaskParams
+    series: SeriesSet
+    history: History
+    terms: Terms
+    breaches: Breaches
+    policy: Policy
+    rules: tuple[Rule, ...]
+    outcomes: dict[str, Outcome]
+    every_steps: int
+    teams: NDArray[np.int64]
+
+    @property
+    def weeks(self) -> float:
+        """How long the judged part is."""
+        return (self.series.n_steps - self.terms.first_step) * self.series.step_seconds / WEEK
+
+    @cached_property
+    def scores(self) -> dict[str, Score]:
+        """Every rule in numbers, ours first."""
+        return {
+            name: score(outcome, self.terms, n_series=self.series.n_series, weeks=self.weeks, teams=self.teams)
+            for name, outcome in self.outcomes.items()
+        }
+
+    @property
+    def verdict(self) -> Verdict:
+        """Should the forecast's alarm take over from the best rule that needs no forecast?"""
+        rivals = {name: said for name, said in self.scores.items() if name != OURS and name not in USES_FORECAST}
+        return judge_policy(self.scores[OURS], rivals)
+
+    @property
+    def summary(self) -> str:
+        """What was replayed, and how the rule came about."""
+        step = self.series.step_seconds
+        hold = f", held for {duration_text(self.policy.for_steps * step)}" if self.policy.for_steps else ""
+        return (
+            f"{len(self.rules)} rules were replayed over {self.weeks:.1f} weeks and {self.series.n_series:,} series, "
+            f"with a forecast every {duration_text(self.every_steps * step)}. Ours fires at a breach probability of "
+            f"{self.policy.threshold:.0%} within {duration_text(self.terms.horizon_steps * step)}{hold}: "
+            f"{self.policy.reason}."
+        )
+
+    @property
+    def scoreboard(self) -> pd.DataFrame:
+        """A row per rule, ours first, then by cost."""
+        hours = self.series.step_seconds / 3600
+        order = [OURS, *sorted((n for n in self.scores if n != OURS), key=lambda n: (self.scores[n].cost, n))]
+        rows = {}
+        for name in order:
+            one = self.scores[name]
+            rows[name] = {
+                "in time": one.met,
+                "too late": one.met_late,
+                "missed": one.missed,
+                "false": one.false,
+                "precision": _with_range(one.precision, one.precision_range),
+                "recall": _with_range(one.recall, one.recall_range),
+                "notice (worst tenth)": _notice(one.median_lead * hours, one.p10_lead * hours),
+                "alarms a week": round(one.weekly, 1),
+                "flaps": one.flaps,
+                "cost": one.cost,
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rule")
+
+    @property
+    def by_part(self) -> pd.DataFrame:
+        """Ours by day and night and by the values of each dimension; the eight with most breaches of each."""
+        night = is_night(self.series.times, self.task.train.time_zone, self.task.train.night)
+        shape = self.series.values.shape
+        parts: dict[str, NDArray[np.bool_]] = {
+            "by day": np.broadcast_to(~night, shape), "by night": np.broadcast_to(night, shape)
+        }  # fmt: skip
+        for name in self.task.train.dimensions:
+            column = self.series.labels.get(name, np.full(len(self.teams), "", object))
+            counts = pd.Series(column[self.outcomes[OURS].breach_rows]).value_counts()
+            for value in [value for value in counts.index if value][:8]:
+                parts[f"{name} = {value}"] = np.asarray(column == value)
+        rows = {}
+        for name, keep in parts.items():
+            one = score(
+                self.outcomes[OURS], self.terms, n_series=len(self.teams), weeks=self.weeks, teams=self.teams,
+                keep=keep, draws=1,
+            )  # fmt: skip
+            rows[name] = {
+                "breaches": one.breaches, "met": one.met, "too late": one.met_late, "missed": one.missed,
+                "false alarms": one.false, "precision": one.precision, "recall": one.recall,
+            }  # fmt: skip
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("part")
+
+    @property
+    def unseen(self) -> pd.DataFrame:
+        """The breaches that no rule saw, the newest 20: series and moment."""
+        ours = self.outcomes[OURS]
+        kept = np.flatnonzero(unseen(self.outcomes))[-20:]
+        rows = label_rows(self.series.labels)
+        moments = pd.to_datetime(self.series.times[ours.breach_steps[kept]], unit="s")
+        names = [title_of(rows[row]) for row in ours.breach_rows[kept].tolist()]
+        return pd.DataFrame(
+            {"breach at (UTC)": moments.strftime("%Y-%m-%d %H:%M")}, index=pd.Index(names, name="series")
+        )
+
+    @property
+    def curve(self) -> pd.DataFrame:
+        """The trade-off on the weeks that the policy was chosen on: threshold as the index, the best `for` of each."""
+        best: dict[float, Any] = {}
+        for choice in self.policy.curve:
+            kept = best.get(choice.threshold)
+            if kept is None or choice.score.cost < kept.score.cost:
+                best[choice.threshold] = choice
+        rows = {
+            threshold: {
+                "alarms": choice.score.weekly, "recall": choice.score.recall, "cost": choice.score.cost,
+                "hold": choice.for_steps, "chosen": threshold == self.policy.threshold,
+            }
+            for threshold, choice in best.items()
+        }  # fmt: skip
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("threshold")
+
+    @property
+    def best_choices(self) -> int:
+        """How many choices no other beats."""
+        return len(frontier(self.policy.curve))
+
+    @cached_property
+    def reliability(self) -> pd.DataFrame:
+        """Per tenth of the breach probability, over all judged moments: `said`, `came` and `n`; Brier skill beside."""
+        chance, came = self._judged_chances()
+        table = pd.DataFrame(reliability(chance, came), columns=["said", "came", "n"])
+        return table[table["n"] > 0].reset_index(drop=True).rename_axis("tenth")
+
+    @property
+    def skill(self) -> dict[str, float]:
+        """Brier score, its skill over the base rate, and expected calibration error of the breach probability."""
+        chance, came = self._judged_chances()
+        base = float(came.mean()) if len(came) else np.nan
+        brier = float(((chance - came) ** 2).mean()) if len(came) else np.nan
+        table = self.reliability
+        off = float((np.abs(table["said"] - table["came"]) * table["n"]).sum() / max(table["n"].sum(), 1))
+        return {"brier": brier, "brier_skill": 1 - brier / max(base * (1 - base), 1e-12), "ece": off, "base_rate": base}
+
+    def _judged_chances(self) -> tuple[Floats, Floats]:
+        """Chances and whether the breach came, wherever no breach is under way and the whole horizon is known."""
+        assert self.history.chance is not None  # noqa: S101 - made with it
+        total, horizon = self.series.n_steps, self.terms.horizon_steps
+        begins = np.zeros((self.series.n_series, total + 1))
+        begins[:, 1:] = np.cumsum(self.breaches.under_way, axis=1)
+        steps = np.arange(self.terms.first_step, total - horizon)
+        ahead = begins[:, steps + 1 + horizon] > begins[:, steps + 1]
+        chance = self.history.chance[:, steps]
+        kept = np.isfinite(chance) & ~self.breaches.under_way[:, steps]
+        return chance[kept], ahead[kept].astype(np.float64)
+
+    def telling_rows(self, count: int = 3) -> list[int]:
+        """Series that tell most: those with breaches and with rules that disagree about them."""
+        weight = np.zeros(self.series.n_series)
+        ours = self.outcomes[OURS]
+        np.add.at(weight, ours.breach_rows, np.where(ours.breach_kinds == Kind.TRUE, 3.0, 2.0))
+        rival = self.outcomes[self.verdict.rival]
+        np.add.at(weight, rival.alarm_rows[rival.alarm_kinds == Kind.FALSE], 0.5)
+        return [int(row) for row in np.argsort(-weight, kind="stable")[:count] if weight[row] > 0]
+
+    def timelines(self, weeks: float = 2.0) -> list[Timeline]:
+        """The most telling series around their breaches: ours, the best old rule and the production rule."""
+        found, length = [], int(weeks * WEEK / self.series.step_seconds)
+        names = list(dict.fromkeys([OURS, self.verdict.rival, "predict_linear 6h to 12h"]))
+        fires = {rule.name: evaluate_rule(rule, self.history) for rule in self.rules if rule.name in names}
+        rows, ours = label_rows(self.series.labels), self.outcomes[OURS]
+        for row in self.telling_rows():
+            own = ours.breach_steps[ours.breach_rows == row]
+            middle = int(own[len(own) // 2]) if len(own) else self.series.n_steps
+            start = int(np.clip(middle - length // 2, self.terms.first_step, max(self.series.n_steps - length, 0)))
+            part = slice(start, start + length)
+            assert self.history.chance is not None  # noqa: S101 - made with it
+            found.append(Timeline(
+                title_of(rows[row]), self.series.times[part], self.history.share[row, part],
+                self.history.chance[row, part], self.history.over[row, part],
+                {name: fires[name][row, part] for name in names}, self.history.line,
+            ))  # fmt: skip
+        return found
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What DVC compares between runs, and what the rule file is made from."""
+        ours, verdict = self.scores[OURS], self.verdict
+        plain = {
+            "threshold": self.policy.threshold,
+            "hold_steps": self.policy.for_steps,
+            "passed": verdict.passed,
+            "best_rule": verdict.rival,
+            "weeks": round(self.weeks, 2),
+            "breaches": ours.breaches,
+            "met": ours.met,
+            "false": ours.false,
+            "false_best_rule": self.scores[verdict.rival].false,
+            "met_best_rule": self.scores[verdict.rival].met,
+            "alarms_per_week": ours.weekly,
+        }
+        return plain | {name: value for name, value in self.skill.items() if value == value}
+
+
+def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmReplay | None:
+    """Replay all rules over the held-out part of `series`; None for a task without a limit.
+
+    The policy is chosen on the first half and all rules are judged on the second; where nothing was chosen, on both.
+    """
+    if series.limit is None:
+        return None
+    held = model.params.holdout // series.step_seconds
+    first = series.n_steps - held - 1
+    horizon = min(max(task.push.horizons) // series.step_seconds, model.params.prediction_steps)
+    limit = pd.DataFrame(series.limit.T).ffill().to_numpy().T
+    every = max(1, -(-series.n_series * held // MOST_FORECASTS))
+    chance, middle, upper = _forecasts(task, series, model, first, every, horizon)
+    history = History(series.values, limit, series.step_seconds, task.alert.line, horizon, chance, middle, upper)
+    alert = task.alert
+    act = int(np.clip(-(-alert.act // series.step_seconds), 1, horizon))
+    terms = Terms(horizon, act, first, alert.cost_false, alert.cost_miss, alert.cost_late)
+    breaches = find_breaches(series.values, alert.line * limit, samples=model.spec.breach_samples, rest_steps=horizon)
+    teams = _teams(series, alert.team)
+    half = first + held // 2
+    policy = Policy(alert.probability, alert.hold, "as params.yaml sets it", ())
+    if alert.policy == "auto":
+        policy = choose_policy(
+            chance[:, :half], _before(breaches, half), terms, weeks=(half - first) * series.step_seconds / WEEK,
+            budget=alert.budget, fallback=alert.probability, teams=teams,
+        )  # fmt: skip
+        if policy.chosen:
+            terms = Terms(horizon, act, half, alert.cost_false, alert.cost_miss, alert.cost_late)
+    rules = (breach_rule(policy.threshold, policy.for_steps * series.step_seconds, OURS), *default_rules(alert.line))
+    outcomes = {rule.name: replay(evaluate_rule(rule, history), breaches, terms) for rule in rules}
+    return AlarmReplay(task, series, history, terms, breaches, policy, rules, outcomes, every, teams)
+
+
+def _forecasts(
+    task: TaskParams, series: SeriesSet, model: Model, first: int, every: int, horizon: int
+) -> tuple[Floats, Floats, Floats]:
+    """`chance`, `middle` and `upper` of a History: what the newest forecast said at each step from `first` on."""
+    chance, middle, upper = (np.full(series.values.shape, np.nan) for _ in range(3))
+    twelve = min(max(43_200 // series.step_seconds, 1), horizon) - 1
+    for origin in range(first, series.n_steps, every):
+        past = series.between(max(0, origin + 1 - model.params.sequence_length), origin + 1)
+        said = predict(model, past, line=task.alert.line)
+        if said.p_breach is not None:
+            chance[:, origin : origin + every] = said.p_breach[:, horizon - 1, None]
+        middle[:, origin : origin + every] = said.at(0.5)[:, twelve, None]
+        after = upper[:, origin + 1 : origin + 1 + every]
+        after[:] = said.quantiles[:, : after.shape[1], -1]
+    return chance, middle, upper
+
+
+def _before(breaches: Breaches, step: int) -> Breaches:
+    early = breaches.steps < step
+    return Breaches(breaches.rows[early], breaches.steps[early], breaches.under_way[:, :step], breaches.known[:, :step])
+
+
+def _teams(series: SeriesSet, label: str) -> NDArray[np.int64]:
+    if label not in series.labels:
+        return np.zeros(series.n_series, np.int64)
+    return np.asarray(pd.factorize(series.labels[label])[0], np.int64)
+
+
+def _notice(median: float, least: float) -> str:
+    return "–" if median != median else f"{median:.3g} h ({least:.3g} h)"
+
+
+def _with_range(value: float, limits: tuple[float, float]) -> str:
+    return "–" if value != value else f"{value:.0%} ({limits[0]:.0%}–{limits[1]:.0%})"

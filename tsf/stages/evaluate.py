@@ -1,0 +1,240 @@
+"""Evaluate: judge the model on the held-out data beside its baselines, then make it the champion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsf.errors import HistoryError
+from tsf.io.artifacts import read_series, write_json
+from tsf.io.files import replacing
+from tsf.io.registry import promote, register
+from tsf.learn import Backtest, Model, backtest, default_baselines, model_forecaster
+from tsf.learn.backtest import rolling_origins
+from tsf.learn.explain import Explanation, explain
+from tsf.params import TaskParams, duration_text, read_params
+from tsf.project import TaskPaths, find_root
+from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
+from tsf.stages.alarms import AlarmReplay, replay_alarms
+from tsf.stages.models import load_model
+from tsf.stages.train import epochs_frame
+
+__all__ = ["Evaluation", "evaluate"]
+
+EXPLAINED = 256  # series, at most, whose forecasts are taken apart
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model is worth on data that it never saw."""
+
+    name: str
+    task: TaskParams
+    series: SeriesSet
+    result: Backtest
+    version: str
+    explanation: Explanation
+    explained: list[int]
+    alarms: AlarmReplay | None = None
+
+    @property
+    def model_name(self) -> str:
+        """The model's row in every table."""
+        return self.task.train.model_type
+
+    @property
+    def best_baseline(self) -> str:
+        """The baseline with the lowest WQL."""
+        return str(self.result.table["wql"].drop(self.model_name).idxmin())
+
+    def score(self, forecaster: str, column: str) -> float:
+        """One cell of the table of scores."""
+        return float(self.result.table[column].to_dict()[forecaster])
+
+    @property
+    def summary(self) -> str:
+        """One sentence: is the model worth having?"""
+        wql, rival = (self.score(name, "wql") for name in (self.model_name, self.best_baseline))
+        verdict = f"{1 - wql / rival:.0%} lower than" if wql < rival else f"{wql / rival - 1:.0%} higher than"
+        advice = "" if wql < rival else f" Use {self.best_baseline} in its place, or give the model more history."
+        return (
+            f"The {self.model_name.upper()}'s loss is {verdict} that of the best baseline, {self.best_baseline}, "
+            f"over {len(self.result.origins_seconds)} moments of the held-out data.{advice}"
+        )
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """A row per forecaster, the model first."""
+        others = self.result.table.drop(self.model_name).sort_values("wql")
+        return pd.concat([self.result.table.loc[[self.model_name]], others])
+
+    @property
+    def by_horizon(self) -> pd.DataFrame:
+        """WQL by how far ahead, a column per forecaster, hours as the index."""
+        hours = self.result.by_horizon["last_step"] * self.series.step_seconds / 3600
+        wide = self.result.by_horizon.assign(hours=hours).pivot(index="hours", columns="forecaster", values="wql")
+        return wide[self.scores.index]
+
+    @property
+    def by_group(self) -> pd.DataFrame:
+        """The model's scores for the worst values of each dimension, and for day and night."""
+        night = self.result.by_night.assign(dimension="time of day").rename(columns={"time": "value"})
+        frame = pd.concat([night, self.result.by_dimension], ignore_index=True)
+        frame = frame[frame["forecaster"] == self.model_name].drop(columns=["forecaster", "answered"])
+        worst = frame.sort_values("wql", ascending=False).groupby("dimension", sort=False).head(8)
+        names = worst["dimension"] + " = " + worst["value"]
+        return worst.drop(columns=["dimension", "value"]).set_axis(names.rename("part"), axis=0)
+
+    @property
+    def coverage(self) -> pd.DataFrame:
+        """Per quantile level of the model: the share of values below it."""
+        said, truth = self.result.quantiles[self.model_name], self.result.truth
+        known = np.isfinite(truth) & np.isfinite(said[..., 0])
+        measured = [(truth <= said[..., i])[known].mean() for i in range(len(self.result.levels))]
+        return pd.DataFrame({"measured": measured}, index=pd.Index(self.result.levels, name="nominal"))
+
+    @property
+    def example(self) -> Forecast:
+        """The model's forecast from the middle origin."""
+        origin = len(self.result.origins_seconds) // 2
+        chance = self.result.p_breach.get(self.model_name)
+        return Forecast(
+            labels=self.series.labels,
+            origin_seconds=int(self.result.origins_seconds[origin]),
+            step_seconds=self.series.step_seconds,
+            levels=self.result.levels,
+            quantiles=self.result.quantiles[self.model_name][origin],
+            p_breach=None if chance is None else chance[origin],
+            model_version=self.version,
+        )
+
+    @property
+    def example_rows(self) -> list[int]:
+        """The four series that moved most for their level after the middle origin: those that need a forecast."""
+        return example_rows(self.result.truth)
+
+    @property
+    def reasons(self) -> pd.DataFrame:
+        """A row per input, the heaviest first: how far the forecast moves without it, as a share of the value's size.
+
+        The mean over the series that were explained, and the same of the one that moves most.
+        """
+        past = self.explanation.past
+        newest = max(1, past.shape[1] // 10)
+        moves = {"the newest tenth of the past": past[:, -newest:].max(axis=1)} | dict(self.explanation.inputs)
+        if past.shape[1] > newest:
+            moves["any other part of the past"] = past[:, :-newest].max(axis=1)
+        size = self._sizes
+        rows = {name: (np.nanmean(moved / size), np.nanmax(moved / size)) for name, moved in moves.items()}
+        frame = pd.DataFrame.from_dict(rows, orient="index", columns=["moves by", "at most"])
+        return frame.sort_values("moves by", ascending=False).map("{:.2%}".format).rename_axis("without")
+
+    @property
+    def past_hours(self) -> pd.DataFrame:
+        """How far each part of the past moves the forecast, as a share: hours before the origin as the index.
+
+        A column for all series and one for each of the example's.
+        """
+        shares = self.explanation.past / self._sizes[:, None]
+        frame = {"all series": np.nanmean(shares, axis=0)}
+        for row in self.example_rows:
+            if row in self.explained:
+                name = title_of(label_rows(self.series.take([row]).labels)[0])
+                frame[name] = shares[self.explained.index(row)]
+        return pd.DataFrame(frame, index=pd.Index(self.explanation.hours[:-1], name="hours before"))
+
+    @property
+    def _sizes(self) -> Floats:
+        values = self.series.values[self.explained]
+        known = np.isfinite(values)
+        mean = np.where(known, np.abs(values), 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        return np.where(mean > 0, mean, np.nan)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What DVC compares between runs."""
+        metrics = {
+            "model_type": self.model_name,
+            "version": self.version,
+            "wql": self.score(self.model_name, "wql"),
+            "mase": self.score(self.model_name, "mase"),
+            "coverage_80": self.score(self.model_name, "coverage"),
+            "best_baseline": self.best_baseline,
+            "wql_best_baseline": self.score(self.best_baseline, "wql"),
+            "mase_best_baseline": self.score(self.best_baseline, "mase"),
+            "origins": len(self.result.origins_seconds),
+            "judged": int(
+                self.score(self.model_name, "n")
+            ),  # not "values": DVC would take the table for a pandas frame
+        }
+        if "points" in self.result.table:
+            metrics["points_of_quota"] = self.score(self.model_name, "points")
+        return metrics | ({} if self.alarms is None else {"alarms": self.alarms.metrics})
+
+
+def example_rows(truth: Floats) -> list[int]:
+    """The four series that moved most for their level after the middle origin of (O, N, H) values."""
+    ahead = truth[len(truth) // 2]
+    known = np.isfinite(ahead).sum(axis=1) > 1
+    spread = np.full(len(ahead), -1.0)
+    spread[known] = np.nanstd(ahead[known], axis=1) / (np.nanmean(np.abs(ahead[known]), axis=1) + 1e-300)
+    return [int(row) for row in np.argsort(-spread, kind="stable")[:4]]
+
+
+def evaluate(name: str, root: Path | None = None) -> Evaluation:
+    """Backtest the model of task `name`, write metrics and plot data, register the version and make it champion.
+
+    Raises TsfError; then the champion stays what it was.
+    """
+    root = root or find_root()
+    task = read_params(root).task(name)
+    paths = TaskPaths(root, name)
+    series = read_series(paths.series)
+    model, card = load_model(paths.model)
+    train = model.params
+    held = train.holdout // series.step_seconds
+    origins = rolling_origins(series.n_steps, held, train.prediction_steps, task.evaluate.stride // series.step_seconds)
+    if not origins:
+        what = f"the holdout {duration_text(train.holdout)} is shorter than prediction_steps {train.prediction_steps}"
+        raise HistoryError(what, where=f"tasks.{name}.train.holdout", cure="lengthen it")
+    result = backtest(
+        {train.model_type: model_forecaster(model, line=task.alert.line)}
+        | default_baselines(series.step_seconds, series.n_steps - held, train.quantiles),
+        series,
+        origins,
+        train.prediction_steps,
+        train.quantiles,
+        line=task.alert.line,
+        breach_samples=train.breach_samples,
+        dimensions=train.dimensions,
+        time_zone=train.time_zone,
+        night=train.night,
+    )
+    alarms = replay_alarms(task, series, model)
+    evaluation = Evaluation(name, task, series, result, card["version"], *_explained(model, series, result), alarms)
+    write_json(evaluation.metrics, paths.evaluation / "metrics.json")
+    by_horizon = evaluation.by_horizon.rename(columns={evaluation.model_name: "model"})  # the one that DVC draws
+    _write_csv(by_horizon, paths.evaluation / "by_horizon.csv")
+    _write_csv(epochs_frame(card["history"]).set_index("epoch"), paths.evaluation / "training.csv")
+    stamp = datetime.now(timezone.utc).strftime("model_%Y%m%d_%H%M%S")
+    promote(paths.registry, name, register(paths.registry, name, paths.model, stamp))
+    return evaluation
+
+
+def _explained(model: Model, series: SeriesSet, result: Backtest) -> tuple[Explanation, list[int]]:
+    """Why the forecasts from the middle origin are what they are, and of which rows."""
+    origin = int(result.origins_seconds[len(result.origins_seconds) // 2])
+    past = series.between(0, int(np.searchsorted(series.times, origin)) + 1)
+    rows = np.unique(np.linspace(0, series.n_series - 1, EXPLAINED).round().astype(int)).tolist()
+    rows = sorted({*rows, *example_rows(result.truth)})
+    return explain(model, past.take(rows)), rows
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    with replacing(path) as file:
+        file.write(frame.to_csv(float_format="%.8g").encode())

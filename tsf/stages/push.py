@@ -1,0 +1,244 @@
+"""Push: forecast from the newest samples with the champion model and write the forecast back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsf.errors import ModelError, ParamsError
+from tsf.io.artifacts import write_forecast, write_json
+from tsf.io.exposition import ModelInfo, forecast_exposition
+from tsf.io.logs import start_log
+from tsf.io.prometheus import effective
+from tsf.io.pushgateway import send
+from tsf.io.registry import resolve
+from tsf.io.source import fetch_from_source, newest_seconds
+from tsf.learn import Calibration, Model, predict
+from tsf.params import PushParams, TaskParams, duration_text, read_params
+from tsf.project import TaskPaths, find_root
+from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
+from tsf.stages.models import load_model
+from tsf.stages.rules import write_rules
+
+__all__ = ["Predicted", "Pushed", "predict_task", "push"]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A forecast from the newest samples, with the context it was made from."""
+
+    name: str
+    task: TaskParams
+    context: SeriesSet
+    forecast: Forecast
+    info: ModelInfo
+    root: Path
+    calibration: Calibration
+
+    @property
+    def summary(self) -> str:
+        """One sentence: how much is about to fill up."""
+        n, silent = self.context.n_series, sum(self.silent)
+        ahead = duration_text(self.forecast.quantiles.shape[1] * self.forecast.step_seconds)
+        origin = pd.Timestamp(self.forecast.origin_seconds, unit="s").strftime("%Y-%m-%d %H:%M UTC")
+        words = f"{n - silent:,} of {n:,} series were forecast {ahead} ahead from {origin} by {self.info.model}"
+        if self.forecast.p_breach is not None:
+            likely = int((self.chance >= self.task.alert.probability).sum())
+            words += f"; {likely} are likely to reach {self.task.alert.line:.0%} of their limit"
+        else:
+            words += "; the task has no limit, so there is no breach output"
+        return words + (
+            f"; {silent} have no forecast, because their samples are too few or too old." if silent else "."
+        )
+
+    @property
+    def silent(self) -> list[bool]:
+        """(N,) whether the model abstained."""
+        return [] if self.forecast.abstained is None else [reason != "" for reason in self.forecast.abstained.tolist()]
+
+    @property
+    def chance(self) -> Floats:
+        """(N,) breach probability over the whole horizon, 0 where it is unknown."""
+        known = self.forecast.p_breach
+        return np.zeros(self.context.n_series) if known is None else np.nan_to_num(known[:, -1])
+
+    @property
+    def urgent_rows(self) -> list[int]:
+        """Indices of the series, the most likely to breach first; without a limit, the steepest first."""
+        middle = self.forecast.at(0.5)
+        growth = np.nan_to_num(middle[:, -1] - middle[:, 0], nan=-np.inf)
+        return [int(row) for row in np.lexsort((-growth, -self.chance))]
+
+    def most_urgent(self, n: int) -> pd.DataFrame:
+        """The first `n` of the urgent rows, in words and units that a person reads."""
+        rows = self.urgent_rows[:n]
+        names = [title_of(row) for row in label_rows(self.context.take(rows).labels)]
+        newest = pd.DataFrame(self.context.values.T).ffill().to_numpy()[-1]
+        middle = self.forecast.at(0.5)[:, -1]
+        limit = self.context.limit
+        ceiling = np.full(len(newest), np.nan) if limit is None else pd.DataFrame(limit.T).ffill().to_numpy()[-1]
+
+        def amount(value: float, row: int) -> str:
+            return f"{value:,.4g}" if np.isnan(ceiling[row]) else f"{value / ceiling[row]:.1%}"
+
+        frame = pd.DataFrame(
+            {
+                "used": [amount(newest[row], row) for row in rows],
+                "forecast": [amount(middle[row], row) for row in rows],
+            },
+            index=pd.Index(names, name="series"),
+        )
+        if self.forecast.p_breach is not None:
+            frame["chance of breach"] = [f"{self.chance[row]:.0%}" for row in rows]
+            over = newest >= self.task.alert.line * ceiling
+            frame["expected"] = ["is there now" if over[row] else self._expected(row) for row in rows]
+        return frame
+
+    def chances(self, n: int) -> pd.DataFrame:
+        """Breach probability of the first `n` urgent rows, a column per pushed horizon; empty without a limit."""
+        rows, known = self.urgent_rows[:n], self.forecast.p_breach
+        if known is None:
+            return pd.DataFrame()
+        steps = {
+            duration_text(seconds): seconds // self.forecast.step_seconds - 1 for seconds in self.task.push.horizons
+        }
+        names = [title_of(row) for row in label_rows(self.context.take(rows).labels)]
+        return pd.DataFrame(
+            {name: known[rows, step] for name, step in steps.items()}, index=pd.Index(names, name="series")
+        )
+
+    def _expected(self, row: int) -> str:
+        moment = np.nan if self.forecast.limit_time is None else self.forecast.limit_time[row]
+        if not np.isfinite(moment):
+            return "not in sight"
+        return pd.Timestamp(int(moment), unit="s").strftime("%Y-%m-%d %H:%M UTC")
+
+
+@dataclass(frozen=True)
+class Pushed(Predicted):
+    """A forecast that was written back, and the receipt."""
+
+    receipt: dict[str, Any]
+
+    @property
+    def receipt_table(self) -> pd.DataFrame:
+        """The receipt, a row per entry."""
+        rows = {key.replace("_", " "): str(value) for key, value in self.receipt.items() if key != "most_urgent"}
+        return pd.DataFrame({"value": [*rows.values()]}, index=[*rows]).rename_axis("entry")
+
+
+def predict_task(
+    name: str,
+    root: Path | None = None,
+    *,
+    steps: int | None = None,
+    model_name: str = "champion",
+    user: str | None = None,
+    load: Callable[[Path], tuple[Model, dict[str, Any]]] = load_model,
+) -> Predicted:
+    """Forecast task `name` from its newest samples; writes nothing.
+
+    steps: how far ahead, at most what the model learnt. model_name: alias, version or name. user: only series whose
+    label `user` has this value. load: reads a model's folder; a process that lives on may keep what it has read.
+    Raises TsfError.
+    """
+    root = root or find_root()
+    params = read_params(root)
+    start_log(params.logging, os.environ)
+    task = params.task(name)
+    folder = resolve(TaskPaths(root, name).registry, name, model_name)
+    model, card = load(folder)
+    learnt = model.params.prediction_steps
+    if steps is not None and not 1 <= steps <= learnt:
+        raise ParamsError(f"{steps} steps were asked for", where="--steps", cure=f"{model_name} learnt 1 to {learnt}")
+    context, _ = fetch_from_source(
+        params,
+        task.fetch,
+        newest_seconds(params),
+        history_seconds=model.params.sequence_length * model.spec.step_seconds,
+    )
+    if user is not None:
+        users = context.labels.get("user", np.full(context.n_series, "", object))
+        if not (users == user).any():
+            raise ParamsError(
+                f"no series has the user {user!r}", where="--user", cure="see the label's values in the fetch report"
+            )
+        context = context.take(users == user)
+    forecast = replace(
+        predict(model, context, line=task.alert.line, horizon=steps),
+        model_version=card["version"],
+        data_hash=card["data_hash"],
+    )
+    info = ModelInfo(card.get("name", model_name), card["version"], card["data_hash"][:12], card["commit"])
+    return Predicted(name, task, context, forecast, info, root, model.calibration)
+
+
+def push(name: str, root: Path | None = None) -> Pushed:
+    """Forecast task `name` from its newest samples, write it back and keep the forecast with a receipt.
+
+    Raises TsfError; what was written before then stays as a whole.
+    """
+    return write_back(predict_task(name, root))
+
+
+def write_back(predicted: Predicted) -> Pushed:
+    """Write a forecast to the Pushgateway or the textfile, then keep it with its receipt."""
+    name, paths = predicted.name, TaskPaths(predicted.root, predicted.name)
+    server = effective(read_params(predicted.root).prometheus, os.environ)
+    push_params = _within(predicted.task.push, predicted.forecast)
+    issued = int(time.time())
+    body = forecast_exposition(predicted.forecast, name, push_params, predicted.info, issued)
+    place = send(body, server, paths.textfile, name)
+    lines = [line for line in body.split(b"\n") if line and not line.startswith(b"#")]
+    same = re.sub(rb"(?m)^(tsf_forecast_issued_timestamp_seconds\{.*\}) .*$", rb"\1", body)
+    receipt = {
+        "sent_to": place if place.startswith("http") else str(Path(place).relative_to(predicted.root)),
+        "series": predicted.context.n_series,
+        "without_forecast": sum(predicted.silent),
+        "output_series": len(lines),
+        "output_series_allowed": push_params.max_series,
+        "bytes": len(body),
+        "sha256": hashlib.sha256(same).hexdigest(),
+        "model": predicted.info.model,
+        "version": predicted.info.version,
+        "origin": pd.Timestamp(predicted.forecast.origin_seconds, unit="s").strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "most_urgent": _urgent_entries(predicted),
+    }
+    if predicted.task.fetch.limit is not None:
+        receipt["alert_rules"] = str(write_rules(name, predicted.root).relative_to(predicted.root))
+    write_forecast(predicted.forecast, paths.pushed / "forecast.parquet")
+    write_json(receipt, paths.pushed / "receipt.json")
+    return Pushed(**{field: getattr(predicted, field) for field in Predicted.__dataclass_fields__}, receipt=receipt)
+
+
+def _within(push_params: PushParams, forecast: Forecast) -> PushParams:
+    """The horizons that a shortened forecast (--steps) still covers. Raises ModelError where it covers none."""
+    reach = forecast.step_seconds * forecast.quantiles.shape[1]
+    kept = tuple(horizon for horizon in push_params.horizons if horizon <= reach)
+    if not kept:
+        shortest = duration_text(min(push_params.horizons))
+        raise ModelError(
+            f"a forecast of {duration_text(reach)} covers none of push.horizons", cure=f"ask for {shortest}"
+        )
+    return push_params.model_copy(update={"horizons": kept})
+
+
+def _urgent_entries(predicted: Predicted) -> list[dict[str, Any]]:
+    """What the index of reports shows of the ten most urgent series."""
+    if predicted.forecast.p_breach is None:
+        return []
+    frame = predicted.most_urgent(10)
+    chances = predicted.chance[predicted.urgent_rows[:10]]
+    return [
+        {"series": str(name), "used": row["used"], "p_breach": float(chance), "expected": row["expected"]}
+        for (name, row), chance in zip(frame.iterrows(), chances, strict=True)
+    ]

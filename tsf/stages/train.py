@@ -1,0 +1,218 @@
+"""Train: learn from all but the held-out data, and keep the weights with a card that says how they came about."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tsf.errors import TsfError
+from tsf.io.artifacts import read_series
+from tsf.io.checkpoint import read_checkpoint, write_checkpoint
+from tsf.io.registry import resolve, versions
+from tsf.learn import Checkpoint, Epoch, Model, fit, fit_breach, parameter_count
+from tsf.params import TaskParams, duration_text, read_params
+from tsf.project import TaskPaths, find_root
+from tsf.series import SeriesSet
+from tsf.stages.distributed import joined, launch
+from tsf.stages.models import git_commit, load_model, save_model
+
+MANY_SAMPLES, LONG_CONTEXT = 1_000_000, 1_000  # below both an LSTM learns as much from less
+BETWEEN_CHECKPOINTS_SECONDS = 2.0  # quick epochs must not wait for the disk
+
+__all__ = ["Plan", "Trained", "main", "plan", "print_epoch", "train", "training_part"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training will work on, known before it starts."""
+
+    name: str
+    task: TaskParams
+    series: SeriesSet
+    parameters: int
+
+    @property
+    def memory(self) -> int:
+        """Bytes that lie on the device throughout: values, limit, covariates in float64, and seven of each weight."""
+        tables = 1 + (self.series.limit is not None) + len(self.series.covariates)
+        steps = self.series.n_steps + self.task.train.sequence_length
+        return 8 * tables * self.series.n_series * steps + 7 * 4 * self.parameters
+
+    @property
+    def warning(self) -> str:
+        """Why this kind of model is the wrong one for these data, "" where it is not."""
+        samples, length = self.series.values.size, self.task.train.sequence_length
+        if self.task.train.model_type != "transformer" or samples > MANY_SAMPLES or length > LONG_CONTEXT:
+            return ""
+        return (
+            f"A Transformer pays above {MANY_SAMPLES:,} samples or {LONG_CONTEXT:,} steps of context; here are "
+            f"{samples:,} samples and {length} steps: train an LSTM beside it and keep the better one."
+        )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The settings that matter, with what they mean for these data."""
+        train, step = self.task.train, self.series.step_seconds
+        rows = {
+            "model": f"{train.model_type}, {self.parameters:,} weights ({4 * self.parameters / 2**20:.1f} MiB)",
+            "memory": f"{self.memory / 2**20:,.0f} MiB for data, weights and optimiser; a step takes more",
+            "series": f"{self.series.n_series:,}",
+            "training data": f"{self.series.n_steps:,} steps of {duration_text(step)}",
+            "held out": f"the newest {duration_text(train.holdout)}",
+            "looks back": f"{train.sequence_length} steps ({duration_text(train.sequence_length * step)})",
+            "looks ahead": f"{train.prediction_steps} steps ({duration_text(train.prediction_steps * step)})",
+            "learns from": ", ".join(name for name in train.dimensions if name in self.series.labels) or "values alone",
+            "night": f"{train.night.start} to {train.night.end}, {train.time_zone}",
+        }
+        rows |= {"mind": self.warning} if self.warning else {}
+        return pd.DataFrame({"value": [*rows.values()]}, index=[*rows]).rename_axis("setting")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with the story of its training."""
+
+    name: str
+    model: Model
+    version: str
+    seconds: float
+
+    @property
+    def epochs(self) -> pd.DataFrame:
+        """A row per epoch: losses, learning rate, seconds, and whether it was the best so far."""
+        return epochs_frame(asdict(epoch) for epoch in self.model.history)
+
+    @property
+    def summary(self) -> str:
+        """One sentence for the report."""
+        best = max((epoch.number for epoch in self.model.history if epoch.best), default=0)
+        kept = f"epoch {best} was best on the newest training data" if best else "no epoch was better than the start"
+        inside = self.model.calibration.interval[1] - self.model.calibration.interval[0]
+        return (
+            f"{len(self.model.history)} epochs in {self.seconds:.0f} s; {kept}, which is what is kept, as version "
+            f"{self.version}. There the {inside:.0%} interval held "
+            f"{self.model.coverage:.1%} of {self.model.calibration.n:,} values."
+        )
+
+
+def plan(name: str, root: Path | None = None) -> Plan:
+    """What training task `name` would mean. Raises TsfError where its data or settings do not fit."""
+    root = root or find_root()
+    task = read_params(root).task(name)
+    series = training_part(read_series(TaskPaths(root, name).series), task)
+    return Plan(name, task, series, parameter_count(task.train, series))
+
+
+def train(planned: Plan, root: Path | None = None, progress: Callable[[Epoch], None] | None = None) -> Trained:
+    """Train and write the model; raises TsfError and then leaves the last model in place.
+
+    A training that was killed goes on where it was cut off. With `train.processes` above 1 so many train together.
+    """
+    root = root or find_root()
+    started = time.perf_counter()
+    if planned.task.train.processes == 1:
+        return _train_here(planned, root, progress)
+    launch("tsf.stages.train", planned.name, planned.task.train.processes, root)
+    model, card = load_model(TaskPaths(root, planned.name).model)
+    return Trained(planned.name, model, card["version"], time.perf_counter() - started)
+
+
+def _train_here(planned: Plan, root: Path, progress: Callable[[Epoch], None] | None, *, writes: bool = True) -> Trained:
+    """Train in this process; where several train together only one `writes`."""
+    started = time.perf_counter()
+    params, paths = planned.task.train, TaskPaths(root, planned.name)
+    saved = read_checkpoint(paths.checkpoint)
+    model = fit(
+        planned.series,
+        params,
+        breach_samples=params.breach_samples,
+        progress=progress,
+        start=_champion(paths) if params.start == "champion" else None,
+        resume=Checkpoint(*saved) if saved else None,
+        keep=_keeper(paths.checkpoint) if writes else None,
+        say=print_line,
+    )
+    model = fit_breach(model, planned.series)
+    seconds = time.perf_counter() - started
+    card: dict[str, Any] = {
+        "task": planned.name,
+        "data_hash": planned.series.data_hash,
+        "trained_until": int(planned.series.times[-1]),
+        "n_series": planned.series.n_series,
+        "parameters": planned.parameters,
+        "commit": git_commit(root),
+        "seconds": round(seconds, 3),
+    }
+    if not writes:
+        return Trained(planned.name, model, "", seconds)
+    version = save_model(model, paths.model, card)
+    paths.checkpoint.unlink(missing_ok=True)
+    return Trained(planned.name, model, version, seconds)
+
+
+def _champion(paths: TaskPaths) -> Model | None:
+    """The model in use; None, with a word, where there is none yet."""
+    if not any("champion" in one.aliases for one in versions(paths.registry, paths.task)):
+        print_line("training starts afresh: the task has no champion yet")
+        return None
+    return load_model(resolve(paths.registry, paths.task))[0]
+
+
+def _keeper(path: Path) -> Callable[[Checkpoint], None]:
+    """Write a checkpoint now and then."""
+    written = -BETWEEN_CHECKPOINTS_SECONDS
+
+    def keep(point: Checkpoint) -> None:
+        nonlocal written
+        if time.monotonic() - written >= BETWEEN_CHECKPOINTS_SECONDS:
+            write_checkpoint(point.tensors, point.facts, path)
+            written = time.monotonic()
+
+    return keep
+
+
+def main(name: str) -> int:
+    """Train task `name` as one of several processes that torchrun has started; 0, or 1 after a sentence on stderr."""
+    try:
+        with joined() as rank:
+            root = find_root()
+            _train_here(plan(name, root), root, print_epoch, writes=rank == 0)
+    except TsfError as fault:
+        sys.stderr.write(f"error: {fault}\n")
+        return 1
+    return 0
+
+
+def training_part(series: SeriesSet, task: TaskParams) -> SeriesSet:
+    """All of `series` but the newest `train.holdout`."""
+    return series.between(0, series.n_steps - task.train.holdout // series.step_seconds)
+
+
+def epochs_frame(history: Any) -> pd.DataFrame:
+    """Epochs as a frame with the column `epoch`."""
+    return pd.DataFrame(history).rename(columns={"number": "epoch"}).drop(columns="of")
+
+
+def print_epoch(epoch: Epoch) -> None:
+    """Show one line of progress, with the time that is left at most."""
+    left = epoch.seconds * (epoch.of - epoch.number)
+    mark = " *" if epoch.best else ""
+    print_line(
+        f"epoch {epoch.number}/{epoch.of}  train {epoch.train_loss:.4f}  validation {epoch.validation_loss:.4f}  "
+        f"rate {epoch.learning_rate:.2e}  at most {left:.0f} s left{mark}"
+    )
+
+
+def print_line(text: str) -> None:
+    """Add a line to the notebook's log, which the command line shows while it grows."""
+    print(text, flush=True)  # noqa: T201 - a notebook's output is what it prints
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

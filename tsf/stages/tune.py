@@ -1,0 +1,170 @@
+"""Tune: look for parameters that forecast better, within a time, by rolling-origin cross-validation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tsf.errors import ParamsError
+from tsf.io.artifacts import read_series
+from tsf.learn import Epoch
+from tsf.learn.search import cross_validate, longest_context
+from tsf.params import ModelType, TrainParams, read_params
+from tsf.project import TaskPaths, find_root
+from tsf.series import SeriesSet
+from tsf.stages.train import training_part
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["Tuned", "tune"]
+
+WARM_UP_TRIALS = 3  # that are never pruned
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found. trials: a row per trial; `wql` is the mean over its folds, NaN where it was cut short."""
+
+    name: str
+    values: dict[str, Any]
+    trials: pd.DataFrame
+    seconds: float
+
+    @property
+    def gain(self) -> float:
+        """By which share the best WQL is lower than that of the present parameters, which are the first trial."""
+        return float(1 - self.trials["wql"].min() / self.trials["wql"].iloc[0])
+
+    @property
+    def summary(self) -> str:
+        """One sentence: is it worth a change?"""
+        done = int(self.trials["wql"].notna().sum())
+        words = f"{len(self.trials)} trials in {self.seconds:.0f} s, {done} of them to the end"
+        if not self.values:
+            return f"{words}; none is better than the present parameters."
+        found = _named(self.values)
+        return f"{words}; the loss in cross-validation is {self.gain:.1%} lower with {found}."
+
+
+def tune(
+    name: str,
+    root: Path | None = None,
+    *,
+    minutes: float = 10.0,
+    trials: int | None = None,
+    folds: int = 3,
+    model_types: Sequence[ModelType] = (),
+    progress: Callable[[str], None] | None = None,
+) -> Tuned:
+    """Search for better `train` parameters of task `name`; writes nothing. The held-out data stay unseen.
+
+    minutes: the whole search takes no longer, but for the epoch that runs then. trials: how many at the most. folds: of
+    the cross-validation; a trial that is behind the median of the others after a fold is cut short. model_types: kinds
+    of network to try, the task's own by default. progress: called with a sentence after each trial. The first trial is
+    the present parameters, which always run to the end. Raises TsfError, ParamsError where optuna is missing.
+    """
+    try:
+        import optuna
+    except ImportError:
+        cure = "pip install 'tsf[tune]'"
+        raise ParamsError("the package optuna is not installed", where="tsf tune", cure=cure) from None
+    root = root or find_root()
+    task = read_params(root).task(name)
+    series = training_part(read_series(TaskPaths(root, name).series), task)
+    present = task.train
+    started = time.monotonic()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=present.seed, n_startup_trials=5),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=WARM_UP_TRIALS),
+    )
+    space = search_space(series, present, folds, model_types)
+    study.enqueue_trial({key: _within(getattr(present, key), space[key]) for key in space})
+
+    def hurry(_: Epoch) -> None:
+        if study.trials[0].state.is_finished() and time.monotonic() - started > 60 * minutes:
+            raise optuna.TrialPruned
+
+    def objective(trial: optuna.Trial) -> float:
+        params = _params(present, {key: _draw(trial, key, choice) for key, choice in space.items()})
+        losses = []
+        for fold, loss in enumerate(cross_validate(series, params, folds, hurry)):
+            losses.append(loss)
+            trial.report(float(np.mean(losses)), fold)
+            if trial.number and trial.should_prune():
+                raise optuna.TrialPruned
+        return float(np.mean(losses))
+
+    def told(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        if progress:
+            loss = f"WQL {trial.value:.5f}" if trial.value is not None else "cut short"
+            progress(f"trial {trial.number}: {loss}, {_named(trial.params)}; best {study.best_value:.5f}")
+
+    study.optimize(objective, n_trials=trials, timeout=60 * minutes, callbacks=[told])
+    best = {key: _short(value) for key, value in study.best_trial.params.items()}
+    values = {key: value for key, value in best.items() if value != getattr(present, key)}
+    return Tuned(name, values, _frame(study), time.monotonic() - started)
+
+
+def search_space(
+    series: SeriesSet, present: TrainParams, folds: int, model_types: Sequence[ModelType]
+) -> dict[str, tuple[Any, ...]]:
+    """Key -> what it may be: (lowest, highest) of floats on a logarithmic scale or not, else the choices."""
+    longest = longest_context(series.n_steps, present.prediction_steps, folds)
+    length = present.sequence_length
+    contexts = sorted({length, *(n for n in (length // 2, 2 * length) if 2 <= n <= longest)})
+    types = tuple(dict.fromkeys([present.model_type, *model_types]))
+    width = "d_model" if present.model_type == "transformer" else "hidden_dim"
+    space: dict[str, tuple[Any, ...]] = {
+        "learning_rate": (3e-4, 1e-2),
+        "dropout": (0.0, 0.5),
+        width: tuple(sorted({32, 64, 128, getattr(present, width)})),
+        "num_layers": tuple(sorted({1, 2, 3, present.num_layers})),
+        "sequence_length": tuple(contexts),
+    }
+    return space | ({"model_type": types} if len(types) > 1 else {})
+
+
+def _draw(trial: optuna.Trial, key: str, choice: tuple[Any, ...]) -> Any:
+    if key in ("learning_rate", "dropout"):
+        return _short(trial.suggest_float(key, *choice, log=key == "learning_rate"))
+    return trial.suggest_categorical(key, choice)
+
+
+def _within(value: Any, choice: tuple[Any, ...]) -> Any:
+    """The present value, or the nearest that the search knows."""
+    return value if value in choice or not isinstance(value, float) else min(max(value, choice[0]), choice[1])
+
+
+def _short(value: Any) -> Any:
+    """As a person would write it: more digits of a learning rate mean nothing."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
+def _params(present: TrainParams, values: dict[str, Any]) -> TrainParams:
+    return TrainParams.model_validate(present.model_dump(mode="json") | values)
+
+
+def _frame(study: optuna.Study) -> pd.DataFrame:
+    """A row per trial: its loss, how many folds it had, its seconds and its parameters."""
+    rows = [
+        {
+            "wql": np.nan if trial.value is None else trial.value,
+            "folds": len(trial.intermediate_values),
+            "seconds": 0.0 if trial.duration is None else trial.duration.total_seconds(),
+            **{key: _short(value) for key, value in trial.params.items()},
+        }
+        for trial in study.trials
+    ]
+    return pd.DataFrame(rows).rename_axis("trial")
+
+
+def _named(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {f'{value:.4g}' if isinstance(value, float) else value}" for key, value in values.items())

@@ -1,0 +1,81 @@
+/** Numbers and times as a person reads them. Pure: the language and the present moment come as arguments. */
+
+import { t, language } from './words';
+
+const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
+
+/** An amount with its unit; bytes in powers of 1024. */
+export function amount(value: number | null | undefined, unit: string): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) {
+    return '–';
+  }
+  if (unit === 'bytes') {
+    const power =
+      value === 0 ? 0 : Math.min(BINARY.length - 1, Math.max(0, Math.floor(Math.log2(Math.abs(value)) / 10)));
+    return `${digits(value / 1024 ** power)} ${BINARY[power]}`;
+  }
+  return unit === '%' ? `${digits(value)} %` : `${digits(value)}${unit && ' ' + unit}`;
+}
+
+/** At most four significant digits, large numbers in short form: 1.5M; in British English that would read 1.5m. */
+export function digits(value: number): string {
+  const large = Math.abs(value) >= 1e5;
+  const options: Intl.NumberFormatOptions = { maximumSignificantDigits: 4, notation: large ? 'compact' : 'standard' };
+  return new Intl.NumberFormat('en-US', options).format(value);
+}
+
+/** A probability; certainty is never claimed by rounding. */
+export function percent(share: number | null | undefined): string {
+  if (share === null || share === undefined) {
+    return '–';
+  }
+  const rounded = Math.round(100 * share);
+  if (rounded === 100 && share < 1) {
+    return '>99 %';
+  }
+  return rounded === 0 && share > 0 ? '<1 %' : `${rounded} %`;
+}
+
+/** A span in its largest fitting unit: 40 min, 5.5 h, 3 d. */
+export function span(seconds: number): string {
+  const units: [number, string][] = [
+    [86400, 'd'],
+    [3600, 'h'],
+    [60, 'min']
+  ];
+  const [size, unit] = units.find(([size]) => seconds >= 2 * size) ?? (seconds >= 60 ? [60, 'min'] : [1, 's']);
+  const value = seconds / size;
+  return `${value < 10 && size >= 3600 ? Math.round(10 * value) / 10 : Math.round(value)} ${unit}`;
+}
+
+/** When the limit is reached, seen from now. */
+export function toLimit(seconds: number | null | undefined): string {
+  if (seconds === null || seconds === undefined) {
+    return t('not in sight');
+  }
+  return seconds <= 0 ? t('reached') : t('in {span}', { span: span(seconds) });
+}
+
+/** How long ago an ISO time was. */
+export function ago(time: string | null | undefined, now: number): string {
+  if (!time) {
+    return t('never');
+  }
+  const seconds = (now - Date.parse(time)) / 1000;
+  return seconds < 60 ? t('just now') : t('{span} ago', { span: span(seconds) });
+}
+
+/** A moment with its day, in `zone`; an unknown zone counts as UTC. */
+export function moment(seconds: number, zone = 'UTC'): string {
+  return clock(seconds, zone, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
+}
+
+/** A Unix time by the fields of `options`, in `zone`. */
+export function clock(seconds: number, zone: string, options: Intl.DateTimeFormatOptions): string {
+  const full: Intl.DateTimeFormatOptions = { ...options, hourCycle: options.hour ? 'h23' : undefined, timeZone: zone };
+  try {
+    return new Intl.DateTimeFormat(language(), full).format(1000 * seconds);
+  } catch {
+    return new Intl.DateTimeFormat(language(), { ...full, timeZone: 'UTC' }).format(1000 * seconds);
+  }
+}

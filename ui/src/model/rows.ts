@@ -1,0 +1,54 @@
+/** Which rows of a long list are shown: those that match, in order, within the window. Pure. */
+
+import type { SeriesRow, Task } from './api';
+
+/** Rows first … last (exclusive) of `count` that a viewport shows, with some more on both sides. */
+export function visibleRows(scrollTop: number, height: number, rowHeight: number, count: number, spare = 8) {
+  const first = Math.min(Math.max(0, Math.floor(scrollTop / rowHeight) - spare), count);
+  const last = Math.min(count, Math.ceil((scrollTop + height) / rowHeight) + spare);
+  return { first, last: Math.max(first, last) };
+}
+
+/** Whether every word of `search` is found in `text`, whatever the case. */
+export function matches(text: string, search: string): boolean {
+  const folded = text.toLowerCase();
+  return search
+    .toLowerCase()
+    .split(/\s+/)
+    .every(word => folded.includes(word));
+}
+
+export type TaskColumn = 'urgency' | 'name' | 'state' | 'chance' | 'run';
+
+const BY: Record<TaskColumn, (a: Task, b: Task) => number> = {
+  urgency: (a, b) => soonest(a.urgency?.seconds_to_limit, b.urgency?.seconds_to_limit) || BY.chance(a, b),
+  name: (a, b) => a.name.localeCompare(b.name),
+  state: (a, b) => a.state.localeCompare(b.state),
+  chance: (a, b) => (b.urgency?.p_breach ?? -1) - (a.urgency?.p_breach ?? -1),
+  run: (a, b) => (b.last_run ?? '').localeCompare(a.last_run ?? '')
+};
+
+/** `tasks` that match, sorted; equal ones by name. */
+export function shownTasks(tasks: readonly Task[], search: string, column: TaskColumn, down = false): Task[] {
+  const sign = down ? -1 : 1;
+  return tasks
+    .filter(task => matches(`${task.name} ${task.user} ${task.preset} ${task.state} ${task.metric_query}`, search))
+    .sort((a, b) => sign * BY[column](a, b) || BY.name(a, b));
+}
+
+/** `series` that match, in the server's order: the most urgent first. */
+export function shownSeries(series: readonly SeriesRow[], search: string): SeriesRow[] {
+  return search.trim() === '' ? [...series] : series.filter(row => matches(`${row.task} ${row.title}`, search));
+}
+
+/** What a person may do with a task now. */
+export function actionsOf(task: Task): { run: boolean; cancel: boolean; retry: boolean; predict: boolean } {
+  const active = task.state === 'pending' || task.state === 'running';
+  const ended = task.state === 'failed' || task.state === 'cancelled';
+  return { run: !active && !ended, cancel: active, retry: ended && task.run !== null, predict: Boolean(task.model) };
+}
+
+function soonest(a: number | null | undefined, b: number | null | undefined): number {
+  const [left, right] = [a ?? Infinity, b ?? Infinity];
+  return left === right ? 0 : left - right;
+}

@@ -1,0 +1,90 @@
+/** The panel of a task in a tab: its own kernel runs tsf.panel, and no notebook is needed. */
+
+import { type ISessionContext, SessionContext } from '@jupyterlab/apputils';
+import { OutputAreaModel, SimplifiedOutputArea } from '@jupyterlab/outputarea';
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { ServiceManager } from '@jupyterlab/services';
+import { Signal } from '@lumino/signaling';
+import { Panel } from '@lumino/widgets';
+
+import type { Page } from './desk';
+import { Store } from './model/store';
+import { t } from './model/words';
+
+/** The one function of ipywidgets' extension that binds its widgets to a kernel outside of a notebook. */
+interface WidgetsExtension {
+  registerWidgetManager(context: object, rendermime: IRenderMimeRegistry, renderers: Iterable<never>): unknown;
+}
+
+/** Python that shows the panel; a task's name is text from outside, and JSON text is a Python literal. */
+export function panelCode(task?: string): string {
+  return `from tsf.panel import TaskPanel\nTaskPanel(${task === undefined ? '' : `task=${JSON.stringify(task)}`})`;
+}
+
+/** Shows what its kernel says; closing it ends the kernel. */
+export class SetupPanel extends Panel {
+  readonly page: Store<Page>;
+  private readonly session: SessionContext;
+
+  constructor(
+    private readonly services: ServiceManager.IManager,
+    private readonly rendermime: IRenderMimeRegistry,
+    private readonly task: string | undefined,
+    folder: string
+  ) {
+    super();
+    this.addClass('tsf-setup');
+    this.page = new Store<Page>({ page: 'setup', task });
+    const name = `tsf-${task ?? 'new-task'}-${Date.now()}`;
+    this.session = new SessionContext({
+      sessionManager: services.sessions,
+      specsManager: services.kernelspecs,
+      kernelManager: services.kernels,
+      path: folder ? `${folder}/${name}` : name,
+      name: t('Task'),
+      type: 'console',
+      kernelPreference: { name: 'python3', language: 'python', shutdownOnDispose: true, autoStartDefault: true }
+    });
+    this.message(t('Starting…'));
+    void this.start().catch(error => this.message((error as Error).message));
+  }
+
+  override dispose(): void {
+    this.session.dispose();
+    super.dispose();
+  }
+
+  private async start(): Promise<void> {
+    await this.services.ready;
+    await this.session.initialize();
+    await this.session.ready;
+    const registry = this.rendermime.clone();
+    const widgets = (await import('@jupyter-widgets/jupyterlab-manager')) as unknown as WidgetsExtension;
+    widgets.registerWidgetManager(documentLike(this.session), registry, []);
+    const output = new SimplifiedOutputArea({ model: new OutputAreaModel({ trusted: true }), rendermime: registry });
+    this.widgets.slice().forEach(widget => widget.dispose());
+    this.addWidget(output);
+    this.session.statusChanged.connect((_, status) => {
+      if (status === 'dead' || status === 'autorestarting') {
+        this.message(t('The kernel has died. Close this tab and open it again; params.yaml holds all that was saved.'));
+      }
+    });
+    await SimplifiedOutputArea.execute(panelCode(this.task), output, this.session);
+  }
+
+  private message(text: string): void {
+    this.widgets.slice().forEach(widget => widget.dispose());
+    const note = new Panel();
+    note.addClass('tsf-note');
+    note.node.setAttribute('role', 'status');
+    note.node.textContent = text;
+    this.addWidget(note);
+  }
+}
+
+/** As much of a notebook's context as the widget manager asks for: a session, a model without saved widgets, signals. */
+function documentLike(sessionContext: ISessionContext): object {
+  const model = { getMetadata: () => undefined, setMetadata: () => undefined, dirty: false };
+  const context = { sessionContext, model };
+  return Object.assign(context, { saveState: new Signal<object, string>(context) });
+}

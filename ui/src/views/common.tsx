@@ -1,0 +1,276 @@
+/** Pieces that several pages share. */
+
+import { LabIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { Desk } from '../desk';
+import type { Feed, Problem } from '../model/feed';
+import { visibleRows } from '../model/rows';
+import type { Store } from '../model/store';
+import { t } from '../model/words';
+
+/** The value of a store, followed. */
+export function useStore<T>(store: Store<T>): T {
+  return React.useSyncExternalStore(store.subscribe, store.get);
+}
+
+/** The present moment, renewed each half minute, for texts such as "5 min ago". */
+export function useNow(): number {
+  const [now, setNow] = React.useState(Date.now);
+  React.useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 30000);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}
+
+export interface Asked<T> {
+  value?: T;
+  error?: string;
+}
+
+/** The answer to a question, asked anew whenever `key` changes; the old answer stays until the new one is there. */
+export function useAsked<T>(ask: () => Promise<T>, key: string): Asked<T> & { again: () => void } {
+  const [asked, setAsked] = React.useState<Asked<T>>({});
+  const [count, setCount] = React.useState(0);
+  const latest = React.useRef(ask);
+  latest.current = ask;
+  React.useEffect(() => {
+    let wanted = true;
+    latest.current().then(
+      value => wanted && setAsked({ value }),
+      (error: Error) => wanted && setAsked({ error: error.message })
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [key, count]);
+  return { ...asked, again: React.useCallback(() => setCount(n => n + 1), []) };
+}
+
+/** Do something on the server, say how it went, and look anew. */
+export async function act<T>(desk: Desk, doing: () => Promise<T>, done: string): Promise<T | undefined> {
+  try {
+    const value = await doing();
+    desk.notify(done, 'success');
+    return value;
+  } catch (error) {
+    desk.notify((error as Error).message, 'error');
+    return undefined;
+  } finally {
+    void desk.feed.refresh();
+  }
+}
+
+export function IconButton(props: {
+  icon: LabIcon;
+  label: string;
+  onClick: () => void;
+  disabled?: boolean;
+}): React.ReactElement {
+  return (
+    <button
+      type="button"
+      className="tsf-icon-button"
+      title={props.label}
+      aria-label={props.label}
+      disabled={props.disabled}
+      onClick={event => {
+        event.stopPropagation();
+        props.onClick();
+      }}
+    >
+      <props.icon.react tag="span" width="16px" height="16px" />
+    </button>
+  );
+}
+
+/** A state or an alias: the colour only repeats what the word says. */
+export function Chip(props: { kind: string; children: React.ReactNode; title?: string }): React.ReactElement {
+  return (
+    <span className={`tsf-chip tsf-chip-${props.kind}`} title={props.title}>
+      {props.children}
+    </span>
+  );
+}
+
+/** A probability as a number with a bar behind it. */
+export function Bar(props: { share: number | null; text: string }): React.ReactElement {
+  const share = props.share ?? 0;
+  const kind = share >= 0.5 ? 'high' : share >= 0.2 ? 'some' : 'low';
+  return (
+    <span className="tsf-bar">
+      <span className={`tsf-bar-fill tsf-bar-${kind}`} style={{ width: `${100 * share}%` }} />
+      <span className="tsf-bar-text">{props.text}</span>
+    </span>
+  );
+}
+
+/** What is wrong and what to do about it, in the person's words. */
+export function sentence(problem: Problem): string {
+  const texts: Record<Problem['kind'], string> = {
+    missing: t(
+      'The server part of tsf is not there. Install tsf into the environment that Jupyter runs in, then start Jupyter again.'
+    ),
+    version: t(
+      'The server runs tsf {version}, this page is of another version. Start Jupyter again, then reload the page.',
+      {
+        version: problem.detail
+      }
+    ),
+    unreachable: t('The Jupyter server does not answer. It is asked again in a moment.'),
+    forbidden: t('You may not use tsf on this server. Log in again, or ask who runs it.'),
+    project: problem.detail || t('The server was not started in a tsf project.'),
+    failed: problem.detail
+  };
+  return texts[problem.kind];
+}
+
+/** The page, or in its place what is missing; where older data are known, both. */
+export function Guarded(props: { desk: Desk; children: (feed: Feed) => React.ReactNode }): React.ReactElement {
+  const feed = useStore(props.desk.feed.store);
+  if (!feed.loaded) {
+    return <p className="tsf-note">{t('Loading…')}</p>;
+  }
+  const usable = !feed.problem || (feed.tasks.length > 0 && feed.problem.kind !== 'version');
+  return (
+    <>
+      {feed.problem && (
+        <p className="tsf-problem" role="alert">
+          {sentence(feed.problem)}
+        </p>
+      )}
+      {usable && props.children(feed)}
+    </>
+  );
+}
+
+/** The rows of a scrolled list that are to be drawn, and the space that the others take. */
+export function useWindow(count: number, rowHeight: number) {
+  const ref = React.useRef<HTMLDivElement>(null);
+  const [view, setView] = React.useState({ top: 0, height: 600 });
+  React.useEffect(() => {
+    const node = ref.current;
+    if (!node) {
+      return;
+    }
+    const look = () => setView({ top: node.scrollTop, height: node.clientHeight });
+    const watch = new ResizeObserver(look);
+    watch.observe(node);
+    node.addEventListener('scroll', look, { passive: true });
+    return () => {
+      watch.disconnect();
+      node.removeEventListener('scroll', look);
+    };
+  }, []);
+  const { first, last } = visibleRows(view.top, view.height, rowHeight, count);
+  return { ref, first, last, before: first * rowHeight, after: (count - last) * rowHeight };
+}
+
+export interface Column<T> {
+  key: string;
+  title: string;
+  cell: (row: T) => React.ReactNode;
+  /** Of the kind "text", "number" or "actions". */
+  kind?: string;
+  width?: string;
+  sort?: { down: boolean; active: boolean; toggle: () => void };
+}
+
+/** A table of any length: only the rows in sight are in the page; a screen reader is told how many there are. */
+export function LongTable<T>(props: {
+  label: string;
+  rows: readonly T[];
+  columns: Column<T>[];
+  rowHeight: number;
+  keyOf: (row: T) => string;
+}): React.ReactElement {
+  const { rows, columns, rowHeight } = props;
+  const view = useWindow(rows.length, rowHeight);
+  return (
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reached by the keyboard
+    <div className="tsf-scroll" ref={view.ref} tabIndex={0} role="region" aria-label={props.label}>
+      <table className="tsf-table tsf-long" aria-rowcount={rows.length + 1} aria-label={props.label}>
+        <thead>
+          <tr aria-rowindex={1}>
+            {columns.map(column => (
+              <HeadCell key={column.key} column={column} />
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          <tr aria-hidden="true" style={{ height: view.before }} />
+          {rows.slice(view.first, view.last).map((row, i) => (
+            <tr key={props.keyOf(row)} aria-rowindex={view.first + i + 2} style={{ height: rowHeight }}>
+              {columns.map((column, k) =>
+                k === 0 ? (
+                  <th key={column.key} scope="row">
+                    {column.cell(row)}
+                  </th>
+                ) : (
+                  <td key={column.key} className={`tsf-${column.kind ?? 'text'}`}>
+                    {column.cell(row)}
+                  </td>
+                )
+              )}
+            </tr>
+          ))}
+          <tr aria-hidden="true" style={{ height: view.after }} />
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function HeadCell<T>({ column }: { column: Column<T> }): React.ReactElement {
+  const { sort } = column;
+  const order = sort?.active ? (sort.down ? 'descending' : 'ascending') : undefined;
+  return (
+    <th scope="col" className={`tsf-${column.kind ?? 'text'}`} style={{ width: column.width }} aria-sort={order}>
+      {sort ? (
+        <button type="button" className="tsf-sort" onClick={sort.toggle}>
+          {column.title} <span aria-hidden="true">{sort.active ? (sort.down ? '▼' : '▲') : ''}</span>
+        </button>
+      ) : (
+        column.title
+      )}
+    </th>
+  );
+}
+
+export function SearchBox(props: {
+  label: string;
+  value: string;
+  onChange: (value: string) => void;
+}): React.ReactElement {
+  return (
+    <input
+      type="search"
+      className="tsf-search"
+      aria-label={props.label}
+      placeholder={props.label}
+      value={props.value}
+      onChange={event => props.onChange(event.target.value)}
+    />
+  );
+}
+
+export function Choice(props: {
+  label: string;
+  value: string;
+  options: readonly (readonly [string, string])[];
+  onChange: (value: string) => void;
+}): React.ReactElement {
+  return (
+    <label className="tsf-choice">
+      <span>{props.label}</span>
+      <select value={props.value} onChange={event => props.onChange(event.target.value)}>
+        {props.options.map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}

@@ -1,0 +1,262 @@
+/** The dashboard: one series at a time with its limit, its forecast, alarms and breaches; the others beside it. */
+
+import * as React from 'react';
+
+import type { Desk, Page } from '../desk';
+import type { Chart, Prediction, SeriesRow, Task } from '../model/api';
+import type { Feed } from '../model/feed';
+import { amount, moment, percent, span, toLimit } from '../model/format';
+import { chanceCurves, predicted, seriesCurves, type Forecast } from '../model/curves';
+import { shownSeries } from '../model/rows';
+import type { Store } from '../model/store';
+import { t } from '../model/words';
+import { Bar, Chip, Choice, Guarded, SearchBox, useAsked, useStore, useWindow } from './common';
+import { Figure, type Mark } from './figure';
+
+const ROW_HEIGHT = 44;
+const PROBABILITY = [0, 100] as const;
+const HOURS = [24, 48, 168, 336, 720];
+
+export function DashboardPage({ desk, page }: { desk: Desk; page: Store<Page> }): React.ReactElement {
+  return (
+    <div className="tsf-page tsf-dashboard">
+      <Guarded desk={desk}>{feed => <Dashboard desk={desk} feed={feed} page={page} />}</Guarded>
+    </div>
+  );
+}
+
+function Dashboard({ desk, feed, page }: { desk: Desk; feed: Feed; page: Store<Page> }): React.ReactElement {
+  const shown = useStore(page);
+  const preferences = useStore(desk.preferences);
+  const [hours, setHours] = React.useState(preferences.hours);
+  const task = feed.tasks.find(one => one.name === shown.task) ?? feed.tasks[0];
+  const rows = React.useMemo(() => feed.series.filter(row => row.task === task?.name), [feed.series, task?.name]);
+  if (!task) {
+    return <p className="tsf-note">{t('There is no task yet. New task makes one from a preset.')}</p>;
+  }
+  const row = shown.row ?? rows[0]?.row;
+  const choices = [...new Set([...HOURS, preferences.hours])].sort((a, b) => a - b);
+  return (
+    <>
+      <div className="tsf-buttons">
+        <h1>{t('Dashboard')}</h1>
+        <Choice
+          label={t('Task')}
+          value={task.name}
+          options={feed.tasks.map(one => [one.name, one.name])}
+          onChange={name => page.set({ page: 'dashboard', task: name })}
+        />
+        <Choice
+          label={t('History')}
+          value={String(hours)}
+          options={choices.map(one => [String(one), span(3600 * one)])}
+          onChange={value => setHours(Number(value))}
+        />
+      </div>
+      <div className="tsf-split">
+        <Picker rows={rows} row={row} pick={one => page.set({ page: 'dashboard', task: task.name, row: one })} />
+        <SeriesView key={task.name} desk={desk} task={task} row={row} hours={hours} />
+      </div>
+    </>
+  );
+}
+
+function Picker(props: { rows: readonly SeriesRow[]; row?: number; pick: (row: number) => void }): React.ReactElement {
+  const [search, setSearch] = React.useState('');
+  const found = React.useMemo(() => shownSeries(props.rows, search), [props.rows, search]);
+  const view = useWindow(found.length, ROW_HEIGHT);
+  return (
+    <nav className="tsf-picker" aria-label={t('Series')}>
+      <SearchBox label={t('Search series')} value={search} onChange={setSearch} />
+      <div className="tsf-scroll" ref={view.ref}>
+        <ul className="tsf-series" style={{ paddingTop: view.before, paddingBottom: view.after }}>
+          {found.slice(view.first, view.last).map((one, i) => (
+            <li
+              key={one.row}
+              style={{ height: ROW_HEIGHT }}
+              aria-setsize={found.length}
+              aria-posinset={view.first + i + 1}
+            >
+              <button
+                type="button"
+                className="tsf-entry"
+                aria-current={one.row === props.row ? 'true' : undefined}
+                title={one.title}
+                onClick={() => props.pick(one.row)}
+              >
+                <span className="tsf-entry-title">{one.title}</span>
+                <span className="tsf-entry-when">
+                  {one.abstained ? t('no forecast') : toLimit(one.seconds_to_limit)}
+                </span>
+                {one.p_breach !== null && <Bar share={one.p_breach} text={percent(one.p_breach)} />}
+              </button>
+            </li>
+          ))}
+        </ul>
+      </div>
+    </nav>
+  );
+}
+
+function SeriesView(props: { desk: Desk; task: Task; row?: number; hours: number }): React.ReactElement {
+  const { desk, task, row, hours } = props;
+  const [prediction, setPrediction] = React.useState<Prediction | null>(null);
+  const key = `${task.name} ${row} ${hours} ${task.last_push} ${task.last_run}`;
+  const { value: chart, error } = useAsked(() => desk.api.chart(task.name, row, hours), key);
+  return (
+    <section className="tsf-main" aria-label={t('Series')}>
+      <Predict desk={desk} task={task} prediction={prediction} predicted={setPrediction} />
+      {error && <p className="tsf-note">{error}</p>}
+      {chart && <Charts chart={chart} prediction={prediction} />}
+    </section>
+  );
+}
+
+function Charts({ chart, prediction }: { chart: Chart; prediction: Prediction | null }): React.ReactElement {
+  const forecast = React.useMemo(
+    () => (prediction && predicted(prediction, chart.labels)) ?? chart.forecast,
+    [chart, prediction]
+  );
+  const curves = React.useMemo(() => seriesCurves(chart, forecast), [chart, forecast]);
+  const chances = React.useMemo(() => chanceCurves(forecast), [forecast]);
+  const marks = React.useMemo(() => marksOf(chart), [chart]);
+  return (
+    <>
+      <h2>{chart.title}</h2>
+      <Verdict chart={chart} forecast={forecast} />
+      <Figure
+        title={t('Use, limit and forecast')}
+        curves={curves}
+        unit={chart.unit}
+        zone={chart.time_zone}
+        height={300}
+        marks={marks}
+      />
+      {chances.length > 0 && (
+        <Figure
+          title={t('Chance that the limit is reached by then')}
+          curves={chances}
+          unit="%"
+          zone={chart.time_zone}
+          height={150}
+          range={PROBABILITY}
+        />
+      )}
+    </>
+  );
+}
+
+function marksOf(chart: Chart): Mark[] {
+  const breaches = chart.breaches.map(one => ({
+    kind: 'breach' as const,
+    name: t('breach'),
+    start: one.start ?? 0,
+    end: one.end ?? 0
+  }));
+  const alarms = chart.alarms.map(one => {
+    const name = `${t('alarm')} ${percent(one.p_breach)} ${one.horizon ?? ''}`.trim();
+    return { kind: 'alarm' as const, name, start: one.time ?? 0, end: one.time ?? 0 };
+  });
+  return [...breaches, ...alarms];
+}
+
+function Verdict({ chart, forecast }: { chart: Chart; forecast: Forecast | null }): React.ReactElement {
+  const known = (values: readonly (number | null)[]) => [...values].reverse().find(value => value !== null) ?? null;
+  const used = known(chart.actual);
+  const limit = chart.limit && known(chart.limit);
+  const chance = forecast?.p_breach && known(forecast.p_breach);
+  const reached = forecast?.limit_time ? Date.parse(forecast.limit_time) / 1000 : null;
+  return (
+    <dl className="tsf-facts">
+      <dt>{t('Used now')}</dt>
+      <dd>
+        {amount(used, chart.unit)}
+        {used !== null && limit ? ` (${percent(used / limit)})` : ''}
+      </dd>
+      <dt>{t('Limit')}</dt>
+      <dd>{chart.limit ? amount(limit, chart.unit) : t('no limit')}</dd>
+      <dt>{t('Chance of a breach')}</dt>
+      <dd>{percent(chance)}</dd>
+      <dt>{t('Limit reached')}</dt>
+      <dd>{reached === null ? t('not in sight') : moment(reached, chart.time_zone)}</dd>
+      <dt>{t('Forecast by')}</dt>
+      <dd>{forecast ? forecast.abstained || forecast.model : t('no forecast yet')}</dd>
+    </dl>
+  );
+}
+
+/** Forecast from the newest samples at once; nothing is written back. */
+function Predict(props: {
+  desk: Desk;
+  task: Task;
+  prediction: Prediction | null;
+  predicted: (prediction: Prediction) => void;
+}): React.ReactElement {
+  const { desk, task, prediction } = props;
+  const [steps, setSteps] = React.useState('');
+  const [model, setModel] = React.useState('champion');
+  const [asking, setAsking] = React.useState(false);
+  const predict = async () => {
+    setAsking(true);
+    try {
+      props.predicted(await desk.api.predict(task.name, { steps: steps ? Number(steps) : undefined, model }));
+    } catch (error) {
+      desk.notify((error as Error).message, 'error');
+    } finally {
+      setAsking(false);
+    }
+  };
+  return (
+    <form
+      className="tsf-buttons"
+      aria-label={t('Predict {task}', { task: task.name })}
+      onSubmit={event => {
+        event.preventDefault();
+        void predict();
+      }}
+    >
+      <label className="tsf-choice">
+        <span>{t('Steps')}</span>
+        <input
+          type="number"
+          min={1}
+          step={1}
+          placeholder={t('all')}
+          value={steps}
+          onChange={event => setSteps(event.target.value)}
+        />
+      </label>
+      <Choice
+        label={t('Model')}
+        value={model}
+        options={[
+          ['champion', 'champion'],
+          ['challenger', 'challenger']
+        ]}
+        onChange={setModel}
+      />
+      <button type="submit" className="tsf-button tsf-primary" disabled={!task.model || asking}>
+        {asking ? t('Predicting…') : t('Predict now')}
+      </button>
+      <span role="status">{prediction && <Coverage prediction={prediction} />}</span>
+    </form>
+  );
+}
+
+/** What stands in place of a made-up confidence: how often the interval held on data that the model had not seen. */
+function Coverage({ prediction }: { prediction: Prediction }): React.ReactElement {
+  const { coverage, model, origin } = prediction;
+  const from = origin ? moment(Date.parse(origin) / 1000) : '';
+  return (
+    <>
+      <Chip kind="completed">{t('from {time} UTC by {model}', { time: from, model: model.name })}</Chip>{' '}
+      {coverage.measured === null
+        ? coverage.reason
+        : t('the {nominal} interval held {measured} of {n} values that were held out', {
+            nominal: percent(coverage.nominal),
+            measured: percent(coverage.measured),
+            n: coverage.n ?? 0
+          })}
+    </>
+  );
+}

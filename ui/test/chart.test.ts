@@ -1,0 +1,201 @@
+import { describe, expect, it } from 'vitest';
+
+import type { Chart } from '../src/model/api';
+import {
+  bandPath,
+  linePath,
+  nearest,
+  readings,
+  scaleOf,
+  thinned,
+  timeTicks,
+  valueTicks,
+  zoneShift
+} from '../src/model/chart';
+import { chanceCurves, lossCurves, predicted, seriesCurves } from '../src/model/curves';
+
+const FRAME = { width: 500, height: 200, left: 50, right: 10, top: 10, bottom: 20 };
+const PLAIN = { x: (s: number) => s, y: (v: number) => v };
+const DAY = 86400;
+
+const CHART: Chart = {
+  task: 'storage',
+  row: 3,
+  title: 'user=chen',
+  labels: { user: 'chen' },
+  unit: 'bytes',
+  time_zone: 'Asia/Shanghai',
+  step_seconds: 3600,
+  times: [0, 3600, 7200],
+  actual: [1, null, 3],
+  limit: [10, 10, 10],
+  line: 0.98,
+  forecast: {
+    times: [10800, 14400],
+    levels: [0.1, 0.5, 0.9],
+    quantiles: { '0.1': [2, 3], '0.5': [4, 5], '0.9': [6, 11] },
+    p_breach: [0.01, 0.2],
+    limit_time: null,
+    model: 'model_20261101_000000',
+    abstained: ''
+  },
+  breaches: [],
+  alarms: []
+};
+
+describe('linePath', () => {
+  it('breaks where a value is missing', () => {
+    expect(linePath([0, 1, 2, 3], [5, null, 7, 8], PLAIN)).toBe('M0,5M2,7L3,8');
+  });
+
+  it('is empty for a series without a value', () => {
+    expect(linePath([0, 1], [null, null], PLAIN)).toBe('');
+  });
+});
+
+describe('bandPath', () => {
+  it('runs along the upper edge and back along the lower one, a piece for each known stretch', () => {
+    expect(bandPath([0, 1, 2, 3], [1, 1, null, 1], [2, 3, 4, 5], PLAIN)).toBe('M0,2L1,3L1,1L0,1ZM3,5L3,1Z');
+  });
+});
+
+describe('thinned', () => {
+  it('keeps the peak, the dip and the gap of many values', () => {
+    const values: (number | null)[] = Array.from({ length: 50000 }, (_, i) => Math.sin(i / 900));
+    values[12345] = 99;
+    values[23456] = -99;
+    values[34567] = null;
+    const kept = thinned(values, 1500);
+    expect(kept.length).toBeLessThanOrEqual(1500);
+    expect(kept).toEqual([...kept].sort((a, b) => a - b));
+    expect(kept).toEqual(expect.arrayContaining([12345, 23456, 34567]));
+  });
+});
+
+describe('ticks', () => {
+  it('are round numbers inside the range', () => {
+    expect(valueTicks(0, 103, '%', 5).map(tick => tick.at)).toEqual([0, 25, 50, 75, 100]);
+  });
+
+  it('are round in the unit of the bytes', () => {
+    expect(valueTicks(0, 3.2 * 1024 ** 4, 'bytes', 4).map(tick => tick.label)).toEqual([
+      '0 B',
+      '1 TiB',
+      '2 TiB',
+      '3 TiB'
+    ]);
+  });
+
+  it('stand on the midnights of the time zone', () => {
+    const begin = Date.parse('2026-11-01T05:00:00Z') / 1000;
+    const ticks = timeTicks(begin, begin + 5 * DAY, 'Asia/Shanghai', 7);
+    expect(ticks.map(tick => new Date(1000 * tick.at).toISOString().slice(11, 16))).toEqual(Array(5).fill('16:00'));
+    expect(ticks[0].label).toBe('2 Nov');
+  });
+
+  it('are in UTC where the browser does not know the zone', () => {
+    expect(zoneShift(0, 'Mars/Olympus')).toBe(0);
+    expect(zoneShift(0, 'Asia/Kolkata')).toBe(19800);
+  });
+});
+
+describe('scaleOf', () => {
+  it('holds every curve inside the frame', () => {
+    const scale = scaleOf(seriesCurves(CHART), FRAME, 'bytes', 'UTC');
+    for (const [seconds, value] of [
+      [0, 1],
+      [14400, 11],
+      [14400, 2]
+    ]) {
+      expect(scale.x(seconds)).toBeGreaterThanOrEqual(FRAME.left);
+      expect(scale.x(seconds)).toBeLessThanOrEqual(FRAME.width - FRAME.right);
+      expect(scale.y(value)).toBeGreaterThanOrEqual(FRAME.top);
+      expect(scale.y(value)).toBeLessThanOrEqual(FRAME.height - FRAME.bottom);
+    }
+    expect(scale.seconds(scale.x(7200))).toBeCloseTo(7200);
+  });
+
+  it('stands also without a value, and with one alone', () => {
+    expect(scaleOf([], FRAME, '', 'UTC').y(0)).toBe(180);
+    const one = { name: 'a', kind: 'actual' as const, times: [5], values: [7] };
+    expect(Number.isFinite(scaleOf([one], FRAME, '', 'UTC').y(7))).toBe(true);
+  });
+});
+
+describe('the curves of a series', () => {
+  it('are bands, actual, median, the limit carried on, and the line below it', () => {
+    const curves = seriesCurves(CHART);
+    expect(curves.map(curve => curve.name)).toEqual([
+      '80 % interval',
+      'actual',
+      'forecast',
+      'limit',
+      '98 % of the limit'
+    ]);
+    expect(curves[3].values).toEqual([10, 10, 10, 10, 10]);
+    expect(curves[4].values[0]).toBeCloseTo(9.8);
+  });
+
+  it('need neither a forecast nor a limit', () => {
+    const curves = seriesCurves({ ...CHART, limit: null, forecast: null });
+    expect(curves.map(curve => curve.kind)).toEqual(['actual']);
+    expect(chanceCurves(null)).toEqual([]);
+  });
+
+  it('are read where one points, a gap says nothing', () => {
+    const curves = seriesCurves(CHART);
+    expect(readings(curves, 14400, 'bytes', 'UTC').slice(1)).toEqual([
+      '80 % interval 3 B … 11 B',
+      'forecast 5 B',
+      'limit 10 B',
+      '98 % of the limit 9.8 B'
+    ]);
+    expect(readings(curves, 3600, 'bytes', 'UTC').join()).not.toContain('actual');
+  });
+
+  it('take the fresh forecast of the same labels only', () => {
+    const one = {
+      labels: { user: 'chen' },
+      predictions: [4],
+      quantiles: { '0.5': [4] },
+      p_breach: null,
+      limit_time: null,
+      abstained: ''
+    };
+    const answer = {
+      task: 'storage',
+      model: { name: 'model_20261102_000000', version: 'v', data_hash: 'd', commit: 'c' },
+      origin: null,
+      timestamps: ['1970-01-01T03:00:00+00:00'],
+      step_seconds: 3600,
+      levels: [0.5],
+      coverage: { nominal: 0.8, measured: null, n: null, reason: 'not evaluated' },
+      total: 1,
+      predictions: [one]
+    };
+    expect(predicted(answer, { user: 'chen' })?.times).toEqual([10800]);
+    expect(predicted(answer, { user: 'chen', area: 'home' })).toBeNull();
+  });
+});
+
+describe('the loss by horizon', () => {
+  it('is a curve for the model and for each baseline', () => {
+    const rows = [
+      { hours: 1, last_value: 0.2, model: 0.1 },
+      { hours: 2, last_value: null, model: 0.2 }
+    ];
+    const curves = lossCurves({ metrics: {}, by_horizon: rows, training: [] });
+    expect(curves.map(curve => [curve.name, curve.kind, curve.values])).toEqual([
+      ['last_value', 'other', [0.2, null]],
+      ['model', 'median', [0.1, 0.2]]
+    ]);
+    expect(lossCurves({ metrics: {}, by_horizon: [], training: [] })).toEqual([]);
+  });
+});
+
+describe('nearest', () => {
+  it('is the entry next to a moment', () => {
+    expect([-5, 4, 6, 99].map(moment => nearest([0, 10, 20], moment))).toEqual([0, 0, 1, 2]);
+    expect(nearest([], 3)).toBe(-1);
+  });
+});

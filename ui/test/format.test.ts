@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+
+import { ago, amount, percent, span, toLimit } from '../src/model/format';
+
+describe('what a person reads', () => {
+  it('is bytes in powers of 1024', () => {
+    expect(amount(0, 'bytes')).toBe('0 B');
+    expect(amount(1536, 'bytes')).toBe('1.5 KiB');
+    expect(amount(-3 * 1024 ** 3, 'bytes')).toBe('-3 GiB');
+    expect(amount(2 ** 80, 'bytes')).toBe('1.049M EiB');
+  });
+
+  it('is a dash for what is unknown', () => {
+    expect([amount(null, 'bytes'), amount(Number.NaN, ''), percent(undefined)]).toEqual(['–', '–', '–']);
+  });
+
+  it('never claims certainty by rounding', () => {
+    expect([0, 0.001, 0.5, 0.999, 1].map(percent)).toEqual(['0 %', '<1 %', '50 %', '>99 %', '100 %']);
+  });
+
+  it('is a span in its largest fitting unit', () => {
+    expect([5, 60, 5400, 7200, 19800, 86400, 172800, 864000].map(span)).toEqual([
+      '5 s',
+      '1 min',
+      '90 min',
+      '2 h',
+      '5.5 h',
+      '24 h',
+      '2 d',
+      '10 d'
+    ]);
+  });
+
+  it('is the time to the limit, or why there is none', () => {
+    expect([toLimit(0), toLimit(7200), toLimit(null)]).toEqual(['reached', 'in 2 h', 'not in sight']);
+  });
+
+  it('is how long ago something was', () => {
+    const now = Date.parse('2026-11-01T12:00:00Z');
+    expect(ago('2026-11-01T09:00:00Z', now)).toBe('3 h ago');
+    expect(ago('2026-11-01T11:59:50Z', now)).toBe('just now');
+    expect(ago(null, now)).toBe('never');
+  });
+});

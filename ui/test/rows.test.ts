@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest';
+
+import type { SeriesRow, Task } from '../src/model/api';
+import { actionsOf, matches, shownSeries, shownTasks, visibleRows } from '../src/model/rows';
+
+function task(
+  name: string,
+  parts: Partial<Task> = {},
+  urgency: { seconds: number | null; chance: number } | null = null
+): Task {
+  return {
+    id: name,
+    name,
+    user: 'oncall',
+    preset: 'storage',
+    metric_query: 'used_bytes',
+    limit: 1,
+    state: 'completed',
+    urgency: urgency && {
+      series: 'a',
+      p_breach: urgency.chance,
+      limit_time: null,
+      seconds_to_limit: urgency.seconds,
+      likely: 0,
+      total: 1
+    },
+    noise: { alarms: null, budget: null, reason: '' },
+    last_run: null,
+    last_push: null,
+    run: null,
+    metrics: null,
+    links: {},
+    ...parts
+  };
+}
+
+const names = (tasks: Task[]) => tasks.map(one => one.name);
+
+describe('visibleRows', () => {
+  it('is the rows in sight and a few on both sides, whatever the length', () => {
+    expect(visibleRows(0, 600, 50, 5000)).toEqual({ first: 0, last: 20 });
+    expect(visibleRows(50000, 600, 50, 5000)).toEqual({ first: 992, last: 1020 });
+    expect(visibleRows(250000, 600, 50, 5000)).toEqual({ first: 4992, last: 5000 });
+  });
+
+  it('covers the sight in any place', () => {
+    for (let top = 0; top <= 5000 * 44 - 300; top += 977) {
+      const { first, last } = visibleRows(top, 300, 44, 5000);
+      expect(first * 44).toBeLessThanOrEqual(top);
+      expect(last * 44).toBeGreaterThanOrEqual(top + 300);
+    }
+  });
+
+  it('is empty where there is nothing, also after a list became shorter', () => {
+    expect(visibleRows(0, 600, 50, 0)).toEqual({ first: 0, last: 0 });
+    expect(visibleRows(90000, 600, 50, 3)).toEqual({ first: 3, last: 3 });
+  });
+});
+
+describe('matches', () => {
+  it('finds every word in any order and case', () => {
+    expect(matches('group=Vision user=chen', 'CHEN vision')).toBe(true);
+    expect(matches('group=Vision user=chen', 'chen speech')).toBe(false);
+    expect(matches('anything', '  ')).toBe(true);
+  });
+
+  it('takes search text as text, never as a pattern', () => {
+    expect(matches('a.b', 'axb')).toBe(false);
+    expect(matches('a(b', '(')).toBe(true);
+  });
+});
+
+describe('shownTasks', () => {
+  const tasks = [
+    task('calm', {}, { seconds: null, chance: 0.1 }),
+    task('soon', {}, { seconds: 3600, chance: 0.4 }),
+    task('there', { state: 'failed' }, { seconds: 0, chance: 0.9 }),
+    task('likely', {}, { seconds: null, chance: 0.7 }),
+    task('fresh', { state: 'new' })
+  ];
+
+  it('puts what reaches its limit first at the top, then what is likely, then the rest', () => {
+    expect(names(shownTasks(tasks, '', 'urgency'))).toEqual(['there', 'soon', 'likely', 'calm', 'fresh']);
+  });
+
+  it('can be turned round and sorted by name', () => {
+    expect(names(shownTasks(tasks, '', 'name', true))).toEqual(['there', 'soon', 'likely', 'fresh', 'calm']);
+  });
+
+  it('filters by name, owner, state and query, and leaves the list it was given alone', () => {
+    const before = names(tasks);
+    expect(names(shownTasks(tasks, 'failed', 'name'))).toEqual(['there']);
+    expect(names(shownTasks(tasks, 'oncall used', 'name'))).toHaveLength(5);
+    expect(names(tasks)).toEqual(before);
+  });
+});
+
+describe('shownSeries', () => {
+  it('keeps the order of the server', () => {
+    const row = (name: string, title: string) => ({ task: name, title }) as SeriesRow;
+    const rows = [row('b', 'user=x'), row('a', 'user=y'), row('a', 'user=x')];
+    expect(shownSeries(rows, 'user=x')).toEqual([rows[0], rows[2]]);
+    expect(shownSeries(rows, ' ')).toEqual(rows);
+  });
+});
+
+describe('actionsOf', () => {
+  it('offers to run, to cancel or to retry, never two of them', () => {
+    for (const state of ['new', 'pending', 'running', 'completed', 'failed', 'cancelled', 'stale'] as const) {
+      const can = actionsOf(task('a', { state, run: {} as Task['run'] }));
+      expect([can.run, can.cancel, can.retry].filter(Boolean)).toHaveLength(1);
+    }
+  });
+
+  it('offers a forecast only where there is a model', () => {
+    expect(actionsOf(task('a')).predict).toBe(false);
+    expect(actionsOf(task('a', { model: '0123456789ab' })).predict).toBe(true);
+  });
+});
