@@ -2,7 +2,9 @@
 
 At a few anchors of the horizon a logistic regression reads the network's chance and what the context tells: how often
 windows like the one to come met the line, how far away it is, how restless the series is. Its correction, interpolated
-between the anchors, moves the network's chance. It is fitted on windows before every origin that it is used at.
+between the anchors, moves the network's chance. It is fitted on windows before every origin that it is used at. Before
+it has seen any, it believes the network and a random walk equally: with little history, as of a few file systems over
+some months, a walk ranks the series better than a network can.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 __all__ = [
@@ -26,11 +29,12 @@ __all__ = [
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 FEATURES = (
-    "network", "often", "often_lately", "same_phase", "same_wait", "same_level", "brownian",
+    "network", "walk", "often", "often_lately", "same_phase", "same_wait", "same_level", "brownian",
     "gap", "gap_day", "gap_horizon", "mean_gap", "restless", "wait", "never", "move", "time_over",
 )  # fmt: skip
 ANCHORS = 4
-RIDGE = 4.0  # pull to "believe the network": weights on scaled features lie within about 0.5 of that
+RIDGE = 4.0  # pull to what is believed beforehand: weights on scaled features lie within about 0.5 of that
+HALF_NORMAL = np.sqrt(np.pi / 2)  # standard deviation of a normal step over its mean size
 SURE = 7.0  # logits beyond this are cut: nothing is more certain than 0.1 %
 BINS = 10
 
@@ -94,6 +98,7 @@ def breach_features(
     day = filled[:, -min(season, length) :]
     moves = np.diff(filled, axis=1)
     mean, spread = moves.mean(1), moves.std(1) + 1e-6
+    stride = HALF_NORMAL * np.abs(moves).mean(1) + 1e-9  # unlike `spread`, one great jump hardly moves it
     counts = np.concatenate([np.zeros((n, 1)), np.cumsum(hit, axis=1)], axis=1)
     columns = []
     for number, ahead in enumerate(steps.tolist()):
@@ -107,7 +112,7 @@ def breach_features(
         past_turns = _often(met[:, back], below[:, back], 1.0, often) if len(back) else often
         drift, reach = mean * ahead, spread * np.sqrt(ahead)
         columns.append(np.stack([
-            logit(chance[:, number]), logit(often), logit(lately), logit(past_turns),
+            logit(chance[:, number]), logit(_walk(gap[:, 0], stride * np.sqrt(ahead))), logit(often), logit(lately), logit(past_turns),
             logit(_often(met, alike_wait[:, start], 2.0, often)), logit(_often(met, alike_level[:, start], 2.0, often)),
             np.clip((drift - gap[:, 0]) / reach, -8, 8),
             gap[:, 0], 1 - day.max(1), 1 - filled[:, -min(ahead, length) :].max(1), 1 - day.mean(1),
@@ -137,7 +142,7 @@ def fit_head(
     centre, scale = features[older].mean((0, 1)), features[older].std((0, 1)) + 1e-3
     scaled = np.clip((features - centre) / scale, -6, 6)
     trust = np.zeros(len(centre) + 1)
-    trust[0], trust[1] = centre[0], scale[0]  # the network's own logit
+    trust[0], trust[1:3] = centre[:2].mean(), scale[:2] / 2  # the mean of the logits of network and walk
     weights = np.stack([
         _logistic_weights(_with_constant(scaled[older, a]), events[older, a], trust, RIDGE / worth)
         for a in range(features.shape[1])
@@ -199,6 +204,14 @@ def _logistic_weights(table: Floats, events: Bools, prior: Floats, ridge: float)
 
 def _with_constant(table: Floats) -> Floats:
     return np.concatenate([np.ones((len(table), 1)), table], axis=1)
+
+
+def _walk(gap: Floats, reach: Floats) -> Floats:
+    """(N,) chance that a walk without drift, with this standard deviation at its end, meets a line `gap` above.
+
+    First passage of a Brownian motion by the reflection principle: 2 (1 - Phi(gap / reach)).
+    """
+    return torch.erfc(torch.from_numpy(np.clip(gap / reach, 0, 30) / np.sqrt(2))).numpy()
 
 
 def _often(met: Bools, counts: Bools, prior: float, expected: Floats | float = 0.02) -> Floats:

@@ -20,7 +20,7 @@ KNEE = 4.0  # times the spread: what lies farther out is told apart only by its 
 BEND = 0.1  # share of the level below which the scale is linear, above which it is logarithmic
 FLOOR = 1e-3  # a context that varies less than about this share of its level (or limit) counts as varying that much
 TINY = 1e-30
-FARTHEST = 100.0  # times its largest value, a series without a limit may grow within a horizon
+FARTHEST = 5.0  # times its largest value, a series without a limit may grow within a horizon
 OVERFLOW = 1.5  # times its limit, one with a limit may
 
 
