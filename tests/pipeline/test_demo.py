@@ -154,6 +154,37 @@ def test_predict_shows_the_most_urgent_first_and_can_write_nothing(project: Proj
     assert contents(project, "textfile/*", "pushed/*/*") == before
 
 
+def test_one_command_leads_from_a_pushed_forecast_to_model_data_commit_and_notebook(project: Project) -> None:
+    told = project.tsf("lineage", "--task", "storage")
+    assert told.returncode == 0, told.stderr
+    card = json.loads((project.root / "models/storage/card.json").read_text())
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"], cwd=project.root, capture_output=True, text=True
+    )
+    folder = f"registry/storage/{card['version']}"
+    for fact in (card["version"], card["data_hash"], commit.stdout.strip(), f"{folder}/train.ipynb"):
+        assert fact in told.stdout
+    assert "-dirty" not in told.stdout
+    assert card["version"] in (project.root / folder / "train.ipynb").read_text()
+    assert "storage" in project.tsf("lineage").stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--task", "nothing"], "there is no task 'nothing'"),
+        (["--task", "storage", "--model-name", "0123"], "there is no model '0123'"),
+        (["--task", "storage", "--at", "yesterday"], "'yesterday' is not a time"),
+        (["--task", "storage", "--at", "2026-11-01T00:00:00Z"], "the demo fleet holds no forecasts"),
+    ],
+)
+def test_lineage_that_is_not_there_is_refused_in_one_sentence(project: Project, flags: list[str], words: str) -> None:
+    refused = project.tsf("lineage", *flags)
+    assert refused.returncode == 1
+    assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
