@@ -186,9 +186,7 @@ def running_victoriametrics(folder: Path, *, samples: str = "", scrape: Iterable
         "-search.latencyOffset=1s",  # by default it holds the newest half minute back
     ]
     with _running(find_server("victoria-metrics"), arguments, url, folder) as server:
-        lines = re.sub(
-            r"(?m)^(.+ )(\d+)$", r"\g<1>\g<2>000", samples.removesuffix("# EOF\n")
-        )  # its text has milliseconds
+        lines = re.sub(r"(?m)^(.+ \d+)$", r"\g<1>000", samples.removesuffix("# EOF\n"))  # its times are milliseconds
         requests.post(f"{url}/api/v1/import/prometheus", data=lines.encode(), timeout=60).raise_for_status()
         requests.get(f"{url}/internal/force_flush", timeout=60).raise_for_status()
         _await_first_scrapes(server, len(scrape))

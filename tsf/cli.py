@@ -349,7 +349,7 @@ def _tasks_for_training(
     if task:
         params.task(task)
     if user and not task:
-        raise ParamsError(f"--user {user} says the owner, but of which task?", cure="add --task or --metric-query")
+        raise ParamsError(f"--user {user} names an owner, but no task", cure="add --task or --metric-query")
     _show_diff(set_values(root, {f"tasks.{name}.{key}": value for name in names for key, value in values.items()}))
     return names
 

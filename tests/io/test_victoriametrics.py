@@ -49,9 +49,10 @@ def test_history_and_limit_are_read_in_chunks_value_by_value(server: Server) -> 
     hostile, alice = (series.labels["user"].tolist().index(user) for user in (HOSTILE, "alice"))
     np.testing.assert_array_equal(series.times, TIMES[1:])
     np.testing.assert_array_equal(series.values[hostile], USED[1:])
-    known = np.isfinite(series.values[alice])
-    np.testing.assert_array_equal(series.values[alice][known], USED[1:][known])
-    assert 990 <= quality.gap_samples <= 1_000  # it draws a value on for a step or two
+    assert quality.gap_samples in (999, 1_000)  # it draws a value on for a step, where Prometheus has none
+    kept = np.isfinite(series.values[alice]) & ~np.isin(series.times, TIMES[GAP])
+    np.testing.assert_array_equal(series.values[alice][kept], USED[1:][kept])
+    assert kept.sum() == len(TIMES) - 1 - 1_000
     assert (series.limit == 6e12).all()
 
 
@@ -73,4 +74,5 @@ def test_a_pushed_forecast_is_found_with_its_labels(server: Server, pushgateway:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     values = {one["metric"]["group"]: float(one["value"][1]) for one in found}  # type: ignore[index]
-    assert values == {HOSTILE: forecast.quantiles[0, 11, 2], "plain": forecast.quantiles[1, 11, 2]}
+    expected = {HOSTILE: forecast.quantiles[0, 11, 2], "plain": forecast.quantiles[1, 11, 2]}
+    assert values == pytest.approx(expected, rel=1e-14)  # it keeps 15 digits

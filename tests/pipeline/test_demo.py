@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
 
 from tests.pipeline.conftest import Project
 from tsf.io.artifacts import read_forecast, read_series
@@ -70,6 +73,24 @@ def test_the_index_links_to_reports_that_are_there(project: Project) -> None:
     links = Page(index).links
     assert {f"{task}/{stage}.html" for task in TASKS for stage in STAGES} <= set(links)
     assert all((index.parent / link).is_file() for link in links)
+
+
+def test_no_page_has_a_barrier_for_anybody_or_asks_the_network_for_anything(project: Project) -> None:
+    program = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.fail("there is no Chromium") if os.environ.get("CI") else pytest.skip("there is no Chromium")
+    asked: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--headless", "--no-sandbox"])
+        page = browser.new_context(bypass_csp=True).new_page()  # axe is a script, and the pages allow none
+        page.on("request", lambda request: asked.append(request.url))
+        for path in sorted((project.root / "reports").rglob("*.html")):
+            page.goto(path.as_uri())
+            found = Axe().run(page)
+            assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        browser.close()
+    assert asked
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
 def test_the_table_of_metrics_is_shown(project: Project) -> None:
