@@ -42,7 +42,7 @@ fix: setup ## mend what can be mended: lint, format, outputs in notebooks
 	@find notebooks -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*' -exec .venv/bin/nbstripout {} +
 	@sh tools/ui fix build
 
-servers: setup ## get Prometheus, Pushgateway and Alertmanager for the tests where they are missing
+servers: setup ## get Prometheus, Pushgateway and what else the tests start, where it is missing
 	@.venv/bin/python tools/servers.py
 
 doctor: setup ## check this machine, its servers and params.yaml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -26,6 +27,7 @@ __all__ = [
     "running_alertmanager",
     "running_prometheus",
     "running_pushgateway",
+    "running_victoriametrics",
     "shared_file",
 ]
 
@@ -164,6 +166,29 @@ def running_prometheus(
         *flags,
     ]
     with _running(find_server("prometheus"), arguments, f"http://127.0.0.1:{port}", folder) as server:
+        _await_first_scrapes(server, len(scrape))
+        yield server
+
+
+@contextmanager
+def running_victoriametrics(folder: Path, *, samples: str = "", scrape: Iterable[str] = ()) -> Iterator[Server]:
+    """A single-node VictoriaMetrics that keeps everything for ever; `samples` and `scrape` as in running_prometheus."""
+    scrape = list(scrape)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scrape.yml").write_text(_scrape_config(scrape), encoding="utf-8")
+    url = f"http://127.0.0.1:{free_port()}"
+    arguments = [
+        f"-storageDataPath={folder / 'data'}",
+        f"-httpListenAddr={url.removeprefix('http://')}",
+        f"-promscrape.config={folder / 'scrape.yml'}",
+        "-promscrape.config.strictParse=false",  # it has no rules to evaluate
+        "-retentionPeriod=100y",
+        "-search.latencyOffset=1s",  # by default it holds the newest half minute back
+    ]
+    with _running(find_server("victoria-metrics"), arguments, url, folder) as server:
+        lines = re.sub(r"(?m)^(.+ \d+)$", r"\g<1>000", samples.removesuffix("# EOF\n"))  # its times are milliseconds
+        requests.post(f"{url}/api/v1/import/prometheus", data=lines.encode(), timeout=60).raise_for_status()
+        requests.get(f"{url}/internal/force_flush", timeout=60).raise_for_status()
         _await_first_scrapes(server, len(scrape))
         yield server
 

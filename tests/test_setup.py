@@ -283,11 +283,17 @@ class TestServers:
     ) -> None:
         servers = load_tool("servers")
         monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-        assert servers.missing(tmp_path) == ["prometheus", "promtool", "pushgateway", "alertmanager"]
+        assert servers.missing(tmp_path) == [
+            "prometheus",
+            "promtool",
+            "pushgateway",
+            "alertmanager",
+            "victoria-metrics",
+        ]
         for name in ("bin/prometheus", ".servers/usr/bin/prometheus-pushgateway"):
             (tmp_path / name).parent.mkdir(parents=True)
             (tmp_path / name).touch(mode=0o755)
-        assert servers.missing(tmp_path) == ["promtool", "alertmanager"]
+        assert servers.missing(tmp_path) == ["promtool", "alertmanager", "victoria-metrics"]
 
     @pytest.mark.parametrize(("on_ci", "status"), [(True, 1), (False, 0)])
     def test_without_a_package_manager_it_says_so_and_fails_only_on_ci(

@@ -21,6 +21,7 @@ PACKAGES = {  # Debian's and Ubuntu's; promtool is a package of its own from Deb
     "promtool": ("promtool", "prometheus"),
     "pushgateway": ("prometheus-pushgateway",),
     "alertmanager": ("prometheus-alertmanager",),
+    "victoria-metrics": ("victoria-metrics",),
 }
 
 

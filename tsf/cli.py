@@ -159,6 +159,28 @@ def predict(
         out.print(f"Written to {write_back(predicted).receipt['sent_to']}", markup=False, highlight=False)
 
 
+@app.command(epilog="Example: tsf lineage --task storage --at 2026-11-01T08:30:00Z")
+def lineage(
+    task: TaskOption = None,
+    model_name: Annotated[str, typer.Option(help="Alias, version or name of a model, in place of the last push.")] = "",
+    at: Annotated[str, typer.Option(help="The forecast that Prometheus held at this time, in place of the last.")] = "",
+) -> None:
+    """Tell what a pushed forecast came from: model version, data hash, git commit and executed notebook."""
+    from tsf.io.lineage import lineage as trace
+    from tsf.io.lineage import pushed_version
+
+    root = _root()
+    params = read_params(root)
+    pushed = [name for name in params.tasks if (TaskPaths(root, name).pushed / "receipt.json").exists()]
+    for name in task or pushed or params.tasks:
+        params.task(name)
+        reference = pushed_version(params.prometheus, name, at) if at else model_name
+        table = Table("of", "what", title=escape(name))
+        for key, value in trace(root, name, reference).items():
+            table.add_row(key, escape(value))
+        out.print(table)
+
+
 @app.command(epilog="Example: tsf tune --task storage --minutes 20 --model-type lstm --model-type gru")
 def tune(
     task: Annotated[str, typer.Option(help="A task of params.yaml whose data have been fetched.")],
@@ -327,7 +349,7 @@ def _tasks_for_training(
     if task:
         params.task(task)
     if user and not task:
-        raise ParamsError(f"--user {user} says the owner, but of which task?", cure="add --task or --metric-query")
+        raise ParamsError(f"--user {user} names an owner, but no task", cure="add --task or --metric-query")
     _show_diff(set_values(root, {f"tasks.{name}.{key}": value for name in names for key, value in values.items()}))
     return names
 

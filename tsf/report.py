@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Html", "figure", "heading", "sentence", "table"]
 
+ON_ONE_LINE = 16  # signs of a cell that no browser shall break, such as 57% (50%–64%)
+
 
 @dataclass(frozen=True)
 class Html:
@@ -37,7 +39,7 @@ def sentence(text: str) -> Html:
 def table(frame: pd.DataFrame, caption: str) -> Html:
     """A table with row and column heads and a caption; the index must be named, as a head without text helps nobody."""
     corner = str(frame.index.name or "row")
-    aligned = [' class="text"' if _is_text(frame[name]) else "" for name in frame.columns]
+    aligned = [_alignment(frame[name]) for name in frame.columns]
     heads = "".join(
         f'<th scope="col"{how}>{escape(str(name))}</th>' for name, how in zip(frame.columns, aligned, strict=True)
     )
@@ -67,8 +69,10 @@ def _text(cell: object) -> str:
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
-def _is_text(column: pd.Series[Any]) -> bool:
-    """Whether a column reads as words: numbers, shares and amounts stand to the right."""
-    return any(
+def _alignment(column: pd.Series[Any]) -> str:
+    """The class of a column that reads as words; numbers, shares and amounts stand to the right without one."""
+    words = any(
         isinstance(cell, str) and not cell.strip("%–").replace(",", "").replace(".", "").isdigit() for cell in column
     )
+    short = max((len(str(cell)) for cell in column), default=0) <= ON_ONE_LINE
+    return f' class="text{" short" * short}"' if words else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -105,9 +105,12 @@ class SeriesSet:
 
     def take(self, rows: NDArray[Any] | Sequence[int]) -> SeriesSet:
         """The series of `rows` (indices or a mask of N), in that order."""
+        index = np.arange(self.n_series)[rows]
+        columns = {name: _frozen(column[index]) for name, column in self.labels.items()}
+        once = len(np.unique(index)) == len(index)  # a part of unique rows is unique
         return replace(
             self,
-            labels={name: column[rows] for name, column in self.labels.items()},
+            labels=_Checked(columns, len(index)) if once else columns,
             values=self.values[rows],
             limit=None if self.limit is None else self.limit[rows],
             covariates={name: array[rows] for name, array in self.covariates.items()},
@@ -301,8 +304,26 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
+class _Checked(Mapping[str, NDArray[np.object_]]):
+    """Read-only columns of n strings that were found right: a backtest makes thousands of sets of the same labels."""
+
+    def __init__(self, columns: Mapping[str, NDArray[np.object_]], n: int) -> None:
+        self._columns, self.n = MappingProxyType(dict(columns)), n
+
+    def __getitem__(self, name: str) -> NDArray[np.object_]:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
 def _frozen_labels(labels: Labels, n: int) -> Labels:
     """Columns sorted by name, checked, read-only. Raises SeriesError for bad names, types, lengths, duplicate rows."""
+    if isinstance(labels, _Checked) and labels.n == n:
+        return labels
     frozen: dict[str, NDArray[np.object_]] = {}
     for name in sorted(labels, key=str):
         column = np.asarray(labels[name], object)
@@ -321,7 +342,7 @@ def _frozen_labels(labels: Labels, n: int) -> Labels:
             f"two series have the labels {dict(zip(frozen, twice, strict=True))}",
             cure="aggregate them or keep the label that tells them apart",
         )
-    return MappingProxyType(frozen)
+    return _Checked(frozen, n)
 
 
 def _check_no_clash(labels: Labels, columns: set[str]) -> None:

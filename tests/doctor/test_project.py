@@ -68,7 +68,7 @@ def test_servers_for_tests_are_found_under_both_names(tmp_path: Path) -> None:
     for name in ("prometheus", "promtool", "prometheus-pushgateway"):
         (folder / name).touch(mode=0o755)
     assert project.check_test_servers(tmp_path, {"PATH": ""}) == Finding(
-        "test servers", "ok", "absent: alertmanager; only tests need them", "run `make servers`"
+        "test servers", "ok", "absent: alertmanager, victoria-metrics; only tests need them", "run `make servers`"
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tsf.errors import ModelError
 from tsf.io.artifacts import CARD, WEIGHTS, read_json, read_model, write_model
-from tsf.io.registry import promote, register, resolve, rollback, versions
+from tsf.io.registry import NOTEBOOK, promote, register, resolve, rollback, versions
 
 
 def model(folder: Path, number: int) -> str:
@@ -47,6 +47,17 @@ def test_a_version_is_copied_whole_and_only_once(tmp_path: Path) -> None:
     tensors, card = read_model(folder)
     assert tensors["w"].tolist() == [1, 1, 1]
     assert card["name"] == name(1)
+
+
+def test_the_executed_notebook_is_kept_with_the_version_that_it_names(tmp_path: Path) -> None:
+    root, notebook = tmp_path / "registry", tmp_path / "train.ipynb"
+    first = model(tmp_path / "model", 1)
+    notebook.write_text(f"kept as version {first}")
+    register(root, "storage", tmp_path / "model", name(1), notebook)
+    assert (root / "storage" / first / NOTEBOOK).read_text() == f"kept as version {first}"
+    second = model(tmp_path / "model", 2)  # the notebook still tells of the first
+    register(root, "storage", tmp_path / "model", name(2), notebook)
+    assert not (root / "storage" / second / NOTEBOOK).exists()
 
 
 def test_versions_come_oldest_first_with_their_aliases(stored: tuple[Path, list[str]]) -> None:
@@ -182,7 +193,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from tsf.io.artifacts import write_model
-from tsf.io.registry import promote, register
+from tsf.io.registry import NOTEBOOK, promote, register
 folder = Path(sys.argv[1])
 for number in range(int(sys.argv[2]), 10**6):
     write_model(folder / "model", {"w": np.full(100_000, float(number))}, {"spec": {"n": number}, "data_hash": "d"})

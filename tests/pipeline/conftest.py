@@ -88,4 +88,5 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     done = made.tsf("demo")
     assert done.returncode == 0, done.stderr + done.stdout
     assert "reports/index.html" in done.stdout
+    assert "git add" not in done.stdout  # DVC's advice is not about what was asked for
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
 
 from tests.pipeline.conftest import Project
 from tsf.io.artifacts import read_forecast, read_series
@@ -70,6 +73,24 @@ def test_the_index_links_to_reports_that_are_there(project: Project) -> None:
     links = Page(index).links
     assert {f"{task}/{stage}.html" for task in TASKS for stage in STAGES} <= set(links)
     assert all((index.parent / link).is_file() for link in links)
+
+
+def test_no_page_has_a_barrier_for_anybody_or_asks_the_network_for_anything(project: Project) -> None:
+    program = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.fail("there is no Chromium") if os.environ.get("CI") else pytest.skip("there is no Chromium")
+    asked: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--headless", "--no-sandbox"])
+        page = browser.new_context(bypass_csp=True).new_page()  # axe is a script, and the pages allow none
+        page.on("request", lambda request: asked.append(request.url))
+        for path in sorted((project.root / "reports").rglob("*.html")):
+            page.goto(path.as_uri())
+            found = Axe().run(page)
+            assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        browser.close()
+    assert asked
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
 def test_the_table_of_metrics_is_shown(project: Project) -> None:
@@ -152,6 +173,37 @@ def test_predict_shows_the_most_urgent_first_and_can_write_nothing(project: Proj
     assert shown.returncode == 0, shown.stderr
     assert "series were forecast 3h ahead" in shown.stdout
     assert contents(project, "textfile/*", "pushed/*/*") == before
+
+
+def test_one_command_leads_from_a_pushed_forecast_to_model_data_commit_and_notebook(project: Project) -> None:
+    told = project.tsf("lineage", "--task", "storage")
+    assert told.returncode == 0, told.stderr
+    card = json.loads((project.root / "models/storage/card.json").read_text())
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"], cwd=project.root, capture_output=True, text=True
+    )
+    folder = f"registry/storage/{card['version']}"
+    for fact in (card["version"], card["data_hash"], commit.stdout.strip(), f"{folder}/train.ipynb"):
+        assert fact in told.stdout
+    assert "-dirty" not in told.stdout
+    assert card["version"] in (project.root / folder / "train.ipynb").read_text()
+    assert "storage" in project.tsf("lineage").stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--task", "nothing"], "there is no task 'nothing'"),
+        (["--task", "storage", "--model-name", "0123"], "there is no model '0123'"),
+        (["--task", "storage", "--at", "yesterday"], "'yesterday' is not a time"),
+        (["--task", "storage", "--at", "2026-11-01T00:00:00Z"], "the demo fleet holds no forecasts"),
+    ],
+)
+def test_lineage_that_is_not_there_is_refused_in_one_sentence(project: Project, flags: list[str], words: str) -> None:
+    refused = project.tsf("lineage", *flags)
+    assert refused.returncode == 1
+    assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,17 @@ def test_probability_time_and_lineage_are_there(project: Project, servers: tuple
     assert card["data_hash"].startswith(info["data"])  # type: ignore[index]
     age = servers[0].query('time() - tsf_forecast_issued_timestamp_seconds{task="memory"}')
     assert 0 <= float(age[0]["value"][1]) < 600  # type: ignore[index]
+
+
+def test_lineage_starts_from_what_prometheus_held_at_a_moment(project: Project) -> None:
+    card = json.loads((project.root / "models/memory/card.json").read_text())
+    now = datetime.now(timezone.utc).isoformat()
+    told = project.tsf("lineage", "--task", "memory", "--at", now)
+    assert told.returncode == 0, told.stderr
+    assert card["version"] in told.stdout
+    refused = project.tsf("lineage", "--task", "memory", "--at", "2020-01-01T00:00:00Z")
+    assert refused.returncode == 1
+    assert "no forecast of the task stood there" in refused.stderr
 
 
 def test_a_server_that_is_down_is_named_and_the_last_forecast_stays(

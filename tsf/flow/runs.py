@@ -26,6 +26,9 @@ from tsf.project import STAGES, Stage, TaskPaths, find_root
 
 __all__ = ["main", "move_snapshot", "reproduce"]
 
+# What DVC advises after each chain, which is not about what was asked for.
+HINTS = ("To track the changes", "To enable auto staging", "git add ", "dvc config core.autostage", "Use `dvc push`")
+
 
 def reproduce(
     root: Path, tasks: Iterable[str] = (), stage: Stage = "push", *, force: bool = False, alone: bool = False
@@ -61,7 +64,7 @@ def _run_dvc(root: Path, name: str, arguments: list[str]) -> int:
         command, cwd=root, env=dvc_environment(), stdout=subprocess.PIPE, text=True, errors="replace"
     ) as process:
         for line in process.stdout or ():
-            if name and line.strip():
+            if name and line.strip() and not line.lstrip().startswith(HINTS):
                 sys.stdout.write(f"{name}: {line}")
                 sys.stdout.flush()
     return process.returncode

@@ -16,9 +16,10 @@ from tsf.io.artifacts import CARD, WEIGHTS, read_card, read_model
 from tsf.io.files import read_json, replacing, write_json
 from tsf.params import TASK_NAME
 
-__all__ = ["ALIASES", "ModelVersion", "promote", "register", "resolve", "rollback", "versions"]
+__all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "promote", "register", "resolve", "rollback", "versions"]
 
 ALIASES = ("champion", "challenger")
+NOTEBOOK = "train.ipynb"  # the executed one that made the model, beside its weights
 NAME = re.compile(r"model_\d{8}_\d{6}\Z")
 VERSION = re.compile(r"[0-9a-f]{12}\Z")
 
@@ -37,11 +38,12 @@ class ModelVersion:
     card: Mapping[str, Any]
 
 
-def register(root: Path, task: str, model_folder: Path, name: str) -> str:
+def register(root: Path, task: str, model_folder: Path, name: str, notebook: Path | None = None) -> str:
     """Copy the model in `model_folder` into the registry at `root` and return its version.
 
     name: model_YYYYMMDD_HHMMSS, in UTC; no other version of the task may have it. A version that is already there
-    keeps its name. Raises ModelError for a damaged model and for a bad or taken name.
+    keeps its name. notebook: the executed one that trained the model; one that does not name its version tells of
+    another model and is left out. Raises ModelError for a damaged model and for a bad or taken name.
     """
     folder = _task_folder(root, task)
     if not NAME.match(name):
@@ -57,6 +59,9 @@ def register(root: Path, task: str, model_folder: Path, name: str) -> str:
         with replacing(part / WEIGHTS, ModelError) as file:
             file.write((model_folder / WEIGHTS).read_bytes())
         write_json({**read_card(model_folder), "name": name}, part / CARD)
+        if notebook and notebook.is_file() and version.encode() in (executed := notebook.read_bytes()):
+            with replacing(part / NOTEBOOK, ModelError) as file:
+                file.write(executed)
         shutil.rmtree(folder / version, ignore_errors=True)  # only a damaged one is still there
         part.rename(folder / version)
     except OSError as fault:

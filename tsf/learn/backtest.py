@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from tsf.errors import HistoryError
 from tsf.learn.baselines import Forecaster
 from tsf.learn.features import is_night, seasons_of
 from tsf.learn.forecast import predict
-from tsf.learn.metrics import coverage, mase, points_of_limit, seasonal_error, wql
+from tsf.learn.metrics import coverage, mase, pinball, points_of_limit, seasonal_error
 from tsf.learn.model import Model
 from tsf.params import NightParams
 from tsf.series import Forecast, Labels, SeriesSet
@@ -101,11 +102,16 @@ def backtest(
         scales.append(seasonal_error(past.values, season))
         for name, forecaster in forecasters.items():
             forecast = forecaster(past, horizon)
-            said[name].append(np.stack([forecast.at(level) for level in levels], axis=2))
+            same = np.array_equal(forecast.levels, grid)
+            said[name].append(
+                forecast.quantiles if same else np.stack([forecast.at(level) for level in levels], axis=2)
+            )
             if forecast.p_breach is not None:
                 chance[name].append(forecast.p_breach)
     quantiles = {name: np.stack(parts) for name, parts in said.items()}
-    judged = _Judged(np.stack(truth), quantiles, grid, np.stack(scales), _limits(series, origins))
+    known = np.stack(truth)
+    answers = {name: _answers(known, parts, grid) for name, parts in quantiles.items()}
+    judged = _Judged(known, answers, np.stack(scales), _limits(series, origins))
     ahead = series.times[np.asarray(origins)][:, None] + series.step_seconds * np.arange(1, horizon + 1)
     nights = is_night(ahead.ravel(), time_zone, night or NightParams()).reshape(ahead.shape)  # (O, H)
     return Backtest(
@@ -130,39 +136,55 @@ def backtest(
     )  # fmt: skip
 
 
+class _Answers(NamedTuple):
+    """What a forecaster said, (O, N, H) each: its pinball loss, the mean over the levels, and three of the quantiles.
+
+    A table is made for every label value: computing the loss once for all of them is most of what a backtest saves.
+    """
+
+    loss: Floats
+    low: Floats
+    middle: Floats
+    high: Floats
+
+
+def _answers(truth: Floats, quantiles: Floats, levels: Floats) -> _Answers:
+    three = (quantiles[..., int(np.abs(levels - wanted).argmin())] for wanted in (0.1, 0.5, 0.9))
+    return _Answers(pinball(truth, quantiles, levels).mean(-1), *three)
+
+
 @dataclass(frozen=True, eq=False)
 class _Judged:
     truth: Floats  # (O, N, H)
-    quantiles: Mapping[str, Floats]  # (O, N, H, Q)
-    levels: Floats
+    answers: Mapping[str, _Answers]
     scales: Floats  # (O, N)
     limit: Floats | None  # (O, N)
 
     def take(self, rows: NDArray[np.int64]) -> _Judged:
         """The series of `rows` alone."""
-        quantiles = {name: said[:, rows] for name, said in self.quantiles.items()}
+        answers = {name: _Answers(*(part[:, rows] for part in said)) for name, said in self.answers.items()}
         limit = None if self.limit is None else self.limit[:, rows]
-        return _Judged(self.truth[:, rows], quantiles, self.levels, self.scales[:, rows], limit)
+        return _Judged(self.truth[:, rows], answers, self.scales[:, rows], limit)
 
     def table(self, where: NDArray[np.bool_]) -> pd.DataFrame:
         """Scores of every forecaster over the values of an (O, N, H) mask that all of them answered."""
         known = where & np.isfinite(self.truth)
-        answers = {name: np.isfinite(said[..., 0]) for name, said in self.quantiles.items()}
-        common = known & np.logical_and.reduce(list(answers.values()))
+        answered = {name: np.isfinite(said.loss) for name, said in self.answers.items()}
+        common = known & np.logical_and.reduce(list(answered.values()))
         truth = np.where(common, self.truth, np.nan)
         scales = np.repeat(self.scales[..., None], truth.shape[2], axis=2)
-        low, middle, high = (int(np.abs(self.levels - wanted).argmin()) for wanted in (0.1, 0.5, 0.9))
+        total = float(np.abs(truth[common]).sum())
         rows = []
-        for name, said in self.quantiles.items():
+        for name, said in self.answers.items():
             row = {
                 "forecaster": name,
-                "wql": wql(truth, said, self.levels),
-                "mase": mase(truth, said[..., middle], scales),
-                "coverage": coverage(truth, said[..., low], said[..., high]),
+                "wql": float(said.loss[common].sum() / total) if total > 0 else float("nan"),
+                "mase": mase(truth, said.middle, scales),
+                "coverage": coverage(truth, said.low, said.high),
             }
             if self.limit is not None:
-                row["points"] = points_of_limit(truth, said[..., middle], self.limit[..., None])
-            row["answered"] = float((answers[name] & known).sum() / max(known.sum(), 1))
+                row["points"] = points_of_limit(truth, said.middle, self.limit[..., None])
+            row["answered"] = float((answered[name] & known).sum() / max(known.sum(), 1))
             rows.append(row | {"n": int(common.sum())})
         return pd.DataFrame(rows)
 

@@ -222,7 +222,7 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     _write_csv(by_horizon, paths.evaluation / "by_horizon.csv")
     _write_csv(epochs_frame(card["history"]).set_index("epoch"), paths.evaluation / "training.csv")
     stamp = datetime.now(timezone.utc).strftime("model_%Y%m%d_%H%M%S")
-    promote(paths.registry, name, register(paths.registry, name, paths.model, stamp))
+    promote(paths.registry, name, register(paths.registry, name, paths.model, stamp, paths.notebook("train")))
     return evaluation
 
 

@@ -55,8 +55,23 @@ class Fetched:
     @property
     def counts(self) -> pd.DataFrame:
         """Every count of the quality report, in words."""
-        rows = {name.replace("_", " "): count for name, count in asdict(self.quality).items() if name != "warnings"}
-        return pd.DataFrame({"count": [f"{count:,}" for count in rows.values()]}, index=[*rows]).rename_axis("what")
+        counts = asdict(self.quality)
+        counts.pop("warnings")
+        longest = duration_text(counts.pop("longest_gap_seconds"))
+        words = {
+            "n_series": "series",
+            "n_steps": "steps of each",
+            "missing": "missing samples",
+            "nan_samples": "NaN samples",
+        }
+        rows = {words.get(name, name.replace("_", " ")): f"{count:,}" for name, count in counts.items()}
+        return pd.DataFrame({"count": [*rows.values(), longest]}, index=[*rows, "longest gap"]).rename_axis("what")
+
+    @property
+    def warnings(self) -> pd.DataFrame:
+        """What the source warned of, a row per sentence; empty where it warned of nothing."""
+        numbers = pd.RangeIndex(1, len(self.quality.warnings) + 1, name="no.")
+        return pd.DataFrame({"warning": self.quality.warnings}, index=numbers)
 
     @property
     def dimensions(self) -> pd.DataFrame:

@@ -30,10 +30,22 @@ def load_model(folder: Path) -> tuple[Model, dict[str, Any]]:
 
 
 def git_commit(root: Path) -> str:
-    """The commit of the project, with `-dirty` where files differ from it; "" outside git."""
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """The commit of the project's code, with `-dirty` where code differs from it; "" outside git.
+
+    params.yaml and dvc.lock do not count: each scheduled run moves them, and what they say is in the card.
+    """
+    commit = _git(root, "rev-parse", "--short=12", "HEAD")
+    if commit is None:
+        return ""
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!params.yaml", ":!dvc.lock")
+    return commit + "-dirty" * bool(changed)
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git answers; None where there is no git, no repository or no commit."""
+    command = ["git", "-C", str(root), *arguments]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

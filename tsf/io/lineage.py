@@ -1,0 +1,77 @@
+"""From a forecast that was pushed back to the model, the data, the code and the notebook that it came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tsf.errors import EmptyError, ParamsError
+from tsf.io.files import read_json
+from tsf.io.http import opened
+from tsf.io.prometheus import effective
+from tsf.io.registry import NOTEBOOK, resolve, versions
+from tsf.params import PrometheusParams
+from tsf.project import TaskPaths
+
+__all__ = ["lineage", "pushed_version"]
+
+
+def lineage(root: Path, task: str, reference: str = "") -> dict[str, str]:
+    """What a forecast of `task` rests on, from the version of its model down to the executed notebook.
+
+    reference: alias, name or version of a model; by default the version that the last push forecast with.
+    A value is "unknown" where nothing on disk tells. Raises FlowError where nothing was pushed, ModelError for a
+    version that the registry does not have.
+    """
+    paths = TaskPaths(root, task)
+    receipt = {} if reference else read_json(paths.pushed / "receipt.json")
+    folder = resolve(paths.registry, task, reference or receipt["version"])
+    model = next(one for one in versions(paths.registry, task) if one.folder == folder)
+    card, notebook = model.card, folder / NOTEBOOK
+    found = {
+        "forecast from": receipt.get("origin", ""),
+        "pushed to": receipt.get("sent_to", ""),
+        "model": model.name,
+        "version": model.version,
+        "alias": ", ".join(model.aliases),
+        "data hash": card.get("data_hash"),
+        "trained until": _moment(card.get("trained_until")),
+        "git commit": card.get("commit"),
+        "executed notebook": str(notebook.relative_to(root)) if notebook.is_file() else None,
+        "weights and card": str(folder.relative_to(root)),
+    }
+    return {name: str(value or "unknown") for name, value in found.items() if value != ""}
+
+
+def pushed_version(server: PrometheusParams, task: str, at: str, environ: Mapping[str, str] | None = None) -> str:
+    """The version behind what `server` held of `task` at the moment `at` (2026-11-01T08:30:00Z), by tsf_model_info.
+
+    Raises ParamsError for what is no moment and for the demo, which holds no forecasts; SourceError like any query,
+    EmptyError where no forecast of the task stood there then.
+    """
+    environ = os.environ if environ is None else environ
+    server = effective(server, environ)
+    try:
+        moment = datetime.fromisoformat(at.replace("Z", "+00:00"))
+    except ValueError:
+        raise ParamsError(f"{at!r} is not a time", where="--at", cure="write 2026-11-01T08:30:00Z") from None
+    if server.base_url == "demo":
+        raise ParamsError("the demo fleet holds no forecasts", where="--at", cure="leave it out") from None
+    seconds = moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
+    query = f'tsf_model_info{{task="{task}"}}'
+    with opened(server, environ) as client:
+        data = client.ask_data("/api/v1/query", {"query": query, "time": str(seconds)}, query)
+    if not data["result"]:
+        what = f"no forecast of the task stood there at {at}"
+        raise EmptyError(what, where=f"{server.base_url}, {query}", cure="choose a time when it was scraped")
+    labels: dict[str, Any] = data["result"][-1]["metric"]
+    return str(labels["version"])
+
+
+def _moment(seconds: object) -> str | None:
+    if not isinstance(seconds, int):
+        return None
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
