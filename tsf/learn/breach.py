@@ -191,13 +191,20 @@ def _second_look(said: Floats, events: Bools, worth: float) -> Floats:
 def _logistic_weights(table: Floats, events: Bools, prior: Floats, ridge: float) -> Floats:
     """Weights of least penalised log loss by Newton's method; the penalty pulls to `prior`."""
     weights, wanted = prior.copy(), events.astype(np.float64)
-    for _ in range(25):
+
+    def loss(tried: Floats) -> float:
+        odds = table @ tried
+        return float((np.logaddexp(0.0, odds) - wanted * odds).sum() + ridge / 2 * ((tried - prior) ** 2).sum())
+
+    for _ in range(50):
         chance = logistic(table @ weights)
         slope = table.T @ (chance - wanted) + ridge * (weights - prior)
         bend = (table * (chance * (1 - chance) + 1e-9)[:, None]).T @ table + ridge * np.eye(len(weights))
-        step = np.linalg.solve(bend, slope)
-        weights = weights - step * min(1.0, 3.0 / max(float(np.abs(step).max()), 1e-12))
-        if np.abs(step).max() < 1e-6:
+        step, size, before = np.linalg.solve(bend, slope), 1.0, loss(weights)
+        while size > 1e-6 and loss(weights - size * step) > before:  # far from the best weights a whole step overshoots
+            size /= 2
+        weights = weights - size * step
+        if size * np.abs(step).max() < 1e-6:
             break
     return weights
 
