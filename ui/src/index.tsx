@@ -12,7 +12,7 @@ import { type LabIcon, ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Desk, Page, PageName, Preferences } from './desk';
-import { chartIcon, logIcon, modelIcon, reportIcon, tsfIcon } from './icons';
+import { alarmIcon, chartIcon, logIcon, modelIcon, reportIcon, tsfIcon } from './icons';
 import { createApi } from './model/api';
 import { Poller } from './model/feed';
 import { pageKey, pageOfUrl } from './model/pages';
@@ -124,6 +124,7 @@ const ICONS: Record<PageName, LabIcon> = {
   dashboard: chartIcon,
   log: logIcon,
   report: reportIcon,
+  rules: alarmIcon,
   setup: tsfIcon
 };
 
@@ -134,6 +135,7 @@ function titleOf(page: Page): string {
     dashboard: () => t('Dashboard'),
     log: () => t('Log'),
     report: () => t('Report of {task}', { task: page.task ?? '' }),
+    rules: () => t('Alert rules of {task}', { task: page.task ?? '' }),
     setup: () => (page.task ? t('Edit {task}', { task: page.task }) : t('New task'))
   };
   return names[page.page]();

@@ -24,9 +24,11 @@ function task(
       likely: 0,
       total: 1
     },
-    noise: { alarms: null, budget: null, reason: '' },
+    noise: { alarms: null, expected: null, budget: null, reason: '' },
     last_run: null,
     last_push: null,
+    failed_notebook: null,
+    failed_cell: null,
     run: null,
     metrics: null,
     links: {},

@@ -116,7 +116,7 @@ function Urgency({ task }: { task: Task }): React.ReactElement {
 
 function State({ desk, task }: { desk: Desk; task: Task }): React.ReactElement {
   const { run } = task;
-  const cell = run?.failed_notebook;
+  const notebook = task.failed_notebook;
   return (
     <>
       <Chip kind={task.state} title={run?.error || undefined}>
@@ -125,14 +125,14 @@ function State({ desk, task }: { desk: Desk; task: Task }): React.ReactElement {
       </Chip>
       {run && task.state === 'running' && <Progress run={run} />}
       {task.state === 'stale' && <span className="tsf-soft">{t('settings changed since its last run')}</span>}
-      {run && task.state === 'failed' && (
-        <span className="tsf-soft" title={run.error}>
-          {cell ? (
-            <button type="button" className="tsf-link" onClick={() => desk.openNotebook(cell, run.failed_cell)}>
+      {task.state === 'failed' && (
+        <span className="tsf-soft" title={run?.error}>
+          {notebook ? (
+            <button type="button" className="tsf-link" onClick={() => desk.openNotebook(notebook, task.failed_cell)}>
               {t('open the cell that failed')}
             </button>
           ) : (
-            run.error
+            run?.error
           )}
         </span>
       )}
