@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,10 @@ import pytest
 import requests
 
 from tests.servers import OpenMetric, Server, openmetrics, running_prometheus, running_pushgateway
-from tsf.alarm.rulefile import RuleTerms, rule_file
 from tsf.errors import ConnectError
 from tsf.io.alerts import WEEK_SECONDS, count_alarms
 from tsf.params import PrometheusParams
+from tsf.stages.rules import write_rules
 
 pytestmark = pytest.mark.servers
 MINUTE, HOUR = 60, 3600
@@ -63,16 +64,20 @@ def test_a_server_that_is_gone_is_told() -> None:
 
 
 def test_the_alerts_of_a_rule_file_are_those_that_are_counted(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).parents[2] / "params.yaml", tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    rules = write_rules("storage", tmp_path).read_text()
+    labels = 'task="storage",group="vision",user="ann",storage_type="ssd",cluster="east"'
+    body = (
+        f'tsf_breach_probability_ratio{{{labels},horizon="24h"}} 0.99\n'
+        f"tsf_used{{{labels}}} 99\ntsf_limit{{{labels}}} 100\n"
+        f'tsf_forecast_issued_timestamp_seconds{{task="storage"}} {time.time()}\n'
+    )
     with running_pushgateway(tmp_path / "gateway") as gateway:
-        body = (
-            'tsf_breach_probability_ratio{task="storage",horizon="24h",user="ann"} 0.9\n'
-            f'tsf_forecast_issued_timestamp_seconds{{task="storage"}} {time.time()}\n'
-        )
         requests.put(f"{gateway.url}/metrics/job/tsf", data=body, timeout=10).raise_for_status()
-        rules = rule_file(RuleTerms("storage", "24h", 0.5, labels=("user",)))
         with running_prometheus(tmp_path / "prometheus", scrape=[gateway.url], rules=rules) as prometheus:
             deadline = time.monotonic() + 30
-            while not prometheus.query('ALERTS{alertstate="firing"}'):
+            while not prometheus.query('ALERTS{alertname="TsfBreachSoon",alertstate="firing"}'):
                 assert time.monotonic() < deadline, "the rule does not fire"
                 time.sleep(0.3)
             params = PrometheusParams(base_url=prometheus.url)

@@ -326,12 +326,18 @@ async def test_noise_is_what_the_teams_will_bear_and_why_nobody_counted(call: Ca
     assert (await noise("cpu"))["budget"] is None
 
 
-async def test_a_model_tells_where_it_comes_from_and_can_be_promoted_and_rolled_back(call: Call) -> None:
+async def test_a_model_tells_where_it_comes_from_and_can_be_promoted_and_rolled_back(call: Call, project: Path) -> None:
     _, models = await call("GET", "/models/task/storage")
     [model] = models["items"]
     assert model["aliases"] == ["champion"]
     _, card = await call("GET", f"/models/{model['id']}", as_="ModelCard")
     assert card["params"]["sequence_length"] == 24
+    assert card["metrics"]["version"] == card["version"]
+    assert card["lineage"]["report"] == "/reports/storage/train"
+    other = project / "evaluation/storage/metrics.json"  # a newer model has been evaluated since
+    other.write_text(json.dumps({**card["metrics"], "version": "000000000000"}))
+    _, old = await call("GET", f"/models/{model['id']}", as_="ModelCard")
+    assert (old["metrics"], old["lineage"]["report"]) == (card["metrics"], None)
     assert card["lineage"]["data_hash"] == model["data_hash"]
     assert card["history_of_aliases"][0]["act"] == "promote"
     _, promoted = await call("POST", f"/models/{model['id']}/promote", {"alias": "challenger"}, as_="ModelCard")

@@ -24,7 +24,7 @@ describe('the noise of a week', () => {
 
   it('is what the replay expects where nobody counted, and says so', () => {
     const tasks = [task('a', { expected: 2.345, budget: 5 }), task('b', { reason: 'no limit' })];
-    expect(noiseUsed(tasks)).toBe('about 2.345 of 5 a week, by replay');
+    expect(noiseUsed(tasks)).toBe('about 2.3 of 5, by replay');
   });
 
   it('is unknown for a reason', () => {

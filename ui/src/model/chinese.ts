@@ -19,7 +19,7 @@ export const CHINESE: Record<string, string> = {
   'The alert rules of {task} are written': '{task} 的告警规则已写入',
   'The browser does not let a page copy here: use Download.': '浏览器不允许在此复制,请使用下载。',
   'Write anew': '重新写入',
-  'about {n} of {budget} a week, by replay': '回放估计每周约 {n} / {budget} 次',
+  'about {n} of {budget}, by replay': '回放估计约 {n}/{budget} 次',
   'Chance of a breach': '超限概率',
   'Chance that the limit is reached by then': '届时达到上限的概率',
   Compare: '比较',

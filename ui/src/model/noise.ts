@@ -13,7 +13,7 @@ export function noiseUsed(tasks: readonly Task[]): string {
   const expected = tasks.filter(task => task.noise.expected !== null);
   if (expected.length) {
     const values = { n: sum(expected, 'expected'), budget: sum(expected, 'budget') };
-    return t('about {n} of {budget} a week, by replay', values);
+    return t('about {n} of {budget}, by replay', values);
   }
   return tasks.find(task => task.noise.reason)?.noise.reason ?? t('unknown');
 }
@@ -23,6 +23,8 @@ export function reasons(tasks: readonly Task[]): string {
   return tasks.flatMap(task => (task.noise.reason ? [`${task.name}: ${task.noise.reason}`] : [])).join('\n');
 }
 
+/** A sum over tasks, as exact as a person needs it. */
 function sum(tasks: readonly Task[], key: 'alarms' | 'expected' | 'budget'): string {
-  return digits(tasks.reduce((all, task) => all + (task.noise[key] ?? 0), 0));
+  const all = tasks.reduce((total, task) => total + (task.noise[key] ?? 0), 0);
+  return digits(all < 10 ? Math.round(10 * all) / 10 : Math.round(all));
 }

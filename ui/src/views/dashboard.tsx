@@ -136,7 +136,7 @@ function Charts({ chart, prediction }: { chart: Chart; prediction: Prediction | 
         <Figure
           title={t('Chance that the limit is reached by then')}
           curves={chances}
-          unit="%"
+          unit="percent"
           zone={chart.time_zone}
           height={150}
           range={PROBABILITY}

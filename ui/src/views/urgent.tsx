@@ -39,6 +39,9 @@ function Series({ desk, feed }: { desk: Desk; feed: Feed }): React.ReactElement 
   const rows = React.useMemo(() => shownSeries(feed.series, search), [feed.series, search]);
   const tasks = React.useMemo(() => new Map(feed.tasks.map(task => [task.name, task])), [feed.tasks]);
   const view = useWindow(rows.length, ROW_HEIGHT);
+  if (!feed.tasks.length) {
+    return <p className="tsf-note">{t('There is no task yet. New task makes one from a preset.')}</p>;
+  }
   return (
     <>
       <Summary feed={feed} now={now} />
