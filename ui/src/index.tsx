@@ -149,6 +149,8 @@ async function showPage(
   rendermime: IRenderMimeRegistry,
   page: Page
 ): Promise<void> {
+  const folder = page.page === 'setup' ? await projectFolder(desk) : '';
+  // From here to tracker.add nothing is waited for: who asks twice at once gets one tab.
   const id = pageKey(page);
   const known = tracker.find(tab => tab.id === id);
   if (known) {
@@ -160,7 +162,7 @@ async function showPage(
   }
   const content =
     page.page === 'setup'
-      ? new SetupPanel(app.serviceManager, rendermime, page.task, await projectFolder(desk))
+      ? new SetupPanel(app.serviceManager, rendermime, page.task, folder)
       : new PageWidget(desk, new Store<Page>(page));
   const tab: Tab = new MainAreaWidget<PageWidget | SetupPanel>({ content });
   tab.id = id;

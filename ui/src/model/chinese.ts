@@ -12,6 +12,7 @@ export const CHINESE: Record<string, string> = {
   Copied: '已复制',
   Copy: '复制',
   Download: '下载',
+  'GPU {amount}': 'GPU {amount}',
   'Forecast anew and write it back': '重新预测并写回',
   'Name {path} in rule_files of Prometheus. To test it: promtool test rules {tests}':
     '请把 {path} 写入 Prometheus 的 rule_files。测试:promtool test rules {tests}',

@@ -6,7 +6,7 @@ import * as React from 'react';
 import type { Desk } from '../desk';
 import { chartIcon, logIcon, modelIcon, reportIcon } from '../icons';
 import type { Run, Task } from '../model/api';
-import { ago, percent, span, toLimit } from '../model/format';
+import { ago, amount, percent, span, toLimit } from '../model/format';
 import { actionsOf, shownTasks, type TaskColumn } from '../model/rows';
 import { t } from '../model/words';
 import { act, Bar, Chip, Guarded, IconButton, LongTable, SearchBox, useNow, type Column } from './common';
@@ -156,6 +156,9 @@ function Progress({ run }: { run: Run }): React.ReactElement {
   }
   if (typeof progress.seconds_left === 'number') {
     parts.push(t('{span} left at most', { span: span(progress.seconds_left) }));
+  }
+  if (progress.gpu_memory_bytes) {
+    parts.push(t('GPU {amount}', { amount: amount(progress.gpu_memory_bytes, 'bytes') }));
   }
   const done = (progress.stages_done ?? 0) + (progress.epoch && progress.epochs ? progress.epoch / progress.epochs : 0);
   return (
