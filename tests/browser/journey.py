@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import expect
 
-from tests.browser.lab import Lab, picture
+from tests.browser.lab import RUN_MILLISECONDS, Lab, picture
 from tests.servers import OpenMetric, openmetrics
 from tsf.io.demo import fetch_demo
 from tsf.params import DemoParams, FetchParams
@@ -31,7 +31,6 @@ QUICK = {
     },
     "What is written back": {"horizons": "[1h, 6h]"},
 }
-RUN_MILLISECONDS = 400_000
 
 
 def demo_samples(days: int = 16) -> str:
@@ -104,7 +103,7 @@ def journey(lab: Lab, downloads: Path) -> tuple[Stopwatch, Path]:
         panel.get_by_role("button", name="Plan").click()
         expect(panel).to_contain_text("minutes of training", timeout=120_000)
         expect(panel).to_contain_text("+  storage:")
-        panel.get_by_text("The plan").scroll_into_view_if_needed()
+        panel.get_by_text("The plan").evaluate("one => one.scrollIntoView()")
         picture(page, "plan")
     with watch.step("run: fetch, train, evaluate, push"):
         panel.get_by_role("button", name="Run").click()

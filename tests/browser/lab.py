@@ -23,6 +23,7 @@ from tests.servers import free_port
 ROOT = Path(__file__).parents[2]
 TOKEN = "browser"
 HEADERS = {"Authorization": f"token {TOKEN}"}
+RUN_MILLISECONDS = 600_000  # that a run may take on a busy machine
 # What Chromium would ask the network for by itself is off; the tests look at every request.
 FLAGS = [
     "--headless",

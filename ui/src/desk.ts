@@ -13,6 +13,8 @@ export interface Page {
   row?: number;
   stage?: string;
   run?: number;
+  /** Of a panel: the session of its kernel, which a reload finds again. */
+  session?: string;
 }
 
 export interface Preferences {

@@ -155,14 +155,14 @@ async function showPage(
   const known = tracker.find(tab => tab.id === id);
   if (known) {
     if (page.task !== undefined || page.run !== undefined) {
-      known.content.page.set(page);
+      known.content.page.set({ ...page, session: known.content.page.get().session });
     }
     app.shell.activateById(id);
     return;
   }
   const content =
     page.page === 'setup'
-      ? new SetupPanel(app.serviceManager, rendermime, page.task, folder)
+      ? new SetupPanel(app.serviceManager, rendermime, page, folder)
       : new PageWidget(desk, new Store<Page>(page));
   const tab: Tab = new MainAreaWidget<PageWidget | SetupPanel>({ content });
   tab.id = id;

@@ -114,6 +114,10 @@ describe('actionsOf', () => {
     }
   });
 
+  it('offers to run what failed by hand, as the queue has nothing to repeat', () => {
+    expect(actionsOf(task('a', { state: 'failed', run: null }))).toMatchObject({ run: true, retry: false });
+  });
+
   it('offers a forecast only where there is a model', () => {
     expect(actionsOf(task('a')).predict).toBe(false);
     expect(actionsOf(task('a', { model: '0123456789ab' })).predict).toBe(true);
