@@ -201,7 +201,7 @@ def test_every_fragment_of_params_yaml_in_the_readme_is_valid() -> None:
 
 
 def test_the_alert_rules_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
-    [scrape, rules] = blocks(ROOT / "docs/metrics.md", "yaml")
+    [scrape, _, rules] = blocks(ROOT / "docs/metrics.md", "yaml")
     (tmp_path / "prometheus.yml").write_text(scrape.text)
     (tmp_path / "rules.yml").write_text(rules.text)
     (tmp_path / "tests.yml").write_bytes((ROOT / "tests/golden/alerts.yml").read_bytes())

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from tests.strategies import forecasts, series_sets
 from tsf.errors import SeriesError
-from tsf.series import Forecast, SeriesSet, label_rows
+from tsf.series import Forecast, SeriesSet, label_rows, title_of
 
 
 def small(**changes: Any) -> SeriesSet:
@@ -264,3 +264,8 @@ def test_a_forecast_knows_its_times_and_becomes_a_frame() -> None:
     assert frame["time"].dt.hour.tolist() == [3, 4, 3, 4]
     assert told.abstained is not None
     assert told.abstained.tolist() == ["", ""]
+
+
+def test_a_label_value_cannot_turn_round_what_stands_after_it() -> None:
+    title = title_of({"user": "\u202egpj.exe", "cluster": "שרת\u200f", "zone": "é 漢"})
+    assert title == "\\u202egpj.exe · שרת\\u200f · é 漢"

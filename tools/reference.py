@@ -79,7 +79,8 @@ wrong.
 | status | when |
 |---|---|
 | 400 | the body is no JSON object |
-| 403 | no login, no XSRF token, or no right |
+| 401 | nobody is logged in |
+| 403 | no XSRF token, or no right |
 | 404 | what the path names is not there |
 | 409 | it does not fit what is there: taken, changed by somebody else, not run yet, no project |
 | 422 | a wrong value, in the words of params.yaml |

@@ -76,6 +76,15 @@ class TaskPaths:
         """The folder of every model version ever evaluated; shared by all tasks."""
         return self.root / "registry"
 
+    @property
+    def rules(self) -> Path:
+        """The alert rules for Prometheus; their cases for promtool lie beside them."""
+        return self.root / "rules" / f"{self.task}.yml"
+
+    def kept_evaluation(self, version: str) -> Path:
+        """The metrics of a version's last evaluation, so that versions can be compared."""
+        return self.registry / self.task / version / "evaluation.json"
+
     def output(self, stage: Stage) -> Path:
         """The folder that `stage` writes its data to."""
         return {"fetch": self.series.parent, "train": self.model, "evaluate": self.evaluation, "push": self.pushed}[

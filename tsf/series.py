@@ -20,6 +20,9 @@ __all__ = ["Forecast", "SeriesSet", "label_rows", "title_of"]
 Floats = NDArray[np.float64]
 Labels = Mapping[str, NDArray[np.object_]]
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")  # what Prometheus accepts everywhere
+DIRECTIONS = {  # marks, embeddings, overrides and isolates of Unicode, each to its escape
+    code: f"\\u{code:04x}" for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
 MAX_STEPS = 10_000_000  # a frame with one stray time must not fill the memory
 
 
@@ -290,9 +293,12 @@ def label_rows(labels: Labels) -> list[dict[str, str]]:
 
 
 def title_of(labels: Mapping[str, str]) -> str:
-    """A series as a person names it: the values of its labels, whose it is first."""
+    """A series as a person names it: the values of its labels, whose it is first.
+
+    Signs that turn the direction of writing are spelled out: in a value they could rearrange all that follows it.
+    """
     names = sorted(labels, key=lambda name: (name not in ("group", "user"), name))
-    return " · ".join(labels[name] for name in names) or "the only series"
+    return " · ".join(labels[name] for name in names).translate(DIRECTIONS) or "the only series"
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

@@ -108,6 +108,25 @@ def test_what_is_saved_is_what_was_typed_and_comments_stay(model: TaskModel, roo
     assert not model.is_new
 
 
+def test_a_form_that_is_out_of_date_overwrites_nobody(model: TaskModel, root: Path) -> None:
+    other = TaskModel(root=root)
+    for form in (model, other):
+        form.open_task("storage")
+    other.set_text("train.epochs", "9")
+    other.save()
+    model.set_text("train.hidden_dim", "16")
+    assert "somebody else has changed this task" in model.problems[""]
+    with pytest.raises(ParamsError, match="open it again"):
+        model.save()
+    assert saved(root, "storage")["train"]["epochs"] == 9
+    model.open_task("storage")
+    model.set_text("train.hidden_dim", "16")
+    model.save()
+    model.set_text("train.hidden_dim", "32")
+    model.save()
+    assert (saved(root, "storage")["train"]["epochs"], saved(root, "storage")["train"]["hidden_dim"]) == (9, 32)
+
+
 def test_a_field_that_is_emptied_goes_back_to_its_default(model: TaskModel, root: Path) -> None:
     model.open_task("storage")
     model.set_text("alert.line", "")

@@ -79,7 +79,8 @@ def call(jp_fetch: Any) -> Call:
     async def ask(method: str, path: str, body: Any = None, *, as_: str = "", **params: Any) -> tuple[int, Any]:
         text = None if method in ("GET", "DELETE") else json.dumps({} if body is None else body)
         try:
-            reply = await jp_fetch(API, *path.strip("/").split("/"), method=method, body=text, params=params)
+            parts = path.strip("/").split("/")  # on a busy machine a worker process takes a while to start
+            reply = await jp_fetch(API, *parts, method=method, body=text, params=params, request_timeout=60)
         except HTTPClientError as fault:
             content = json.loads(fault.response.body)  # type: ignore[union-attr]
             valid("Error", content)

@@ -88,8 +88,11 @@ def test_what_tornado_serves_is_what_the_contract_says(jp_serverapp: Any) -> Non
 async def test_without_a_token_every_route_refuses(ask: Any) -> None:
     for operation, headers in product(OPERATIONS, ({}, {"Authorization": "token wrong"})):
         reply = await ask(operation, headers)
-        assert reply.code == 403, f"{operation.method} {operation.path} answered {reply.code}"
-        valid("Error", json.loads(reply.body))
+        assert reply.code == 401, f"{operation.method} {operation.path} answered {reply.code}"
+        assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+        fault = json.loads(reply.body)
+        valid("Error", fault)
+        assert fault["reason"] == "unauthorized"
 
 
 async def test_a_cookie_alone_changes_nothing(

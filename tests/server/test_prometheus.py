@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,10 @@ def prometheus(prometheus_server: Callable[..., Server]) -> Server:
         used = [1e12 * (50 + number + np.sin(moment / 13_750)) for moment in kept]
         metrics.append(OpenMetric("home_used_bytes", labels, kept, used))
         metrics.append(OpenMetric("home_quota_bytes", labels, kept, [6e13] * len(kept)))
+    fired = {"alertname": "TsfBreachSoon", "alertstate": "firing", "task": "cpu"}
+    for user, hours in (("ann", 30), ("bob", 10)):
+        metrics.append(OpenMetric("ALERTS", fired | {"user": user}, [now - hours * 3600], [1.0]))
+    metrics.append(OpenMetric("task:tsf_forecast_fresh:bool", {"task": "cpu"}, [now - 3600], [1.0]))
     return prometheus_server(samples=openmetrics(*metrics))
 
 
@@ -73,6 +78,18 @@ async def test_health_says_the_version_and_then_what_is_wrong(call: Call, promet
     found = {check["name"]: check for check in health["checks"]}
     assert "version" in found["Prometheus"]["detail"]
     assert found["Pushgateway"]["state"] == "ok"
+
+
+async def test_the_alarms_of_the_week_are_those_that_the_server_has_fired(call: Call) -> None:
+    end = time.monotonic() + 30
+    while (found := {task["name"]: task["noise"] for task in (await call("GET", "/tasks"))[1]["items"]})["cpu"][
+        "alarms"
+    ] is None:
+        assert time.monotonic() < end, found
+        await asyncio.sleep(0.05)
+    assert found["cpu"]["alarms"] == 2
+    assert found["storage"]["alarms"] is None
+    assert "rules/storage.yml" in found["storage"]["reason"]
 
 
 async def test_a_prometheus_that_is_gone_is_a_bad_gateway_with_its_cure(call: Call, project: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ READING = {  # path -> schema of its answer
     "/tasks/storage/series": "SeriesRows",
     "/tasks/storage/chart": "Chart",
     "/tasks/storage/evaluation": "Evaluation",
+    "/tasks/storage/rules": "Rules",
     "/series": "SeriesRows",
     "/runs": "Runs",
     "/presets": "Presets",
@@ -259,7 +262,19 @@ async def test_a_run_that_failed_leads_to_the_cell_that_failed(call: Call, proje
     assert task["state"] == "failed"
     assert task["run"]["failed_notebook"] == "reports/storage/train.failed.ipynb"
     assert task["run"]["failed_cell"] == 1
+    assert (task["failed_notebook"], task["failed_cell"]) == ("reports/storage/train.failed.ipynb", 1)
     assert task["run"]["error"] == "train@storage: it broke."
+
+
+async def test_a_stage_that_somebody_ran_by_hand_and_that_failed_leads_to_its_cell_too(
+    call: Call, project: Path
+) -> None:
+    notebook = project / "reports/cpu/fetch.failed.ipynb"
+    notebook.parent.mkdir(parents=True)
+    notebook.write_text(json.dumps({"cells": []}))
+    _, task = await call("GET", "/tasks/cpu", as_="TaskDetail")
+    assert (task["state"], task["run"]) == ("failed", None)
+    assert (task["failed_notebook"], task["failed_cell"]) == ("reports/cpu/fetch.failed.ipynb", None)
 
 
 async def test_a_task_that_is_deleted_takes_what_it_pushed_along_and_leaves_its_reports(
@@ -276,12 +291,53 @@ async def test_a_task_that_is_deleted_takes_what_it_pushed_along_and_leaves_its_
     assert (await call("GET", "/tasks/storage"))[1]["state"] == "new"  # what it had pushed is gone: it must run again
 
 
-async def test_a_model_tells_where_it_comes_from_and_can_be_promoted_and_rolled_back(call: Call) -> None:
+async def test_the_alert_rules_of_a_task_are_read_and_written_anew(call: Call, project: Path) -> None:
+    _, found = await call("GET", "/tasks/storage/rules")
+    assert found["path"] == "rules/storage.yml"
+    assert found["rules"] == (project / "rules/storage.yml").read_text()
+    assert 'rule_files: ["storage.yml"]' in found["tests"]
+    status, fault = await call("GET", "/tasks/cpu/rules")
+    assert (status, fault["reason"]) == (409, "not_run")
+    await call("PUT", "/tasks/storage", {"user": "somebody-else"})
+    _, written = await call("POST", "/tasks/storage/rules", as_="Rules")
+    assert "somebody-else" in written["rules"]
+    await call("PUT", "/tasks/cpu", {"limit": None})
+    status, fault = await call("POST", "/tasks/cpu/rules")
+    assert (status, fault["reason"]) == (422, "invalid")
+    assert (await call("POST", "/tasks/nothing/rules"))[0] == 404
+
+
+async def test_noise_is_what_the_teams_will_bear_and_why_nobody_counted(call: Call) -> None:
+    async def noise(task: str) -> dict[str, Any]:
+        answer: dict[str, Any] = (await call("GET", f"/tasks/{task}"))[1]["noise"]
+        return answer
+
+    end = time.monotonic() + 30
+    while "being counted" in (storage := await noise("storage"))["reason"]:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+    _, rows = await call("GET", "/tasks/storage/series")
+    teams = len({row["labels"]["group"] for row in rows["items"]})
+    assert (storage["alarms"], storage["budget"]) == (None, 5.0 * teams)
+    assert "demo fleet" in storage["reason"]
+    assert storage["expected"] >= 0
+    assert await noise("cpu") == {"alarms": None, "expected": None, "budget": 5.0, "reason": storage["reason"]}
+    await call("PUT", "/tasks/cpu", {"limit": None})
+    assert (await noise("cpu"))["budget"] is None
+
+
+async def test_a_model_tells_where_it_comes_from_and_can_be_promoted_and_rolled_back(call: Call, project: Path) -> None:
     _, models = await call("GET", "/models/task/storage")
     [model] = models["items"]
     assert model["aliases"] == ["champion"]
     _, card = await call("GET", f"/models/{model['id']}", as_="ModelCard")
     assert card["params"]["sequence_length"] == 24
+    assert card["metrics"]["version"] == card["version"]
+    assert card["lineage"]["report"] == "/reports/storage/train"
+    other = project / "evaluation/storage/metrics.json"  # a newer model has been evaluated since
+    other.write_text(json.dumps({**card["metrics"], "version": "000000000000"}))
+    _, old = await call("GET", f"/models/{model['id']}", as_="ModelCard")
+    assert (old["metrics"], old["lineage"]["report"]) == (card["metrics"], None)
     assert card["lineage"]["data_hash"] == model["data_hash"]
     assert card["history_of_aliases"][0]["act"] == "promote"
     _, promoted = await call("POST", f"/models/{model['id']}/promote", {"alias": "challenger"}, as_="ModelCard")

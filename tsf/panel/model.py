@@ -75,6 +75,7 @@ class TaskModel(HasTraits):
     progress = Instance(Progress, allow_none=True)
     results = Instance(Results, allow_none=True)
     message = Unicode()
+    _opened: dict[str, Any]  # the task as it stood when it was opened
 
     @property
     def tasks(self) -> list[str]:
@@ -125,8 +126,7 @@ class TaskModel(HasTraits):
     def open_task(self, name: str) -> None:
         """The form of a task of params.yaml. Raises ParamsError for one that is not there."""
         task = read_params(self.root).task(name)
-        block: dict[str, Any] = _loaded(read_text(self.root))["tasks"][name]
-        values = flat({key: value for key, value in block.items() if key != "preset"})
+        self._opened = values = _task_values(read_text(self.root), name)
         self._fill(name, task.preset, False, values)
         self.refresh()
         self.read_results()
@@ -166,7 +166,10 @@ class TaskModel(HasTraits):
         if self.is_new:
             owner = str(values.pop("owner", ""))
             return add_task(old, self.name, self.preset, owner, values)
-        was = flat(_loaded(old)["tasks"][self.name])
+        was = _task_values(old, self.name)
+        if was != self._opened:
+            what, cure = "somebody else has changed this task since it was opened here", "open it again"
+            raise ParamsError(what, where=f"tasks.{self.name}", cure=cure)
         cleared = {key: KEYS[key].default for key, text in self.texts.items() if not text and key in was}
         edits = {key: value for key, value in (cleared | values).items() if was.get(key) != value}
         return edit_params(old, {f"tasks.{self.name}.{key}": value for key, value in edits.items()})
@@ -195,8 +198,8 @@ class TaskModel(HasTraits):
     def save(self) -> str:
         """Write params.yaml and return the diff. Raises ParamsError, and then nothing has changed."""
         old = read_text(self.root)
-        diff = write_params(self.root, self.text(), old)
-        self.is_new = False
+        diff = write_params(self.root, new := self.text(), old)
+        self.is_new, self._opened = False, _task_values(new, self.name)
         self.message = f"Saved {self.name}." if diff else "Nothing has changed."
         return diff
 
@@ -246,6 +249,12 @@ class TaskModel(HasTraits):
         """The field that an error is about, "" for none."""
         path = fault.where.rpartition(f"tasks.{self.name}.")[2]
         return next((key for key in KEYS if path == key or path.startswith(f"{key}.")), "")
+
+
+def _task_values(text: str, name: str) -> dict[str, Any]:
+    """What params.yaml says of a task by dotted key; empty for one that is not there."""
+    block: dict[str, Any] = (_loaded(text)["tasks"] or {}).get(name, {})
+    return flat({key: value for key, value in block.items() if key != "preset"})
 
 
 def written(value: Any) -> str:

@@ -117,7 +117,8 @@ def plot_forecast(
         if limit is not None and np.isfinite(limit).any():
             _limit_lines(axis, limit[np.isfinite(limit)][-1] / scale, line)
         axis.axvspan(*_dates(forecast.times[[0, -1]]), color=GREY, alpha=0.06, lw=0, zorder=0)
-        _dress(axis, _title(series, row), name, np.union1d(shown.times, forecast.times), time_zone)
+        title = _title(series, row, 36)  # beside it stands the chance
+        _dress(axis, title, name, np.union1d(shown.times, forecast.times), time_zone)
         _annotate(axis, forecast, row)
     _legend(figure, axes, time_zone)
     return figure
@@ -182,8 +183,8 @@ def _clock(time_zone: str) -> str:
     return "time in UTC" if time_zone == "UTC" else f"time in {time_zone}"
 
 
-def _title(series: SeriesSet, row: int) -> str:
-    return plain(title_of({name: column[row] for name, column in series.labels.items() if column[row]}))
+def _title(series: SeriesSet, row: int, limit: int = 70) -> str:
+    return plain(title_of({name: column[row] for name, column in series.labels.items() if column[row]}), limit)
 
 
 def _share(series: SeriesSet) -> Floats:

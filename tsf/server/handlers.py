@@ -49,6 +49,12 @@ STATUS = (  # the first that fits
     (FlowError, 409, "conflict"),
 )
 REASONS = {400: "bad_json", 401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "conflict", 422: "invalid"}
+SENTENCES = {
+    401: "Nobody is logged in; send the server's token, or log in.",
+    403: "You are not allowed to do this; a page must send the XSRF token, or ask for the right.",
+    404: "There is nothing at this address; see /tsf/api/docs.",
+    405: "This address does not know this method; see /tsf/api/docs.",
+}
 
 
 class Handler(APIHandler):
@@ -60,15 +66,23 @@ class Handler(APIHandler):
         """Take the one service of this server."""
         self.service = service
 
+    def get_login_url(self) -> str:
+        """Where Jupyter would send a person to log in, a program is told that it must: 401."""
+        raise web.HTTPError(401)
+
+    def check_xsrf_cookie(self) -> None:
+        """Ask first who it is: whoever is not logged in needs a login, not an XSRF token."""
+        if hasattr(self, "_jupyter_current_user") and not self.current_user:
+            self.get_login_url()
+        super().check_xsrf_cookie()
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """One sentence and a reason; what went wrong inside stays in the server's log."""
         fault = kwargs.get("exc_info", (None, None))[1]
         said = fault.log_message if isinstance(fault, web.HTTPError) and status_code < 500 else ""
-        message = said or {
-            403: "You are not allowed to do this; log in, or ask for the right.",
-            404: "There is nothing at this address; see /tsf/api/docs.",
-            405: "This address does not know this method; see /tsf/api/docs.",
-        }.get(status_code, "The server made a mistake; its log says which.")
+        message = SENTENCES.get(status_code) or said or "The server made a mistake; its log says which."
+        if status_code == 401:
+            self.set_header("WWW-Authenticate", 'Bearer realm="Jupyter"')
         self.finish(json_text({"message": message, "reason": REASONS.get(status_code, "failed"), "where": ""}))
 
     def body_of(self, operation: Operation) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def _entry(service: Service, task: str, model: ModelVersion) -> dict[str, Any]:
         "parameters": card.get("parameters"),
         "n_series": card.get("n_series"),
         "seconds": card.get("seconds"),
-        "metrics": _metrics(TaskPaths(service.root, task), model.version),
+        "metrics": _evaluated(TaskPaths(service.root, task).kept_evaluation(model.version)) or None,
         "damaged": not card,
     }
 
@@ -122,7 +122,8 @@ def _entry(service: Service, task: str, model: ModelVersion) -> dict[str, Any]:
 def _card(service: Service, task: str, model: ModelVersion) -> Answer:
     paths, spec = TaskPaths(service.root, task), model.card.get("spec", {})
     entry = _entry(service, task, model)
-    newest = entry["metrics"] is not None  # the reports on disk tell of the model that was evaluated last
+    # The reports on disk tell of the model that was evaluated last.
+    newest = _evaluated(paths.evaluation / "metrics.json").get("version") == model.version
     return json_answer(
         {
             **entry,
@@ -148,13 +149,13 @@ def _created(name: str) -> str | None:
     return time_text(moment.timestamp())
 
 
-def _metrics(paths: TaskPaths, version: str) -> dict[str, Any] | None:
-    """What the last evaluation said, if it was about this version."""
+def _evaluated(path: Path) -> dict[str, Any]:
+    """The metrics of an evaluation, empty where there are none."""
     try:
-        metrics: dict[str, Any] = read_json(paths.evaluation / "metrics.json")
+        metrics: dict[str, Any] = read_json(path)
     except FlowError:
-        return None
-    return metrics if metrics.get("version") == version else None
+        return {}
+    return metrics
 
 
 def _moves(path: Path) -> list[dict[str, str]]:

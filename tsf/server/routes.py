@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tsf.server import data, models, runs, system, tasks, users
+from tsf.server import data, models, rules, runs, system, tasks, users
 
 __all__ = ["FUNCTIONS"]
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    name: getattr(module, name) for module in (data, models, runs, system, tasks, users) for name in module.__all__
+    name: getattr(module, name)
+    for module in (data, models, rules, runs, system, tasks, users)
+    for name in module.__all__
 }

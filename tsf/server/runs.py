@@ -27,6 +27,8 @@ __all__ = [
     "run_task",
 ]
 
+NO_FAILURE = {"failed_notebook": None, "failed_cell": None}
+
 
 def run_task(service: Service, task_id: str, body: dict[str, Any]) -> Answer:
     """Queue a run."""
@@ -73,7 +75,7 @@ def read_run_log(service: Service, run_id: int, offset: int) -> Answer:
 def run_entry(service: Service, run: Run) -> dict[str, Any]:
     """A run as the contract has it."""
     progress = read_progress(service.root, run)
-    failed = _failed_notebook(service, run)
+    failed = failure_of(service, run.task) if run.state == "failed" else NO_FAILURE
     return {
         "id": run.id,
         "task": run.task,
@@ -94,14 +96,14 @@ def run_entry(service: Service, run: Run) -> dict[str, Any]:
     }
 
 
-def _failed_notebook(service: Service, run: Run) -> dict[str, Any]:
-    """Where a run that failed can be looked at; a later run of the task takes the notebook away."""
-    paths = TaskPaths(service.root, run.task)
-    for stage in STAGES if run.state == "failed" else ():
+def failure_of(service: Service, task: str) -> dict[str, Any]:
+    """The notebook of the stage that failed, and its cell; a later run of the task takes it away."""
+    paths = TaskPaths(service.root, task)
+    for stage in STAGES:
         path = paths.failed_notebook(stage)
         if path.exists():
             return {"failed_notebook": service.shown_path(path), "failed_cell": failed_cell(path)}
-    return {"failed_notebook": None, "failed_cell": None}
+    return NO_FAILURE
 
 
 @lru_cache(1)

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tsf.errors import ParamsError, TsfError
 from tsf.flow.runner import start_runner
@@ -24,10 +24,46 @@ from tsf.server.ending import end_with_parent
 __all__ = ["Service"]
 
 T = TypeVar("T")
-HEALTH_SECONDS = 30.0
+HEALTH_SECONDS, NOISE_SECONDS = 30.0, 120.0
 WORKERS = 2  # one answers while the other plans; each holds torch, about 400 MB
 COMPUTE_SECONDS = 300.0
-SLOW = {"check_query", "delete_task", "plan_task", "predict", "read_user_metrics"}  # they wait for others
+# They wait for others.
+SLOW = {"check_query", "delete_task", "plan_task", "predict", "read_user_metrics", "write_task_rules"}
+
+
+class Kept(Generic[T]):
+    """What `find` found out last; it is found anew, in `pool`, once somebody asks and it is older than `seconds`."""
+
+    def __init__(self, find: Callable[[], T], pool: Executor, seconds: float) -> None:
+        self._find, self._pool, self._seconds = find, pool, seconds
+        self._value: T | None = None
+        self._found_at = 0.0
+        self._asking: Future[T] | None = None
+        self._lock = Lock()
+
+    def latest(self) -> T | None:
+        """The last answer at once, None before the first."""
+        with self._lock:
+            if self._asking is None and (self._value is None or time.monotonic() - self._found_at > self._seconds):
+                self._asking = self._pool.submit(self._renew)
+            return self._value
+
+    def first(self) -> Future[T]:
+        """The first answer, once it is there."""
+        with self._lock:
+            if self._value is None and self._asking is not None:
+                return self._asking
+            return self._pool.submit(self._renew)
+
+    def _renew(self) -> T:
+        try:
+            value = self._find()
+            with self._lock:
+                self._value, self._found_at = value, time.monotonic()
+            return value
+        finally:
+            with self._lock:
+                self._asking = None
 
 
 class Service:
@@ -39,8 +75,8 @@ class Service:
         self._slow: Executor = ThreadPoolExecutor(4, "tsf-slow")
         self._pool: ProcessPoolExecutor | None = None
         self._lock = Lock()
-        self._health: tuple[float, Answer] | None = None
-        self._asking: asyncio.Future[Answer] | None = None
+        self._health = Kept(self._find_health, self._slow, HEALTH_SECONDS)
+        self._alarms = Kept(self._find_alarms, self._slow, NOISE_SECONDS)
 
     @property
     def root(self) -> Path:
@@ -93,22 +129,22 @@ class Service:
 
     async def health(self) -> Answer:
         """What was found out in the last half minute; it is renewed behind the asker's back."""
+        known = self._health.latest()
+        return known if known is not None else await asyncio.shield(asyncio.wrap_future(self._health.first()))
+
+    def alarms(self) -> Mapping[str, int | str]:
+        """Alarms of each task in the last seven days, or why they are unknown; empty before they were first counted."""
+        return self._alarms.latest() or {}
+
+    def _find_health(self) -> Answer:
         from tsf.server.system import find_health
 
-        now = time.monotonic()
-        if self._asking is None and (self._health is None or now - self._health[0] > HEALTH_SECONDS):
-            loop = asyncio.get_running_loop()
-            self._asking = asyncio.ensure_future(loop.run_in_executor(self._slow, find_health, self))
-            self._asking.add_done_callback(self._keep_health)
-        if self._health is None and self._asking is not None:
-            return await asyncio.shield(self._asking)
-        assert self._health is not None  # noqa: S101 - for the type checker: it is kept before _asking is forgotten
-        return self._health[1]
+        return find_health(self)
 
-    def _keep_health(self, asked: asyncio.Future[Answer]) -> None:
-        self._asking = None
-        if not asked.cancelled() and asked.exception() is None:
-            self._health = (time.monotonic(), asked.result())
+    def _find_alarms(self) -> Mapping[str, int | str]:
+        from tsf.server.noise import find_alarms
+
+        return find_alarms(self.root)
 
     def watch_queue(self) -> None:
         """See, in a thread, that what waits is worked off: after a restart, and where a runner was killed."""

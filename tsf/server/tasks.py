@@ -26,7 +26,8 @@ from tsf.params import Params, TaskParams, horizon_text, read_params
 from tsf.project import STAGES, TaskPaths
 from tsf.server import worker
 from tsf.server.answers import Answer, ConflictError, json_answer, page_of, time_text
-from tsf.server.runs import run_entry
+from tsf.server.noise import noise_of
+from tsf.server.runs import failure_of, run_entry
 from tsf.server.service import Service
 from tsf.server.users import tasks_of
 from tsf.server.views import look, urgency_of
@@ -43,7 +44,6 @@ __all__ = [
 ]
 
 CANCEL_SECONDS = 30.0
-UNCOUNTED = "no alarms are counted yet"
 
 
 def list_tasks(service: Service, offset: int, limit: int, state: str | None) -> Answer:
@@ -144,6 +144,7 @@ def _entry(service: Service, params: Params, name: str, run: Run | None) -> dict
     root, task = service.root, params.tasks[name]
     paths = TaskPaths(root, name)
     reports = {stage: _changed(paths.report(stage)) for stage in STAGES}
+    outlook = _or_none(lambda: look(root, params, name))
     links = {"self": f"/tasks/{name}", "series": f"/tasks/{name}/series", "chart": f"/tasks/{name}/chart"}
     links |= {"models": f"/models/task/{name}"}
     links |= {f"report_{stage}": f"/reports/{name}/{stage}" for stage, moment in reports.items() if moment}
@@ -158,10 +159,11 @@ def _entry(service: Service, params: Params, name: str, run: Run | None) -> dict
         "step_seconds": task.fetch.step,
         "horizon": horizon_text(task.train.prediction_steps * task.fetch.step),
         "state": _state(paths, task, run),
-        "urgency": _or_none(lambda: urgency_of(look(root, params, name))),
-        "noise": {"alarms": None, "budget": None, "reason": UNCOUNTED},
+        "urgency": outlook and urgency_of(outlook),
+        "noise": noise_of(task, paths, outlook.teams if outlook else 1, service.alarms().get(name)),
         "last_run": time_text(max((moment for moment in reports.values() if moment), default=None)),
         "last_push": time_text(_changed(paths.pushed / "receipt.json")),
+        **failure_of(service, name),
         "run": run_entry(service, run) if run else None,
         "model": _or_none(lambda: _champion(paths, name)),
         "metrics": _or_none(lambda: read_json(paths.evaluation / "metrics.json")),

@@ -57,6 +57,11 @@ class Outlook:
         return np.nan_to_num(self.p_breach) >= self.task.alert.probability
 
     @property
+    def teams(self) -> int:
+        """How many teams get these alarms: the values of the label alert.team, else the owner alone."""
+        return max(1, len({row[self.task.alert.team] for row in self.labels if self.task.alert.team in row}))
+
+    @property
     def order(self) -> list[int]:
         """Rows, the most urgent first: the soonest, then the likeliest."""
         left = np.nan_to_num(self.seconds_left, nan=np.inf, posinf=np.inf)

@@ -1,4 +1,4 @@
-"""What runs in the warm worker processes: forecasts and plans, the only places of the server where torch is loaded."""
+"""What runs in the warm worker processes: whatever calls a stage, so that only they ever load torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tsf.promql import unit_of
 from tsf.series import label_rows, title_of
 from tsf.server.answers import time_text
 
-__all__ = ["plan", "predict"]
+__all__ = ["plan", "predict", "write_rules"]
 
 SHOWN_SERIES = 6
 
@@ -100,6 +100,13 @@ def plan(params: Mapping[str, Any], task: str, diff: str) -> bytes:
             },
         }
     )
+
+
+def write_rules(root: Path, task: str) -> None:
+    """Write the rule file of `task` and its cases."""
+    from tsf.stages.rules import write_rules
+
+    write_rules(task, root)
 
 
 _models: dict[tuple[str, int], Any] = {}

@@ -4,7 +4,7 @@ import type { Api } from './model/api';
 import type { Poller } from './model/feed';
 import type { Store } from './model/store';
 
-export type PageName = 'tasks' | 'models' | 'dashboard' | 'log' | 'report' | 'setup';
+export type PageName = 'tasks' | 'models' | 'dashboard' | 'log' | 'report' | 'rules' | 'setup';
 
 /** Which page is open and on what; it survives a reload, so it is plain JSON. */
 export interface Page {
@@ -13,6 +13,8 @@ export interface Page {
   row?: number;
   stage?: string;
   run?: number;
+  /** Of a panel: the session of its kernel, which a reload finds again. */
+  session?: string;
 }
 
 export interface Preferences {

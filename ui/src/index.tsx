@@ -12,7 +12,7 @@ import { type LabIcon, ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Desk, Page, PageName, Preferences } from './desk';
-import { chartIcon, logIcon, modelIcon, reportIcon, tsfIcon } from './icons';
+import { alarmIcon, chartIcon, logIcon, modelIcon, reportIcon, tsfIcon } from './icons';
 import { createApi } from './model/api';
 import { Poller } from './model/feed';
 import { pageKey, pageOfUrl } from './model/pages';
@@ -124,6 +124,7 @@ const ICONS: Record<PageName, LabIcon> = {
   dashboard: chartIcon,
   log: logIcon,
   report: reportIcon,
+  rules: alarmIcon,
   setup: tsfIcon
 };
 
@@ -134,6 +135,7 @@ function titleOf(page: Page): string {
     dashboard: () => t('Dashboard'),
     log: () => t('Log'),
     report: () => t('Report of {task}', { task: page.task ?? '' }),
+    rules: () => t('Alert rules of {task}', { task: page.task ?? '' }),
     setup: () => (page.task ? t('Edit {task}', { task: page.task }) : t('New task'))
   };
   return names[page.page]();
@@ -147,18 +149,20 @@ async function showPage(
   rendermime: IRenderMimeRegistry,
   page: Page
 ): Promise<void> {
+  const folder = page.page === 'setup' ? await projectFolder(desk) : '';
+  // From here to tracker.add nothing is waited for: who asks twice at once gets one tab.
   const id = pageKey(page);
   const known = tracker.find(tab => tab.id === id);
   if (known) {
     if (page.task !== undefined || page.run !== undefined) {
-      known.content.page.set(page);
+      known.content.page.set({ ...page, session: known.content.page.get().session });
     }
     app.shell.activateById(id);
     return;
   }
   const content =
     page.page === 'setup'
-      ? new SetupPanel(app.serviceManager, rendermime, page.task, await projectFolder(desk))
+      ? new SetupPanel(app.serviceManager, rendermime, page, folder)
       : new PageWidget(desk, new Store<Page>(page));
   const tab: Tab = new MainAreaWidget<PageWidget | SetupPanel>({ content });
   tab.id = id;

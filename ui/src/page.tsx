@@ -9,6 +9,7 @@ import { DashboardPage } from './views/dashboard';
 import { LogPage } from './views/log';
 import { ModelsPage } from './views/models';
 import { ReportPage } from './views/report';
+import { RulesPage } from './views/rules';
 import { TasksPage } from './views/tasks';
 
 const PAGES: Record<Exclude<PageName, 'setup'>, React.ComponentType<{ desk: Desk; page: Store<Page> }>> = {
@@ -16,7 +17,8 @@ const PAGES: Record<Exclude<PageName, 'setup'>, React.ComponentType<{ desk: Desk
   models: ModelsPage,
   dashboard: DashboardPage,
   log: LogPage,
-  report: ReportPage
+  report: ReportPage,
+  rules: RulesPage
 };
 
 export class PageWidget extends ReactWidget {

@@ -29,13 +29,13 @@ export class SetupPanel extends Panel {
   constructor(
     private readonly services: ServiceManager.IManager,
     private readonly rendermime: IRenderMimeRegistry,
-    private readonly task: string | undefined,
+    { task, session }: Page,
     folder: string
   ) {
     super();
     this.addClass('tsf-setup');
-    this.page = new Store<Page>({ page: 'setup', task });
-    const name = `tsf-${task ?? 'new-task'}-${Date.now()}`;
+    const name = session ?? `tsf-${task ?? 'new-task'}-${Date.now()}`;
+    this.page = new Store<Page>({ page: 'setup', task, session: name });
     this.session = new SessionContext({
       sessionManager: services.sessions,
       specsManager: services.kernelspecs,
@@ -69,7 +69,7 @@ export class SetupPanel extends Panel {
         this.message(t('The kernel has died. Close this tab and open it again; params.yaml holds all that was saved.'));
       }
     });
-    await SimplifiedOutputArea.execute(panelCode(this.task), output, this.session);
+    await SimplifiedOutputArea.execute(panelCode(this.page.get().task), output, this.session);
   }
 
   private message(text: string): void {

@@ -74,7 +74,7 @@ describe('thinned', () => {
 
 describe('ticks', () => {
   it('are round numbers inside the range', () => {
-    expect(valueTicks(0, 103, '%', 5).map(tick => tick.at)).toEqual([0, 25, 50, 75, 100]);
+    expect(valueTicks(0, 103, 'percent', 5).map(tick => tick.at)).toEqual([0, 25, 50, 75, 100]);
   });
 
   it('are round in the unit of the bytes', () => {

@@ -8,6 +8,11 @@ describe('what a person reads', () => {
     expect(amount(1536, 'bytes')).toBe('1.5 KiB');
     expect(amount(-3 * 1024 ** 3, 'bytes')).toBe('-3 GiB');
     expect(amount(2 ** 80, 'bytes')).toBe('1.049M EiB');
+    expect(amount(1536, 'bytes/s')).toBe('1.5 KiB/s');
+  });
+
+  it('writes what the server calls percent and ratio as a person does', () => {
+    expect([amount(80.25, 'percent'), amount(0.9825, 'ratio'), amount(3, '')]).toEqual(['80.25 %', '98.25 %', '3']);
   });
 
   it('is a dash for what is unknown', () => {

@@ -24,9 +24,11 @@ function task(
       likely: 0,
       total: 1
     },
-    noise: { alarms: null, budget: null, reason: '' },
+    noise: { alarms: null, expected: null, budget: null, reason: '' },
     last_run: null,
     last_push: null,
+    failed_notebook: null,
+    failed_cell: null,
     run: null,
     metrics: null,
     links: {},
@@ -110,6 +112,10 @@ describe('actionsOf', () => {
       const can = actionsOf(task('a', { state, run: {} as Task['run'] }));
       expect([can.run, can.cancel, can.retry].filter(Boolean)).toHaveLength(1);
     }
+  });
+
+  it('offers to run what failed by hand, as the queue has nothing to repeat', () => {
+    expect(actionsOf(task('a', { state: 'failed', run: null }))).toMatchObject({ run: true, retry: false });
   });
 
   it('offers a forecast only where there is a model', () => {

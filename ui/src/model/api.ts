@@ -10,6 +10,7 @@ export type Health = Schemas['Health'];
 export type Model = Schemas['Model'];
 export type ModelCard = Schemas['ModelCard'];
 export type Prediction = Schemas['Prediction'];
+export type Rules = Schemas['Rules'];
 export type Run = Schemas['Run'];
 export type RunRequest = Partial<Schemas['RunRequest']>;
 export type SeriesRow = Schemas['SeriesRow'];
@@ -55,6 +56,8 @@ export function createApi(send: Send) {
       }),
     chart: (name: string, row: number | undefined, hours: number) => get<Chart>(`${task(name)}/chart`, { row, hours }),
     evaluation: (name: string) => get<Evaluation>(`${task(name)}/evaluation`),
+    rules: (name: string) => get<Rules>(`${task(name)}/rules`),
+    writeRules: (name: string) => post<Rules>(`${task(name)}/rules`),
     run: (name: string, request: RunRequest = {}) => post<Run>(`${task(name)}/run`, request),
     cancel: (name: string) => post<Run>(`${task(name)}/cancel`),
     retry: (name: string) => post<Run>(`${task(name)}/retry`),

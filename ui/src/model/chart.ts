@@ -78,7 +78,9 @@ function valueRange(curves: readonly Curve[]): [number, number] {
 
 /** Round values between `low` and `high`, at most `most` of them; bytes are round in their own unit. */
 export function valueTicks(low: number, high: number, unit: string, most: number): Tick[] {
-  const base = unit === 'bytes' ? 1024 ** Math.max(0, Math.floor(Math.log2(Math.max(1, Math.abs(high))) / 10)) : 1;
+  const base = unit.startsWith('bytes')
+    ? 1024 ** Math.max(0, Math.floor(Math.log2(Math.max(1, Math.abs(high))) / 10))
+    : 1;
   const rough = (high - low) / base / most;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = ([1, 2, 2.5, 5, 10].find(factor => factor * power >= rough) ?? 10) * power * base;

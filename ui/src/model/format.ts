@@ -4,17 +4,20 @@ import { t, language } from './words';
 
 const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
 
-/** An amount with its unit; bytes in powers of 1024. */
+/** An amount with its unit, one of those that the server tells; bytes in powers of 1024, a ratio in hundredths. */
 export function amount(value: number | null | undefined, unit: string): string {
   if (value === null || value === undefined || !Number.isFinite(value)) {
     return '–';
   }
-  if (unit === 'bytes') {
+  if (unit === 'bytes' || unit === 'bytes/s') {
     const power =
       value === 0 ? 0 : Math.min(BINARY.length - 1, Math.max(0, Math.floor(Math.log2(Math.abs(value)) / 10)));
-    return `${digits(value / 1024 ** power)} ${BINARY[power]}`;
+    return `${digits(value / 1024 ** power)} ${BINARY[power]}${unit.slice('bytes'.length)}`;
   }
-  return unit === '%' ? `${digits(value)} %` : `${digits(value)}${unit && ' ' + unit}`;
+  if (unit === 'percent' || unit === 'ratio') {
+    return `${digits(unit === 'ratio' ? 100 * value : value)} %`;
+  }
+  return `${digits(value)}${unit && ' ' + unit}`;
 }
 
 /** At most four significant digits, large numbers in short form: 1.5M; in British English that would read 1.5m. */

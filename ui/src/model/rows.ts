@@ -42,10 +42,12 @@ export function shownSeries(series: readonly SeriesRow[], search: string): Serie
 }
 
 /** What a person may do with a task now. */
-export function actionsOf(task: Task): { run: boolean; cancel: boolean; retry: boolean; predict: boolean } {
+export function actionsOf(task: Task): Record<'run' | 'cancel' | 'retry' | 'predict' | 'push', boolean> {
   const active = task.state === 'pending' || task.state === 'running';
   const ended = task.state === 'failed' || task.state === 'cancelled';
-  return { run: !active && !ended, cancel: active, retry: ended && task.run !== null, predict: Boolean(task.model) };
+  const retry = ended && task.run !== null; // what somebody ran by hand has no run to repeat
+  const predict = Boolean(task.model);
+  return { run: !active && !retry, cancel: active, retry, predict, push: predict && !active };
 }
 
 function soonest(a: number | null | undefined, b: number | null | undefined): number {

@@ -7,13 +7,13 @@ import type { Chart, Prediction, SeriesRow, Task } from '../model/api';
 import type { Feed } from '../model/feed';
 import { amount, moment, percent, span, toLimit } from '../model/format';
 import { chanceCurves, predicted, seriesCurves, type Forecast } from '../model/curves';
-import { shownSeries } from '../model/rows';
+import { actionsOf, shownSeries } from '../model/rows';
 import type { Store } from '../model/store';
 import { t } from '../model/words';
-import { Bar, Chip, Choice, Guarded, SearchBox, useAsked, useStore, useWindow } from './common';
+import { act, Bar, Chip, Choice, Guarded, SearchBox, useAsked, useStore, useWindow } from './common';
 import { Figure, type Mark } from './figure';
 
-const ROW_HEIGHT = 44;
+const ROW_HEIGHT = 56;
 const PROBABILITY = [0, 100] as const;
 const HOURS = [24, 48, 168, 336, 720];
 
@@ -136,7 +136,7 @@ function Charts({ chart, prediction }: { chart: Chart; prediction: Prediction | 
         <Figure
           title={t('Chance that the limit is reached by then')}
           curves={chances}
-          unit="%"
+          unit="percent"
           zone={chart.time_zone}
           height={150}
           range={PROBABILITY}
@@ -196,6 +196,11 @@ function Predict(props: {
   const [steps, setSteps] = React.useState('');
   const [model, setModel] = React.useState('champion');
   const [asking, setAsking] = React.useState(false);
+  const can = actionsOf(task);
+  const push = () => {
+    const request = { stage: 'push', alone: true, force: true } as const;
+    void act(desk, () => desk.api.run(task.name, request), t('{task} is queued', { task: task.name }));
+  };
   const predict = async () => {
     setAsking(true);
     try {
@@ -237,6 +242,23 @@ function Predict(props: {
       />
       <button type="submit" className="tsf-button tsf-primary" disabled={!task.model || asking}>
         {asking ? t('Predicting…') : t('Predict now')}
+      </button>
+      <button
+        type="button"
+        className="tsf-button"
+        disabled={!can.push}
+        title={t('Forecast anew and write it back')}
+        onClick={push}
+      >
+        {t('Push now')}
+      </button>
+      <button
+        type="button"
+        className="tsf-button"
+        disabled={task.limit === null}
+        onClick={() => desk.open({ page: 'rules', task: task.name })}
+      >
+        {t('Alert rules')}
       </button>
       <span role="status">{prediction && <Coverage prediction={prediction} />}</span>
     </form>

@@ -6,7 +6,7 @@ import * as React from 'react';
 import type { Desk } from '../desk';
 import { chartIcon, logIcon, modelIcon, reportIcon } from '../icons';
 import type { Run, Task } from '../model/api';
-import { ago, percent, span, toLimit } from '../model/format';
+import { ago, amount, percent, span, toLimit } from '../model/format';
 import { actionsOf, shownTasks, type TaskColumn } from '../model/rows';
 import { t } from '../model/words';
 import { act, Bar, Chip, Guarded, IconButton, LongTable, SearchBox, useNow, type Column } from './common';
@@ -116,7 +116,7 @@ function Urgency({ task }: { task: Task }): React.ReactElement {
 
 function State({ desk, task }: { desk: Desk; task: Task }): React.ReactElement {
   const { run } = task;
-  const cell = run?.failed_notebook;
+  const notebook = task.failed_notebook;
   return (
     <>
       <Chip kind={task.state} title={run?.error || undefined}>
@@ -125,14 +125,14 @@ function State({ desk, task }: { desk: Desk; task: Task }): React.ReactElement {
       </Chip>
       {run && task.state === 'running' && <Progress run={run} />}
       {task.state === 'stale' && <span className="tsf-soft">{t('settings changed since its last run')}</span>}
-      {run && task.state === 'failed' && (
-        <span className="tsf-soft" title={run.error}>
-          {cell ? (
-            <button type="button" className="tsf-link" onClick={() => desk.openNotebook(cell, run.failed_cell)}>
+      {task.state === 'failed' && (
+        <span className="tsf-soft" title={run?.error}>
+          {notebook ? (
+            <button type="button" className="tsf-link" onClick={() => desk.openNotebook(notebook, task.failed_cell)}>
               {t('open the cell that failed')}
             </button>
           ) : (
-            run.error
+            run?.error
           )}
         </span>
       )}
@@ -156,6 +156,9 @@ function Progress({ run }: { run: Run }): React.ReactElement {
   }
   if (typeof progress.seconds_left === 'number') {
     parts.push(t('{span} left at most', { span: span(progress.seconds_left) }));
+  }
+  if (progress.gpu_memory_bytes) {
+    parts.push(t('GPU {amount}', { amount: amount(progress.gpu_memory_bytes, 'bytes') }));
   }
   const done = (progress.stages_done ?? 0) + (progress.epoch && progress.epochs ? progress.epoch / progress.epochs : 0);
   return (

@@ -6,12 +6,13 @@ import type { Desk } from '../desk';
 import type { SeriesRow, Task } from '../model/api';
 import type { Feed } from '../model/feed';
 import { ago, percent, toLimit } from '../model/format';
+import { noiseUsed, reasons } from '../model/noise';
 import { shownSeries } from '../model/rows';
 import { t } from '../model/words';
 import { Bar, Chip, Guarded, SearchBox, useNow, useWindow } from './common';
 import { stateWord } from './tasks';
 
-const ROW_HEIGHT = 64;
+const ROW_HEIGHT = 76;
 
 export function Urgent({ desk }: { desk: Desk }): React.ReactElement {
   return (
@@ -38,6 +39,9 @@ function Series({ desk, feed }: { desk: Desk; feed: Feed }): React.ReactElement 
   const rows = React.useMemo(() => shownSeries(feed.series, search), [feed.series, search]);
   const tasks = React.useMemo(() => new Map(feed.tasks.map(task => [task.name, task])), [feed.tasks]);
   const view = useWindow(rows.length, ROW_HEIGHT);
+  if (!feed.tasks.length) {
+    return <p className="tsf-note">{t('There is no task yet. New task makes one from a preset.')}</p>;
+  }
   return (
     <>
       <Summary feed={feed} now={now} />
@@ -81,17 +85,14 @@ function Entry(props: { row: SeriesRow; task?: Task; now: number; open: () => vo
     >
       <span className="tsf-entry-title">{row.title}</span>
       <span className="tsf-entry-task">
-        <strong>{row.abstained ? t('no forecast') : toLimit(row.seconds_to_limit)}</strong>
-        {' · '}
-        {row.task}
-        {task && (
-          <>
-            {' · '}
-            {stateWord(task.state)} · {ago(task.last_run, props.now)}
-          </>
-        )}
+        <strong>{row.abstained ? t('no forecast') : toLimit(row.seconds_to_limit)}</strong> · {row.task}
       </span>
       {row.p_breach !== null && <Bar share={row.p_breach} text={percent(row.p_breach)} />}
+      {task && (
+        <span className="tsf-entry-state">
+          {stateWord(task.state)} · {ago(task.last_run, props.now)}
+        </span>
+      )}
     </button>
   );
 }
@@ -108,7 +109,7 @@ function Summary({ feed, now }: { feed: Feed; now: number }): React.ReactElement
         <dt>{t('Last forecast')}</dt>
         <dd>{ago(newest, now)}</dd>
         <dt>{t('Noise used this week')}</dt>
-        <dd>{noise(feed.tasks)}</dd>
+        <dd title={reasons(feed.tasks)}>{noiseUsed(feed.tasks)}</dd>
       </dl>
       {(running.length > 0 || failed.length > 0 || feed.busy) && (
         <p>
@@ -123,16 +124,4 @@ function Summary({ feed, now }: { feed: Feed; now: number }): React.ReactElement
       ))}
     </div>
   );
-}
-
-/** Alarms of the last seven days against what the owners will bear; where nobody counted, the reason. */
-function noise(tasks: readonly Task[]): string {
-  const counted = tasks.filter(task => task.noise.alarms !== null);
-  if (!counted.length) {
-    return tasks[0]?.noise.reason || t('unknown');
-  }
-  const sum = (pick: (task: Task) => number | null) => counted.reduce((all, task) => all + (pick(task) ?? 0), 0);
-  const alarms = sum(task => task.noise.alarms);
-  const budget = counted.some(task => task.noise.budget !== null) ? sum(task => task.noise.budget) : null;
-  return budget === null ? t('{n} alarms', { n: alarms }) : t('{n} of {budget} alarms', { n: alarms, budget });
 }

@@ -1,0 +1,64 @@
+"""How often the alert of a task has fired, counted from what Prometheus itself keeps of its alerts."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from tsf.errors import ServerError
+from tsf.io.http import Client, opened
+from tsf.io.prometheus import effective
+from tsf.params import PrometheusParams
+
+__all__ = ["WEEK_SECONDS", "count_alarms"]
+
+WEEK_SECONDS = 7 * 86_400
+STEP_SECONDS = 600
+ALERT, RECORD = "TsfBreachSoon", "task:tsf_forecast_fresh:bool"  # of the rule file of each task
+
+
+def count_alarms(
+    server: PrometheusParams,
+    horizon_seconds: Mapping[str, int],
+    until_seconds: int,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> dict[str, int]:
+    """Alarms of each task in the seven days up to `until_seconds`, counted as the replay counts them.
+
+    horizon_seconds: of each task; what fires within it after an alarm is the same alarm, what still fires then is a new
+    one. A task whose rule file the server has not evaluated in these days is left out: that it was quiet says nothing.
+    Raises SourceError.
+    """
+    environ = os.environ if environ is None else environ
+    tasks = f"task=~{json.dumps('|'.join(horizon_seconds))}"  # names of tasks hold nothing but a-z, 0-9 and _
+    firing = f'ALERTS{{alertname="{ALERT}",alertstate="firing",{tasks}}}'
+    times = {"start": until_seconds - WEEK_SECONDS, "end": until_seconds, "step": STEP_SECONDS}
+    with opened(effective(server, environ), environ) as client:
+        watched = _matrix(client, f"max_over_time({RECORD}{{{tasks}}}[{STEP_SECONDS}s])", times)
+        fired = _matrix(client, f"max_over_time({firing}[{STEP_SECONDS}s])", times)
+    counts = Counter({labels["task"]: 0 for labels, _ in watched})
+    for labels, moments in fired:
+        counts[labels["task"]] += _alarms(moments, horizon_seconds[labels["task"]])
+    return dict(counts)
+
+
+def _alarms(moments: Iterable[float], horizon_seconds: int) -> int:
+    count, quiet_until = 0, float("-inf")
+    for moment in moments:
+        if moment >= quiet_until:
+            count, quiet_until = count + 1, moment + horizon_seconds
+    return count
+
+
+def _matrix(client: Client, query: str, times: Mapping[str, int]) -> list[tuple[dict[str, str], list[float]]]:
+    """Labels of each series and the times at which it has a sample."""
+    result = client.ask_data("/api/v1/query_range", {"query": query, **times}, "alarms of the last week")
+    try:
+        return [(one["metric"], [float(moment) for moment, _ in one["values"]]) for one in result["result"]]
+    except (LookupError, TypeError, ValueError):
+        raise ServerError(
+            "its answer is not that of a Prometheus", where=client.server.base_url, cure="check prometheus.base_url"
+        ) from None
