@@ -91,7 +91,7 @@ def answer(command: list[str], understood: Any) -> dict[str, Any]:
     if done.returncode:
         return {"skipped": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it ended without a word"}
     spent = sum(getattr(after, part) - getattr(before, part) for part in ("ru_utime", "ru_stime"))
-    return {"cpu_seconds": spent} | understood(done)
+    return understood(done) | {"cpu_seconds": spent}
 
 
 def last_line(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

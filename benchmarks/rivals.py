@@ -1,7 +1,7 @@
 """One forecaster of others on one protocol: python rivals.py NAME PATH/protocol_x.py, in an environment that has it.
 
 The packages are those of `peers.txt` and no part of tsf; this file imports nothing of tsf either. The last line of
-stdout is JSON: the protocol's `scores`, CPU seconds and windows of training, and the `recipe` in words.
+stdout is JSON: the protocol's `scores`, or why it was `skipped`; CPU seconds and windows of training; the `recipe`.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def main() -> None:
     protocol = load_protocol(chosen.protocol)
     clock = Clock(chosen.cpu_minutes, chosen.trainings)
     changes = {key: int(value) for key, _, value in (text.partition("=") for text in chosen.set)}
-    answer: dict[str, Any]
+    rival, answer = None, dict[str, Any]()
     try:
         rival = forecaster(chosen.name, clock, changes, sys.modules["scoring"])
         answer = {"scores": plain(protocol.evaluate(rival))}
@@ -246,8 +246,8 @@ def main() -> None:
     if package and "scores" in answer:
         recipe = f"{package} {importlib.metadata.version(package)}: {recipe}"
     answer |= {
-        "recipe": recipe, "cpu_seconds": time.process_time() - clock.started, "training_cpu_seconds": clock.trained,
-        "windows": clock.windows, "context": getattr(locals().get("rival"), "context", 0), "cut_short": clock.cut,
+        "recipe": recipe, "training_cpu_seconds": clock.trained, "windows": clock.windows,
+        "context": getattr(rival, "context", 0), "cut_short": clock.cut,
     }  # fmt: skip
     print(json.dumps(answer))
 
