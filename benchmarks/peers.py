@@ -3,7 +3,8 @@
 The peers live in an environment of their own (`python -m venv VENV && VENV/bin/pip install -r benchmarks/peers.txt`);
 without it they are skipped, with the reason. Each forecaster runs in a process of its own with one thread: tsf by
 `score.py`, the others by `rivals.py`. What is done is kept in a JSON file, so that a stopped run goes on and one
-column can be had anew: `--only tsf --again`. The tables go to stdout as Markdown; `--table` runs nothing.
+column can be had anew: `--only tsf --again`. The tables go to stdout as Markdown, or into a page between its two marks
+(`--page docs/forecaster.md`); `--table` runs nothing.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ HEADS = {
 }  # fmt: skip
 GENTD26 = {"gpu_memory_used_bytes": "GPU memory", "gpu_duty_cycle": "GPU duty", "pod_memory_util": "pod memory"}
 NERSC = {"year": "fullness by day", "ost": "OST by 15 minutes"}
+BEGIN, END = "<!-- peers: made by benchmarks/peers.py -->", "<!-- peers: end -->"
 SPEED_STEPS = (100, 300, 1_000)  # of neuralforecast's optimiser; 1,000 are its default
 
 Results = dict[str, dict[str, Any]]  # work -> forecaster -> what its process said
@@ -49,6 +51,7 @@ def main() -> None:
     options.add_argument("--cpu-minutes", type=float, default=15.0, help="of a peer on a work, at most")
     options.add_argument("--again", action="store_true", help="also what is done already")
     options.add_argument("--table", action="store_true", help="run nothing, show what there is")
+    options.add_argument("--page", type=Path, help="put the tables into this page, between its marks")
     chosen = options.parse_args()
     results: Results = json.loads(chosen.results.read_text()) if chosen.results.exists() else {}
     for work in [] if chosen.table else chosen.work or [*WORKS, "speed"]:
@@ -60,7 +63,10 @@ def main() -> None:
             done[name] = answer(command, trained_by_tsf if name == "tsf" else last_line)
             keep(results, chosen.results)
             say(f"  {done[name].get('skipped') or str(round(done[name]['cpu_seconds'])) + ' CPU s'}")
-    print(tables(results))
+    if chosen.page:
+        chosen.page.write_text(marked(chosen.page.read_text(), tables(results)))
+    else:
+        print(tables(results))
 
 
 def commands(work: str, chosen: argparse.Namespace, results: Results) -> dict[str, list[str]]:
@@ -163,6 +169,15 @@ def table(title: str, lines: dict[str, dict[str, float]], heads: list[str], best
         cells = [shown(numbers.get(name), bold=numbers.get(name) == first) for name in heads]
         texts.append(f"| {row} | " + " | ".join(cells) + " |")
     return "\n".join(texts)
+
+
+def marked(page: str, text: str) -> str:
+    """The page with this text between its marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        sys.exit(f"error: the page has no marks; put {BEGIN} and {END} where the tables belong")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
 
 
 def shown(number: float | None, *, bold: bool) -> str:
