@@ -79,7 +79,9 @@ class Neural:
 
         wanted = self.changes.get("context") or {"lstm": 3, "nhits": 7}[self.kind] * horizon
         context = self.context = max(2, min(wanted, train.shape[1] - horizon))
-        own = {"n_freq_downsample": [24, 12, 1]} if self.kind == "nhits" else {}
+        own: dict[str, Any] = {"n_freq_downsample": [24, 12, 1]} if self.kind == "nhits" else {}
+        shortest = train.shape[1] - int(np.isfinite(train).argmax(1).max())
+        own["start_padding_enabled"] = shortest < context + horizon  # else it refuses all series
         model = {"lstm": LSTM, "nhits": NHITS}[self.kind](
             h=horizon, input_size=context, loss=MQLoss(quantiles=DECILES), max_steps=self.changes["steps"], **own,
             random_seed=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,

@@ -67,8 +67,8 @@ def without_each(series: SeriesSet, params: TrainParams) -> Mapping[str, tuple[S
         found[f"covariate {name}"] = replace(series, covariates=others), params
     for name in params.dimensions:
         if name in series.labels:
-            others = tuple(other for other in params.dimensions if other != name)
-            found[f"label {name}"] = series, params.model_copy(update={"dimensions": others})
+            labels = tuple(other for other in params.dimensions if other != name)
+            found[f"label {name}"] = series, params.model_copy(update={"dimensions": labels})
     if params.night.start != params.night.end:
         found["night"] = series, params.model_copy(update={"night": NO_NIGHT})
     if params.holidays:
