@@ -69,15 +69,15 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def made(n: int, steps: int) -> SeriesSet:
-    """Hourly daily waves with noise, 1 % gaps and a limit."""
+def made(n: int, steps: int, step_seconds: int = 3_600) -> SeriesSet:
+    """Daily waves with noise, 1 % gaps and a limit."""
     random = np.random.default_rng(0)
-    values = 50 + 10 * np.sin(2 * np.pi * (np.arange(steps) / 24 + random.random((n, 1))))
+    values = 50 + 10 * np.sin(2 * np.pi * (step_seconds * np.arange(steps) / 86_400 + random.random((n, 1))))
     values += random.normal(0, 1, values.shape)
     values[random.random(values.shape) < 0.01] = np.nan
     names = np.array([f"user{row}" for row in range(n)], object)
-    times = 1_700_006_400 + 3_600 * np.arange(steps)
-    return SeriesSet({"user": names}, times, 3_600, values, limit=np.full(values.shape, 100.0))
+    times = 1_700_006_400 + step_seconds * np.arange(steps)
+    return SeriesSet({"user": names}, times, step_seconds, values, limit=np.full(values.shape, 100.0))
 
 
 def bare(model: Model, series: SeriesSet) -> Callable[[], object]:

@@ -209,6 +209,25 @@ def tune(
         told(f"Compare: dvc exp show --only-changed. Take over: dvc exp apply {name}")
 
 
+@app.command(epilog="Example: tsf ablate --task storage")
+def ablate(
+    task: Annotated[str, typer.Option(help="A task of params.yaml whose data have been fetched.")],
+    folds: Annotated[int, typer.Option(min=1, max=10, help="Origins of the rolling cross-validation.")] = 3,
+) -> None:
+    """Train without each input (limit, covariates, labels, night, holidays) and say which of them pay."""
+    from tsf.stages.ablate import ablate as without
+
+    def told(text: str) -> None:
+        out.print(text, markup=False, highlight=False)
+
+    found = without(task, _root(), folds=folds, progress=told)
+    table = Table("without", "WQL", "change", "verdict")
+    for name, row in found.table.iterrows():
+        table.add_row(escape(str(name)), f"{row['WQL without']:.5f}", f"{row['change']:+.1%}", row["verdict"])
+    out.print(table)
+    told(found.summary)
+
+
 @app.command(epilog="Example: tsf export --task storage --onnx storage.onnx")
 def export(
     task: Annotated[str, typer.Option(help="A task of params.yaml.")],

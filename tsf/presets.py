@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tsf.errors import ParamsError
+from tsf.params import TrainParams
 
-__all__ = ["PRESETS", "Preset", "preset_block"]
+__all__ = ["PRESETS", "Preset", "model_warning", "preset_block"]
+
+MANY_SAMPLES, LONG_CONTEXT = 1_000_000, 1_000  # up to both an LSTM learns as much from less
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,13 @@ def preset_block(name: str, owner: str = "") -> dict[str, Any]:
     sections = ("fetch", "train", "evaluate", "push", "alert")
     block = deepcopy(PRESETS[name].block)
     return {"preset": name, "owner": owner} | {section: dict(block.get(section, {})) for section in sections}
+
+
+def model_warning(train: TrainParams, samples: int) -> str:
+    """Why `model_type` is the wrong one for so many samples, "" where it is not."""
+    if train.model_type != "transformer" or samples > MANY_SAMPLES or train.sequence_length > LONG_CONTEXT:
+        return ""
+    return (
+        f"A Transformer pays above {MANY_SAMPLES:,} samples or {LONG_CONTEXT:,} steps of context; here are {samples:,} "
+        f"samples and {train.sequence_length} steps: train an LSTM beside it and keep the better one."
+    )

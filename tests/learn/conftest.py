@@ -55,3 +55,9 @@ def limited_series() -> SeriesSet:
 def small_model(limited_series: SeriesSet) -> Model:
     """A model trained on all of `limited_series`."""
     return fit(limited_series, small_params(epochs=8))
+
+
+@pytest.fixture(scope="session", params=MODEL_TYPES)
+def any_model(request: pytest.FixtureRequest, limited_series: SeriesSet) -> Model:
+    """One of each kind, trained on all of `limited_series`."""
+    return fit(limited_series, small_params(model_type=request.param, epochs=8))

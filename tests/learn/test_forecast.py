@@ -13,34 +13,35 @@ from tsf.learn.forecast import BATCH
 pytestmark = pytest.mark.models
 
 
-def test_a_forecast_has_the_shape_levels_and_times_that_were_asked(small_model, limited_series):
-    forecast = predict(small_model, limited_series)
+def test_a_forecast_has_the_shape_levels_and_times_that_were_asked(any_model, limited_series):
+    forecast = predict(any_model, limited_series)
     assert forecast.quantiles.shape == (12, 12, 13)
-    assert forecast.levels.tolist() == list(small_model.params.quantiles)
+    assert forecast.levels.tolist() == list(any_model.params.quantiles)
     assert forecast.origin_seconds == limited_series.times[-1]
     assert np.isfinite(forecast.quantiles).all()
+    assert (np.diff(forecast.quantiles, axis=2) >= 0).all()
     assert not any(forecast.abstained)
 
 
-def test_two_predictions_agree_bit_for_bit(small_model, limited_series):
-    first, second = (predict(small_model, limited_series) for _ in range(2))
+def test_two_predictions_agree_bit_for_bit(any_model, limited_series):
+    first, second = (predict(any_model, limited_series) for _ in range(2))
     assert np.array_equal(first.quantiles, second.quantiles)
     assert np.array_equal(first.p_breach, second.p_breach)
 
 
-def test_a_series_alone_gets_the_forecast_it_gets_among_others(small_model, limited_series):
-    alone = predict(small_model, limited_series.take([3])).quantiles
-    assert alone == pytest.approx(predict(small_model, limited_series).quantiles[3:4], rel=1e-5)
+def test_a_series_alone_gets_the_forecast_it_gets_among_others(any_model, limited_series):
+    alone = predict(any_model, limited_series.take([3])).quantiles
+    assert alone == pytest.approx(predict(any_model, limited_series).quantiles[3:4], rel=1e-5)
 
 
-def test_only_the_context_is_read(small_model, limited_series):
+def test_only_the_context_is_read(any_model, limited_series):
     recent = limited_series.between(limited_series.n_steps - 48, limited_series.n_steps)
-    assert np.array_equal(predict(small_model, recent).quantiles, predict(small_model, limited_series).quantiles)
+    assert np.array_equal(predict(any_model, recent).quantiles, predict(any_model, limited_series).quantiles)
 
 
-def test_breach_probability_never_falls_and_fits_the_limit_time(small_model, limited_series):
+def test_breach_probability_never_falls_and_fits_the_limit_time(any_model, limited_series):
     levels = np.linspace(60, 110, 12)[:, None] * np.ones((1, limited_series.n_steps))
-    forecast = predict(small_model, replace(limited_series, limit=levels))
+    forecast = predict(any_model, replace(limited_series, limit=levels))
     assert (np.diff(forecast.p_breach, axis=1) >= 0).all()
     assert ((forecast.p_breach >= 0) & (forecast.p_breach <= 1)).all()
     for chance, when in zip(forecast.p_breach, forecast.limit_time, strict=True):
@@ -48,11 +49,11 @@ def test_breach_probability_never_falls_and_fits_the_limit_time(small_model, lim
         assert when == (forecast.times[likely[0]] if len(likely) else np.inf)
 
 
-def test_a_far_limit_is_not_reached_and_a_passed_one_is(small_model, limited_series):
-    far = predict(small_model, limited_series, line=20.0)
+def test_a_far_limit_is_not_reached_and_a_passed_one_is(any_model, limited_series):
+    far = predict(any_model, limited_series, line=20.0)
     assert (far.p_breach < 0.01).all()
     assert np.isinf(far.limit_time).all()
-    passed = predict(small_model, limited_series, line=0.01)
+    passed = predict(any_model, limited_series, line=0.01)
     assert (passed.p_breach > 0.99).all()
     assert (passed.limit_time == limited_series.times[-1] + 3_600).all()
 
@@ -82,19 +83,19 @@ def test_the_last_known_limit_holds_through_a_gap(small_model, limited_series):
     )
 
 
-def test_unseen_labels_get_a_forecast(small_model, limited_series):
+def test_unseen_labels_get_a_forecast(any_model, limited_series):
     strangers = replace(limited_series, labels={"user": np.array([f"new{i}" for i in range(12)], object)})
-    assert np.isfinite(predict(small_model, strangers).quantiles).all()
+    assert np.isfinite(predict(any_model, strangers).quantiles).all()
     nameless = replace(limited_series.take([0]), labels={})
-    assert np.isfinite(predict(small_model, nameless).quantiles).all()
+    assert np.isfinite(predict(any_model, nameless).quantiles).all()
 
 
-def test_a_short_a_stale_and_an_empty_context_abstain_with_the_reason(small_model, limited_series):
+def test_a_short_a_stale_and_an_empty_context_abstain_with_the_reason(any_model, limited_series):
     values = limited_series.values.copy()
     values[0, -48:] = np.nan
     values[1, -48:-2] = np.nan
     values[2, -10:] = np.nan
-    forecast = predict(small_model, replace(limited_series, values=values))
+    forecast = predict(any_model, replace(limited_series, values=values))
     assert forecast.abstained[:4].tolist() == [
         "no sample in the last 48 steps",
         f"{np.isfinite(values[1, -48:]).sum()} samples in the last 48 steps, 6 are needed",
@@ -127,26 +128,31 @@ def test_levels_from_1e_minus_9_to_1e18_are_forecast_alike(model_type, level):
     assert (median < 120).all()
 
 
-def test_hard_series_get_finite_increasing_quantiles_inside_the_bounds():
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_hard_series_get_finite_increasing_quantiles_inside_the_bounds(model_type):
     random = np.random.default_rng(4)
     rows = [
         np.full(480, 42.0), np.zeros(480), np.where(random.random(480) < 0.03, 1e6, 0.0),
         np.clip(random.normal(99, 3, 480), 0, 100), np.where(np.arange(480) < 400, 1.0, 1e12),
-        np.where(np.arange(480) < 440, np.nan, 50.0),
+        np.where(np.arange(480) < 440, np.nan, 50.0), np.full(480, np.nan),
     ]  # fmt: skip
     series = series_of(np.array(rows))
-    forecast = predict(fit(series, small_params(epochs=2, bounds=(0.0, 100.0))), series)
-    assert np.isfinite(forecast.quantiles).all()
-    assert (forecast.quantiles >= 0).all()
-    assert (forecast.quantiles <= 100).all()
+    forecast = predict(fit(series, small_params(model_type=model_type, epochs=2, bounds=(0.0, 100.0))), series)
+    assert forecast.abstained.tolist() == [""] * 6 + ["no sample in the last 48 steps"]
+    answers = forecast.quantiles[:6]
+    assert np.isfinite(answers).all()
+    assert (np.diff(answers, axis=2) >= 0).all()
+    assert (answers >= 0).all()
+    assert (answers <= 100).all()
     assert forecast.at(0.5)[0] == pytest.approx(42, abs=0.1)
     assert forecast.at(0.5)[1] == pytest.approx(0, abs=1e-9)
 
 
-def test_covariates_are_read_and_a_missing_one_is_masked():
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_covariates_are_read_and_a_missing_one_is_masked(model_type):
     values = daily_waves()
     series = series_of(values, covariates={"throughput": np.roll(values, 1, axis=1)})
-    model = fit(series, small_params(epochs=2))
+    model = fit(series, small_params(model_type=model_type, epochs=2))
     plain = predict(model, series).quantiles
     assert np.isfinite(plain).all()
     changed = predict(model, replace(series, covariates={"throughput": 90 - series.covariates["throughput"]})).quantiles

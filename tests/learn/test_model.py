@@ -91,8 +91,9 @@ def test_training_stops_when_validation_no_longer_improves():
     assert not any(epoch.best for epoch in model.history[-2:])
 
 
-def test_training_learns_the_wave_better_than_any_baseline_knows_it(limited_series):
-    model = fit(limited_series.between(0, 408), small_params(epochs=8))
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_training_learns_the_wave_better_than_any_baseline_knows_it(model_type, limited_series):
+    model = fit(limited_series.between(0, 408), small_params(model_type=model_type, epochs=8))
     forecasters = {"model": model_forecaster(model)} | default_baselines(3_600, 408, (0.1, 0.5, 0.9))
     table = backtest(forecasters, limited_series, rolling_origins(480, 72, 12, 12), 12, (0.1, 0.5, 0.9)).table
     assert table["wql"].idxmin() == "model"

@@ -163,6 +163,11 @@ def test_the_plan_counts_and_a_change_makes_it_void(model: TaskModel, root: Path
     assert model.plan is None
     model.make_plan()
     assert "Transformer pays" in " ".join(model.warnings)
+    model.set_text("train.model_type", "lstm")
+    model.set_text("train.batch_size", "0")
+    model.make_plan()
+    assert "batches of 64 windows" in model.plan.basis
+    assert model.warnings == []
     assert not list_runs(root)
 
 

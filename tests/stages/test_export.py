@@ -34,10 +34,11 @@ def inputs_of(model, series):
     }
 
 
-def test_the_onnx_file_gives_the_forecast_of_the_model_for_any_number_of_rows(tmp_path):
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_the_onnx_file_gives_the_forecast_of_the_model_for_any_number_of_rows(model_type, tmp_path):
     values = daily_waves()
     series = series_of(values, limit=np.full(values.shape, 95.0), covariates={"io": np.roll(values, 1, 1)})
-    model = fit(series, small_params(epochs=2))
+    model = fit(series, small_params(model_type=model_type, epochs=2))
     export_onnx(model, tmp_path / "a.onnx", "0123456789ab")
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
     facts = json.loads(session.get_modelmeta().custom_metadata_map["tsf"])

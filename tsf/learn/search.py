@@ -1,17 +1,20 @@
-"""Rolling-origin cross-validation: how good parameters are on data that none of the models in it has seen."""
+"""Rolling-origin cross-validation: how good parameters and inputs are on data that no model in it has seen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from tsf.errors import HistoryError
 from tsf.learn.backtest import backtest, model_forecaster, rolling_origins
 from tsf.learn.model import Epoch
 from tsf.learn.train import fit, least_context
-from tsf.params import TrainParams
+from tsf.params import NightParams, TrainParams
 from tsf.series import SeriesSet
 
-__all__ = ["cross_validate", "longest_context"]
+__all__ = ["cross_validate", "longest_context", "without_each"]
+
+NO_NIGHT = NightParams(start="00:00", end="00:00")  # ends before it begins
 
 
 def cross_validate(
@@ -48,3 +51,26 @@ def block_steps(n_steps: int, horizon: int) -> int:
 def longest_context(n_steps: int, horizon: int, folds: int) -> int:
     """Steps that a model can look back and still have something to learn in the first fold."""
     return n_steps - folds * block_steps(n_steps, horizon) - 2 * horizon
+
+
+def without_each(series: SeriesSet, params: TrainParams) -> Mapping[str, tuple[SeriesSet, TrainParams]]:
+    """Input -> the data and parameters of a training that does without it; the rest is the same.
+
+    Inputs are the limit, each covariate, each label, and of the calendar the night and the holidays. Hour, weekday and
+    month day always stay.
+    """
+    found: dict[str, tuple[SeriesSet, TrainParams]] = {}
+    if series.limit is not None:
+        found["limit"] = replace(series, limit=None), params
+    for name in series.covariates:
+        others = {other: table for other, table in series.covariates.items() if other != name}
+        found[f"covariate {name}"] = replace(series, covariates=others), params
+    for name in params.dimensions:
+        if name in series.labels:
+            labels = tuple(other for other in params.dimensions if other != name)
+            found[f"label {name}"] = series, params.model_copy(update={"dimensions": labels})
+    if params.night.start != params.night.end:
+        found["night"] = series, params.model_copy(update={"night": NO_NIGHT})
+    if params.holidays:
+        found["holidays"] = series, params.model_copy(update={"holidays": ""})
+    return found

@@ -32,7 +32,6 @@ __all__ = ["KEYS", "Results", "TaskModel", "written"]
 LOOK_SECONDS = 7 * 86_400
 KEYS = {key.key: key for key in task_keys() if key.key != "preset"}
 SPELLED = ("integer", "number", "list", "mapping")  # written as YAML writes them; all else is text
-TRANSFORMER_SAMPLES, TRANSFORMER_STEPS = 1_000_000, 1_000
 
 
 class Results:
@@ -107,13 +106,8 @@ class TaskModel(HasTraits):
     def warnings(self) -> list[str]:
         """What is allowed and yet seldom wise."""
         found = list(self.quality.get("warnings", ()))
-        if self.texts.get("train.model_type") == "transformer" and self.plan is not None:
-            steps = int(self.texts.get("train.sequence_length") or KEYS["train.sequence_length"].default)
-            if self.plan.samples < TRANSFORMER_SAMPLES and steps < TRANSFORMER_STEPS:
-                found.append(
-                    f"a Transformer pays from about {TRANSFORMER_SAMPLES:,} samples or {TRANSFORMER_STEPS:,} steps on, "
-                    f"this task has {self.plan.samples:,} and {steps}; lstm is the safer choice"
-                )
+        if self.plan is not None and self.plan.warning:
+            found.append(self.plan.warning)
         return found
 
     def start_new(self, preset: str) -> None:

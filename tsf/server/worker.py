@@ -84,7 +84,7 @@ def plan(params: Mapping[str, Any], task: str, diff: str) -> bytes:
             "source": seen.source,
             "labels": seen.label_values,
             "quality": {name: value for name, value in seen.quality.items() if name != "warnings"},
-            "warnings": list(seen.quality["warnings"]),
+            "warnings": [*seen.quality["warnings"], *filter(None, [seen.warning])],
             "preview": {
                 "unit": unit_of(settings.fetch.metric_query),
                 "times": shown.times,

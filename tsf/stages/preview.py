@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from tsf.errors import HistoryError, SeriesError
 from tsf.io.exposition import output_cardinality
 from tsf.io.source import fetch_from_source, newest_seconds, source_name
 from tsf.learn import Epoch, fit, parameter_count
+from tsf.learn.course import largest_batch
 from tsf.params import Params, TaskParams, TrainParams, duration_text
 from tsf.plots import pick_rows
+from tsf.presets import model_warning
 from tsf.series import SeriesSet
 
 __all__ = ["Preview", "preview_task"]
@@ -25,7 +29,7 @@ class Preview:
 
     series: the newest part of the history. samples: of the whole history, those of limit and covariates not counted.
     parameters: weights of the network. minutes: of training, on this machine, if every epoch is run; None where it
-    could not be timed, for the reason that stands in `basis`.
+    could not be timed, for the reason that stands in `basis`. warning: why the kind of model is the wrong one, or "".
     """
 
     series: SeriesSet
@@ -37,6 +41,7 @@ class Preview:
     minutes: float | None
     basis: str
     source: str
+    warning: str
 
     @property
     def label_values(self) -> dict[str, int]:
@@ -55,22 +60,27 @@ def preview_task(params: Params, task: TaskParams) -> Preview:
         params, task.fetch, newest_seconds(params), history_seconds=min(span, task.fetch.history)
     )
     minutes, basis = _minutes(series, task)
+    samples = series.n_series * (task.fetch.history // step)
     return Preview(
         series=series,
         quality=asdict(quality),
         rows=pick_rows(series),
-        samples=series.n_series * (task.fetch.history // step),
+        samples=samples,
         output_series=output_cardinality(series.n_series, task.push, series.limit is not None),
         parameters=parameter_count(train, series),
         minutes=minutes,
         basis=basis,
         source=source_name(params),
+        warning=model_warning(train, samples),
     )
 
 
 def _minutes(series: SeriesSet, task: TaskParams) -> tuple[float | None, str]:
     """How long the training will take, and how that was found."""
     train = task.train
+    if not train.batch_size:  # automatic; a GPU may take larger ones
+        chosen = largest_batch(train.windows_per_epoch, torch.device("cpu"), lambda _: None)
+        train = train.model_copy(update={"batch_size": chosen})
     try:
         few, more = (_epoch_seconds(series, train, batches) for batches in (FEW, MORE))
     except (HistoryError, SeriesError) as fault:

@@ -17,12 +17,12 @@ from tsf.io.checkpoint import read_checkpoint, write_checkpoint
 from tsf.io.registry import resolve, versions
 from tsf.learn import Checkpoint, Epoch, Model, fit, fit_breach, parameter_count
 from tsf.params import TaskParams, duration_text, read_params
+from tsf.presets import model_warning
 from tsf.project import TaskPaths, find_root
 from tsf.series import SeriesSet
 from tsf.stages.distributed import joined, launch
 from tsf.stages.models import git_commit, load_model, save_model
 
-MANY_SAMPLES, LONG_CONTEXT = 1_000_000, 1_000  # below both an LSTM learns as much from less
 BETWEEN_CHECKPOINTS_SECONDS = 2.0  # quick epochs must not wait for the disk
 
 __all__ = ["Plan", "Trained", "main", "plan", "print_epoch", "train", "training_part"]
@@ -47,13 +47,7 @@ class Plan:
     @property
     def warning(self) -> str:
         """Why this kind of model is the wrong one for these data, "" where it is not."""
-        samples, length = self.series.values.size, self.task.train.sequence_length
-        if self.task.train.model_type != "transformer" or samples > MANY_SAMPLES or length > LONG_CONTEXT:
-            return ""
-        return (
-            f"A Transformer pays above {MANY_SAMPLES:,} samples or {LONG_CONTEXT:,} steps of context; here are "
-            f"{samples:,} samples and {length} steps: train an LSTM beside it and keep the better one."
-        )
+        return model_warning(self.task.train, self.series.values.size)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -116,6 +110,8 @@ def train(planned: Plan, root: Path | None = None, progress: Callable[[Epoch], N
     """
     root = root or find_root()
     started = time.perf_counter()
+    if planned.warning:
+        print_line(f"mind: {planned.warning}")
     if planned.task.train.processes == 1:
         return _train_here(planned, root, progress)
     launch("tsf.stages.train", planned.name, planned.task.train.processes, root)
