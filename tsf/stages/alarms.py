@@ -65,11 +65,12 @@ class AlarmReplay:
     def summary(self) -> str:
         """What was replayed, and how the rule came about."""
         step = self.series.step_seconds
+        gate = f" while {self.policy.gate:.0%} of the limit or more are in use" if self.policy.gate > 0 else ""
         hold = f", held for {duration_text(self.policy.for_steps * step)}" if self.policy.for_steps else ""
         return (
             f"{len(self.rules)} rules were replayed over {self.weeks:.1f} weeks and {self.series.n_series:,} series, "
             f"with a forecast every {duration_text(self.every_steps * step)}. Ours fires at a breach probability of "
-            f"{self.policy.threshold:.0%} within {duration_text(self.terms.horizon_steps * step)}{hold}: "
+            f"{self.policy.threshold:.0%} within {duration_text(self.terms.horizon_steps * step)}{gate}{hold}: "
             f"{self.policy.reason}."
         )
 
@@ -143,7 +144,7 @@ class AlarmReplay:
         rows = {
             threshold: {
                 "alarms": choice.score.weekly, "recall": choice.score.recall, "cost": choice.score.cost,
-                "hold": choice.for_steps, "chosen": threshold == self.policy.threshold,
+                "hold": choice.for_steps, "gate": choice.gate, "chosen": threshold == self.policy.threshold,
             }
             for threshold, choice in best.items()
         }  # fmt: skip
@@ -218,6 +219,7 @@ class AlarmReplay:
         plain = {
             "threshold": self.policy.threshold,
             "hold_steps": self.policy.for_steps,
+            "gate": self.policy.gate,
             "passed": verdict.passed,
             "best_rule": verdict.rival,
             "weeks": round(self.weeks, 2),
@@ -251,15 +253,17 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
     breaches = find_breaches(series.values, alert.line * limit, samples=model.spec.breach_samples, rest_steps=horizon)
     teams = _teams(series, alert.team)
     half = first + held // 2
-    policy = Policy(alert.probability, alert.hold, "as params.yaml sets it", ())
+    policy = Policy(alert.probability, alert.hold, alert.gate, "as params.yaml sets it", ())
     if alert.policy == "auto":
         policy = choose_policy(
-            chance[:, :half], _before(breaches, half), terms, weeks=(half - first) * series.step_seconds / WEEK,
-            budget=alert.budget, fallback=alert.probability, teams=teams,
+            chance[:, :half], history.share[:, :half], _before(breaches, half), terms,
+            weeks=(half - first) * series.step_seconds / WEEK, budget=alert.budget, fallback=alert.probability,
+            line=alert.line, gate=alert.gate, teams=teams,
         )  # fmt: skip
         if policy.chosen:
             terms = Terms(horizon, act, half, alert.cost_false, alert.cost_miss, alert.cost_late)
-    rules = (breach_rule(policy.threshold, policy.for_steps * series.step_seconds, OURS), *default_rules(alert.line))
+    ours = breach_rule(policy.threshold, policy.for_steps * series.step_seconds, policy.gate, OURS)
+    rules = (ours, *default_rules(alert.line))
     outcomes = {rule.name: replay(evaluate_rule(rule, history), breaches, terms) for rule in rules}
     return AlarmReplay(task, series, history, terms, breaches, policy, rules, outcomes, every, teams)
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tsf.errors import ModelError, ParamsError
+from tsf.errors import ModelError, ParamsError, SourceError
 from tsf.io.artifacts import write_forecast, write_json
-from tsf.io.exposition import ModelInfo, forecast_exposition
+from tsf.io.exposition import ModelInfo, Present, forecast_exposition
 from tsf.io.logs import start_log
+from tsf.io.owners import Owners, read_owners
 from tsf.io.prometheus import effective
 from tsf.io.pushgateway import send
 from tsf.io.registry import resolve
@@ -26,6 +29,7 @@ from tsf.learn import Calibration, Model, predict
 from tsf.params import PushParams, TaskParams, duration_text, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
+from tsf.stages.hours import before_work
 from tsf.stages.models import load_model
 from tsf.stages.rules import write_rules
 
@@ -60,6 +64,16 @@ class Predicted:
             f"; {silent} have no forecast, because their samples are too few or too old." if silent else "."
         )
 
+    @cached_property
+    def used(self) -> Floats:
+        """(N,) newest known value of each series, NaN where there is none."""
+        return _newest(self.context.values)
+
+    @cached_property
+    def limit(self) -> Floats | None:
+        """(N,) newest known limit of each series, None without a limit."""
+        return None if self.context.limit is None else _newest(self.context.limit)
+
     @property
     def silent(self) -> list[bool]:
         """(N,) whether the model abstained."""
@@ -82,10 +96,8 @@ class Predicted:
         """The first `n` of the urgent rows, in words and units that a person reads."""
         rows = self.urgent_rows[:n]
         names = [title_of(row) for row in label_rows(self.context.take(rows).labels)]
-        newest = pd.DataFrame(self.context.values.T).ffill().to_numpy()[-1]
-        middle = self.forecast.at(0.5)[:, -1]
-        limit = self.context.limit
-        ceiling = np.full(len(newest), np.nan) if limit is None else pd.DataFrame(limit.T).ffill().to_numpy()[-1]
+        newest, middle = self.used, self.forecast.at(0.5)[:, -1]
+        ceiling = np.full(len(newest), np.nan) if self.limit is None else self.limit
 
         def amount(value: float, row: int) -> str:
             return f"{value:,.4g}" if np.isnan(ceiling[row]) else f"{value / ceiling[row]:.1%}"
@@ -174,7 +186,7 @@ def predict_task(
             )
         context = context.take(users == user)
     forecast = replace(
-        predict(model, context, line=task.alert.line, horizon=steps),
+        predict(model, context, line=task.alert.line, horizon=steps, confidence=task.alert.confidence),
         model_version=card["version"],
         data_hash=card["data_hash"],
     )
@@ -196,7 +208,14 @@ def write_back(predicted: Predicted) -> Pushed:
     server = effective(read_params(predicted.root).prometheus, os.environ)
     push_params = _within(predicted.task.push, predicted.forecast)
     issued = int(time.time())
-    body = forecast_exposition(predicted.forecast, name, push_params, predicted.info, issued)
+    owners, no_owners = _owners(predicted, server.timeout)
+    present = Present(
+        predicted.used,
+        predicted.limit,
+        before_work(predicted.task, predicted.forecast, newest_seconds(read_params(predicted.root))),
+        owners.of(label_rows(predicted.context.labels)),
+    )
+    body = forecast_exposition(predicted.forecast, present, name, push_params, predicted.info, issued)
     place = send(body, server, paths.textfile, name)
     lines = [line for line in body.split(b"\n") if line and not line.startswith(b"#")]
     same = re.sub(rb"(?m)^(tsf_forecast_issued_timestamp_seconds\{.*\}) .*$", rb"\1", body)
@@ -212,12 +231,25 @@ def write_back(predicted: Predicted) -> Pushed:
         "version": predicted.info.version,
         "origin": pd.Timestamp(predicted.forecast.origin_seconds, unit="s").strftime("%Y-%m-%dT%H:%M:%SZ"),
         "most_urgent": _urgent_entries(predicted),
-    }
-    if predicted.task.fetch.limit is not None:
-        receipt["alert_rules"] = str(write_rules(name, predicted.root).relative_to(predicted.root))
+        "alert_rules": str(write_rules(name, predicted.root, owners).relative_to(predicted.root)),
+    } | ({"owners": no_owners} if no_owners else {})
     write_forecast(predicted.forecast, paths.pushed / "forecast.parquet")
     write_json(receipt, paths.pushed / "receipt.json")
     return Pushed(**{field: getattr(predicted, field) for field in Predicted.__dataclass_fields__}, receipt=receipt)
+
+
+def _newest(values: Floats) -> Floats:
+    """(N,) the last known of (N, T) values."""
+    return np.asarray(pd.DataFrame(values.T).ffill().to_numpy()[-1])
+
+
+def _owners(predicted: Predicted, timeout: float) -> tuple[Owners, str]:
+    """The map of owners, and what is wrong with it: a forecast is not lost because a register is away."""
+    try:
+        return read_owners(predicted.task.alert.owners, predicted.root, timeout), ""
+    except SourceError as fault:
+        logging.getLogger(__name__).warning("%s The owner of the task is named instead.", fault)
+        return Owners(), str(fault)
 
 
 def _within(push_params: PushParams, forecast: Forecast) -> PushParams:
