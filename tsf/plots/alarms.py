@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tsf.plots.style import BLUE, GREEN, GREY, RED, date_axis, nothing, panels, plain, share_axis, styled
+from tsf.plots.style import BLUE, GREEN, GREY, PALETTE, RED, date_axis, nothing, panels, plain, share_axis, styled
 
-__all__ = ["Timeline", "plot_policy", "plot_reliability", "plot_timelines"]
+__all__ = ["Timeline", "plot_audit", "plot_policy", "plot_reliability", "plot_timelines"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,29 @@ def plot_policy(curve: pd.DataFrame, budget: float) -> Figure:
     axis.set(xlabel="alarms a week and team", ylabel="breaches met in time", ylim=(0, 1.02), xlim=(0, None))
     share_axis(axis)
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+@styled
+def plot_audit(moments: pd.DataFrame, names: Sequence[str], *, time_zone: str = "UTC") -> Figure:
+    """Over time: the share of values inside the interval that was forecast for them, and how far off the median was.
+
+    moments: a row per `horizon` and `time` with `inside`, `error` and `promised`; names: of the horizons, in order.
+    """
+    if moments.empty:
+        return nothing("No forecast is old enough to be compared with what came")
+    figure, axes = panels(2, "What the forecasts of the last days were worth", height=2.4)
+    for (_, part), name, colour in zip(moments.groupby("horizon"), names, cycle(PALETTE), strict=False):
+        dates = part["time"].to_numpy().astype("datetime64[s]")
+        for axis, column in zip(axes, ("inside", "error"), strict=True):
+            axis.plot(dates, part[column], ".-", color=colour, ms=4, label=f"{name} ahead")
+    axes[0].axhline(moments["promised"].iloc[0], color=GREY, ls="--", lw=1, label="promised")
+    axes[0].set(title="values inside the interval", ylim=(0, 1.02))
+    axes[1].set(title="distance from the median", ylim=(0, None))
+    for axis in axes:
+        share_axis(axis)
+        date_axis(axis, time_zone)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
     return figure
 
 

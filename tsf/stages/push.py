@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsf.errors import ModelError, ParamsError, SourceError
-from tsf.io.artifacts import write_forecast, write_json
+from tsf.errors import FlowError, ModelError, ParamsError, SourceError
+from tsf.io.artifacts import read_json, write_forecast, write_json
 from tsf.io.exposition import ModelInfo, Present, forecast_exposition
 from tsf.io.logs import start_log
 from tsf.io.owners import Owners, read_owners
@@ -29,6 +29,7 @@ from tsf.learn import Calibration, Model, predict
 from tsf.params import PushParams, TaskParams, duration_text, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
+from tsf.stages.audit import Audit, keep_issued
 from tsf.stages.hours import before_work
 from tsf.stages.models import load_model
 from tsf.stages.rules import write_rules
@@ -140,6 +141,7 @@ class Pushed(Predicted):
     """A forecast that was written back, and the receipt."""
 
     receipt: dict[str, Any]
+    audit: Audit
 
     @property
     def receipt_table(self) -> pd.DataFrame:
@@ -207,7 +209,7 @@ def write_back(predicted: Predicted) -> Pushed:
     name, paths = predicted.name, TaskPaths(predicted.root, predicted.name)
     server = effective(read_params(predicted.root).prometheus, os.environ)
     push_params = _within(predicted.task.push, predicted.forecast)
-    issued = int(time.time())
+    now = int(time.time())
     owners, no_owners = _owners(predicted, server.timeout)
     present = Present(
         predicted.used,
@@ -215,11 +217,12 @@ def write_back(predicted: Predicted) -> Pushed:
         before_work(predicted.task, predicted.forecast, newest_seconds(read_params(predicted.root))),
         owners.of(label_rows(predicted.context.labels)),
     )
-    body = forecast_exposition(predicted.forecast, present, name, push_params, predicted.info, issued)
+    body = forecast_exposition(predicted.forecast, present, name, push_params, predicted.info, now)
     place = send(body, server, paths.textfile, name)
     lines = [line for line in body.split(b"\n") if line and not line.startswith(b"#")]
     same = re.sub(rb"(?m)^(tsf_forecast_issued_timestamp_seconds\{.*\}) .*$", rb"\1", body)
     receipt = {
+        "query": predicted.task.fetch.metric_query,
         "sent_to": place if place.startswith("http") else str(Path(place).relative_to(predicted.root)),
         "series": predicted.context.n_series,
         "without_forecast": sum(predicted.silent),
@@ -234,8 +237,19 @@ def write_back(predicted: Predicted) -> Pushed:
         "alert_rules": str(write_rules(name, predicted.root, owners).relative_to(predicted.root)),
     } | ({"owners": no_owners} if no_owners else {})
     write_forecast(predicted.forecast, paths.pushed / "forecast.parquet")
+    issued = keep_issued(predicted.forecast, push_params, paths.pushed / "issued.parquet", anew=_is_new(predicted))
     write_json(receipt, paths.pushed / "receipt.json")
-    return Pushed(**{field: getattr(predicted, field) for field in Predicted.__dataclass_fields__}, receipt=receipt)
+    own = {field: getattr(predicted, field) for field in Predicted.__dataclass_fields__}
+    return Pushed(**own, receipt=receipt, audit=Audit(issued, predicted.context))
+
+
+def _is_new(predicted: Predicted) -> bool:
+    """Whether the forecasts before this one, if any, spoke about another query."""
+    try:
+        last = read_json(TaskPaths(predicted.root, predicted.name).pushed / "receipt.json")
+    except FlowError:  # none, or one that is damaged
+        return True
+    return bool(last.get("query") != predicted.task.fetch.metric_query)
 
 
 def _newest(values: Floats) -> Floats:
