@@ -130,7 +130,9 @@ def written_metrics() -> dict[str, set[str]]:
     """Every metric that tsf can write, with the labels that it adds."""
     forecast = forecast_of({"group": ["vision", "speech"]}, abstained=np.array(["", "too short"], object))
     present = present_of(forecast, owners=[{"group": "vision", "owner": "ann"}])
-    body = forecast_exposition(forecast, present, "storage", PushParams(alias="ALIAS"), INFO, 1_793_491_300)
+    sums = forecast_of({"group": ["vision"]})
+    totals = sums, present_of(sums, before_work=None)
+    body = forecast_exposition(forecast, present, "storage", PushParams(alias="ALIAS"), INFO, 1_793_491_300, totals)
     with TemporaryDirectory() as folder:
         (Path(folder) / "reports/storage").mkdir(parents=True)
         (Path(folder) / "reports/storage/push.html").touch()

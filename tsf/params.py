@@ -335,6 +335,13 @@ class PushParams(_Section):
 
     horizons: tuple[Duration, ...] = Field(("6h", "12h", "24h"), description="how far ahead")  # type: ignore[arg-type]
     quantiles: tuple[Level, ...] = Field((0.1, 0.5, 0.9), description="levels, inside train.quantiles")
+    totals: tuple[Label, ...] = Field(
+        (),
+        description="labels that sums over the other labels keep, such as group; forecasts of series add up to theirs",
+    )
+    total_limit: Annotated[Annotated[str, Field(title="PromQL")] | None, BeforeValidator(_limit)] = Field(
+        None, description="PromQL of the limits of the totals; by default the limits of the series add up"
+    )
     max_series: int = Field(100_000, ge=1, description="more output series are refused before anything is sent")
     alias: str = Field(
         "", pattern=r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?$", description="also write the median as ai_forecast_ALIAS{horizon}"
@@ -427,6 +434,8 @@ class TaskParams(_Section):
                     f"push.horizons {duration_text(horizon)} is beyond the model's {train.prediction_steps} "
                     f"prediction_steps of {duration_text(step)}; raise prediction_steps or drop it"
                 )
+        if self.push.totals and train.bounds[1] is not None:
+            raise ValueError(f"push.totals would add values up that end at {train.bounds[1]:g}; drop them")
         for level in self.push.quantiles:
             if not train.quantiles[0] <= level <= train.quantiles[-1]:
                 raise ValueError(f"push.quantiles {level} is outside train.quantiles; it would be made up")

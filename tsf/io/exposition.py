@@ -56,18 +56,25 @@ class Present:
     owners: Sequence[Mapping[str, str]] = ()
 
 
-def output_cardinality(n_series: int, push: PushParams, has_limit: bool) -> int:
-    """How many series a forecast of `n_series` with or without a limit writes, owners aside.
+def output_cardinality(n_series: int, push: PushParams, has_limit: bool, n_totals: int = 0) -> int:
+    """How many series a forecast of `n_series` and `n_totals` with or without a limit writes, owners aside.
 
     Exact when all of them have a forecast and a limit; those without write less.
     """
-    quantiles = len(push.horizons) * (len(push.quantiles) + bool(push.alias))
+    alias = len(push.horizons) * bool(push.alias)
     breach = (len(push.horizons) + 3) * has_limit  # time to the limit, before work, limit
-    return n_series * (quantiles + breach + 1) + 3  # used; issued, abstained, model
+    each = len(push.horizons) * len(push.quantiles) + breach + 1  # used
+    return n_series * (each + alias) + n_totals * (each - has_limit) + 3  # not before work; issued, abstained, model
 
 
 def forecast_exposition(
-    forecast: Forecast, present: Present, task: str, push: PushParams, info: ModelInfo, issued_seconds: int
+    forecast: Forecast,
+    present: Present,
+    task: str,
+    push: PushParams,
+    info: ModelInfo,
+    issued_seconds: int,
+    totals: tuple[Forecast, Present] | None = None,
 ) -> bytes:
     """The text that retells `forecast`, in the order of its series; equal forecasts give equal bytes.
 
@@ -83,12 +90,29 @@ def forecast_exposition(
     Raises SinkError for more than push.max_series series and for horizons that the forecast does not reach, and
     SeriesError for quantiles outside the learnt ones.
     """
-    _check_size(forecast, push)
-    steps = _steps(forecast, push)
-    abstained = np.asarray(forecast.abstained)
-    rows = np.flatnonzero(abstained == "")
-    labels = _label_texts(forecast, rows)
+    _check_size(forecast, push, totals)
     own = f"task={_quoted(task)}"
+    lines = _series_lines(forecast, present, own, push)
+    if totals is not None:
+        lines += _series_lines(*totals, own, push.model_copy(update={"alias": ""}), "tsf_total_")
+    if present.owners:
+        names = output_names(list(forecast.labels))
+        owners = [_text_of(names, row) for row in present.owners]
+        lines += _family("tsf_owner_info", [own], owners, np.ones((len(owners), 1), np.int64))
+    lines += _family("tsf_forecast_issued_timestamp_seconds", [own], [""], np.array([[issued_seconds]]))
+    reasons = _reasons(reason for reason in np.asarray(forecast.abstained).tolist() if reason)
+    counts = np.array([[count] for count in reasons.values()])
+    lines += _family("tsf_abstained_series", [own], [f",reason={_quoted(reason)}" for reason in reasons], counts)
+    lineage = "".join(f",{name}={_quoted(value)}" for name, value in vars(info).items())
+    lines += _family("tsf_model_info", [own], [lineage], np.array([[1]]))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _series_lines(forecast: Forecast, present: Present, own: str, push: PushParams, prefix: str = "tsf_") -> list[str]:
+    """What is said of each series; own: the label of the task."""
+    steps = _steps(forecast, push)
+    rows = np.flatnonzero(np.asarray(forecast.abstained) == "")
+    labels = _label_texts(forecast, rows)
     horizons = [f"{own},horizon={_quoted(horizon_text(seconds))}" for seconds in push.horizons]
     quantiles = [f"{horizon},quantile={_quoted(repr(level))}" for level in push.quantiles for horizon in horizons]
 
@@ -97,37 +121,28 @@ def forecast_exposition(
 
     lines: list[str] = []
     if push.quantiles:
-        lines += _family("tsf_forecast", quantiles, labels, np.concatenate([at(q) for q in push.quantiles], axis=1))
+        lines += _family(
+            f"{prefix}forecast", quantiles, labels, np.concatenate([at(q) for q in push.quantiles], axis=1)
+        )
     if push.alias:
         lines += _family(f"ai_forecast_{push.alias}", horizons, labels, at(0.5))
     if forecast.p_breach is not None:
-        lines += _family("tsf_breach_probability_ratio", horizons, labels, forecast.p_breach[rows][:, steps])
-    if forecast.limit_time is not None:
-        lines += _family("tsf_limit_reached_timestamp_seconds", [own], labels, forecast.limit_time[rows, None])
+        lines += _family(f"{prefix}breach_probability_ratio", horizons, labels, forecast.p_breach[rows][:, steps])
     for name, known in {
-        "tsf_breach_before_work_probability_ratio": present.before_work,
-        "tsf_used": present.used,
-        "tsf_limit": present.limit,
+        "limit_reached_timestamp_seconds": forecast.limit_time,
+        "breach_before_work_probability_ratio": present.before_work,
+        "used": present.used,
+        "limit": present.limit,
     }.items():
-        lines += [] if known is None else _family(name, [own], labels, known[rows, None])
-    if present.owners:
-        names = output_names(list(forecast.labels))
-        owners = [_text_of(names, row) for row in present.owners]
-        lines += _family("tsf_owner_info", [own], owners, np.ones((len(owners), 1), np.int64))
-    lines += _family("tsf_forecast_issued_timestamp_seconds", [own], [""], np.array([[issued_seconds]]))
-    reasons = _reasons(reason for reason in abstained.tolist() if reason)
-    counts = np.array([[count] for count in reasons.values()])
-    lines += _family("tsf_abstained_series", [own], [f",reason={_quoted(reason)}" for reason in reasons], counts)
-    lineage = "".join(f",{name}={_quoted(value)}" for name, value in vars(info).items())
-    lines += _family("tsf_model_info", [own], [lineage], np.array([[1]]))
-    return ("\n".join(lines) + "\n").encode()
+        lines += [] if known is None else _family(prefix + name, [own], labels, known[rows, None])
+    return lines
 
 
 def _family(name: str, prefixes: Sequence[str], labels: Sequence[str], values: NDArray[np.float64]) -> list[str]:
     """HELP, TYPE and the samples of one metric; values: (series, prefixes)."""
     starts = [f"{name}{{{prefix}" for prefix in prefixes]
     return [
-        f"# HELP {name} {HELP.get(name, 'Median forecast in the unit of the metric, by horizon.')}",
+        f"# HELP {name} {_help(name)}",
         f"# TYPE {name} gauge",
         *(
             f"{start}{label}}} {_number(value)}"
@@ -138,9 +153,16 @@ def _family(name: str, prefixes: Sequence[str], labels: Sequence[str], values: N
     ]
 
 
-def _check_size(forecast: Forecast, push: PushParams) -> None:
+def _help(name: str) -> str:
+    if name.startswith("tsf_total_"):
+        return "The same of the sums over push.totals: " + HELP[name.replace("total_", "", 1)]
+    return HELP.get(name, "Median forecast in the unit of the metric, by horizon.")
+
+
+def _check_size(forecast: Forecast, push: PushParams, totals: tuple[Forecast, Present] | None) -> None:
     n = len(forecast.quantiles)
-    if (count := output_cardinality(n, push, forecast.p_breach is not None)) > push.max_series:
+    n_totals = 0 if totals is None else len(totals[0].quantiles)
+    if (count := output_cardinality(n, push, forecast.p_breach is not None, n_totals)) > push.max_series:
         raise SinkError(
             f"{n} series would be written as {count}, more than push.max_series {push.max_series}",
             cure="aggregate the query, drop horizons or quantiles, or raise the cap",
