@@ -124,17 +124,16 @@ def judge_policy(ours: Score, rivals: Mapping[str, Score]) -> Verdict:
     name = min(rivals, key=lambda rule: (rivals[rule].cost, rivals[rule].false))
     best = rivals[name]
     facts = (
-        f"{ours.met} of {ours.breaches} breaches were announced in time, with {ours.false} false alarms; "
-        f"{name}: {best.met} with {best.false}"
+        f"Of {ours.breaches} breaches it announced {ours.met} in time, with {ours.false} false alarms; "
+        f"the best old rule, {name}, {best.met} with {best.false}"
     )
     if ours.breaches < FEWEST:
-        return Verdict(
-            False, name, f"{ours.breaches} breaches are too few to tell whether the alarm is better. {facts}."
-        )
+        few = f"{ours.breaches} breaches are too few to tell whether the forecast's alarm is better. {facts}."
+        return Verdict(False, name, few)
     if ours.met >= best.met and ours.false <= FEWER_FALSE * best.false:
-        return Verdict(True, name, f"The forecast's alarm can take the place of the old rule. {facts}.")
-    why = "it announced fewer breaches" if ours.met < best.met else "it does not halve the false alarms"
-    return Verdict(False, name, f"Keep the old rule: {why}. {facts}.")
+        return Verdict(True, name, f"Yes: the forecast's alarm can take the place of the old rule. {facts}.")
+    why = "announced fewer breaches" if ours.met < best.met else "does not halve the false alarms"
+    return Verdict(False, name, f"No, keep the old rule: the forecast's alarm {why}. {facts}.")
 
 
 def frontier(curve: Sequence[Choice]) -> list[Choice]:
