@@ -34,7 +34,7 @@ def test_the_soonest_comes_first_then_the_likeliest() -> None:
     assert urgency.left[:4].tolist() == [800, 0, 100, 100]
     table = urgency.table(3)
     assert table.to_dict("records")[:2] == [
-        {"used": "95.0%", "left": "0 B", "forecast": "12.4%", "chance of breach": "90%", "time left": "0s",
+        {"used": "95.0%", "left": "0 B", "forecast": "12.4%", "chance of breach": "90%", "time left": "none",
          "expected": "is there now"},
         {"used": "80.0%", "left": "100 B", "forecast": "22.4%", "chance of breach": "60%", "time left": "1h",
          "expected": "2026-11-01 01:00 UTC"},

@@ -94,7 +94,9 @@ class Urgency:
 
     def _time_left(self, row: int) -> str:
         seconds = self.seconds_left[row]
-        return duration_text(int(seconds)) if np.isfinite(seconds) else "–"
+        if not np.isfinite(seconds):
+            return "–"
+        return duration_text(int(seconds)) if seconds else "none"
 
     def _expected(self, row: int) -> str:
         seconds = self.seconds_left[row]
