@@ -14,7 +14,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.servers import running_pushgateway
-from tsf.io.exposition import ModelInfo, forecast_exposition, output_cardinality
+from tsf.io.exposition import ModelInfo, Present, forecast_exposition, output_cardinality
 from tsf.io.pushgateway import delete_task, group_url, push_text
 from tsf.params import PushParams
 from tsf.series import Forecast
@@ -57,11 +57,12 @@ def raw_put_seconds(url: str, task: str, body: bytes) -> float:
 
 def main() -> None:
     push, forecast = PushParams(), fleet_forecast(N_SERIES)
+    present = Present(np.full(N_SERIES, 1e12), np.full(N_SERIES, 2e12), np.zeros(N_SERIES))
     rows = []
     with tempfile.TemporaryDirectory() as folder, running_pushgateway(Path(folder)) as server:
         for _ in range(ROUNDS):
             started, cpu = time.perf_counter(), time.process_time()
-            body = forecast_exposition(forecast, "storage", push, INFO, int(time.time()))
+            body = forecast_exposition(forecast, present, "storage", push, INFO, int(time.time()))
             built = time.perf_counter()
             push_text(body, server.url, "storage", 60, {})
             whole, cpu = time.perf_counter() - started, time.process_time() - cpu

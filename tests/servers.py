@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[1]
+DEBIAN_SHARE = b"/usr/share/prometheus/alertmanager"
 OTHER_NAMES = {"pushgateway": ["prometheus-pushgateway"], "alertmanager": ["prometheus-alertmanager"]}  # Debian's
 
 
@@ -81,7 +82,10 @@ class Server:
 @contextmanager
 def _running(program: Path, arguments: Sequence[str], url: str, folder: Path) -> Iterator[Server]:
     log = folder / "log"
-    with log.open("wb") as sink, subprocess.Popen([program, *arguments], stdout=sink, stderr=sink) as process:
+    with (
+        log.open("wb") as sink,
+        subprocess.Popen([program, *arguments], stdout=sink, stderr=sink, cwd=folder) as process,
+    ):
         try:
             deadline = time.monotonic() + 60
             while not _ready(url):
@@ -127,8 +131,23 @@ def running_alertmanager(folder: Path, config: str, *, flags: Iterable[str] = ()
         "--cluster.listen-address=",
         *flags,
     ]
-    with _running(find_server("prometheus-alertmanager"), arguments, f"http://127.0.0.1:{port}", folder) as server:
+    program = _movable(find_server("prometheus-alertmanager"), folder)
+    with _running(program, arguments, f"http://127.0.0.1:{port}", folder) as server:
         yield server
+
+
+def _movable(program: Path, folder: Path) -> Path:
+    """Debian's Alertmanager starts only with templates below /usr; where none are, a copy that looks in `folder`."""
+    if Path(DEBIAN_SHARE.decode()).exists() or DEBIAN_SHARE not in (content := program.read_bytes()):
+        return program
+    for name in ("default.tmpl", "email.tmpl"):
+        template = folder / DEBIAN_SHARE.decode()[1:] / name
+        template.parent.mkdir(parents=True, exist_ok=True)
+        template.write_text('{{ define "none" }}{{ end }}')
+    copy = folder / program.name
+    copy.write_bytes(content.replace(DEBIAN_SHARE, DEBIAN_SHARE[1:].replace(b"/", b"//", 1)))  # as long, and relative
+    copy.chmod(0o755)
+    return copy
 
 
 @contextmanager

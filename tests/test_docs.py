@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -21,12 +22,13 @@ import requests
 from promql_parser import parse
 from ruamel.yaml import YAML
 
-from tests.io.test_exposition import INFO, forecast_of, samples
+from tests.io.test_exposition import INFO, forecast_of, present_of, samples
 from tests.servers import OpenMetric, Server, openmetrics, run_promtool
 from tests.test_setup import load_tool
 from tsf.flow.tasks import edit_params
 from tsf.io.exposition import forecast_exposition
 from tsf.io.prometheus import OVERRIDES
+from tsf.io.runs import runs_exposition
 from tsf.params import PushParams, parse_params
 
 ROOT = Path(__file__).parents[1]
@@ -127,7 +129,14 @@ def test_every_variable_that_is_read_is_in_the_readme() -> None:
 def written_metrics() -> dict[str, set[str]]:
     """Every metric that tsf can write, with the labels that it adds."""
     forecast = forecast_of({"group": ["vision", "speech"]}, abstained=np.array(["", "too short"], object))
-    body = forecast_exposition(forecast, "storage", PushParams(alias="ALIAS"), INFO, 1_793_491_300)
+    present = present_of(forecast, owners=[{"group": "vision", "owner": "ann"}])
+    sums = forecast_of({"group": ["vision"]})
+    totals = sums, present_of(sums, before_work=None)
+    body = forecast_exposition(forecast, present, "storage", PushParams(alias="ALIAS"), INFO, 1_793_491_300, totals)
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "reports/storage").mkdir(parents=True)
+        (Path(folder) / "reports/storage/push.html").touch()
+        body += runs_exposition(Path(folder), ["storage"])
     return {name: {*labels} - {"group"} for name, labels, _ in samples(body)}
 
 

@@ -395,3 +395,33 @@ def test_drawing_leaves_the_readers_settings_alone() -> None:
 def test_no_window_toolkit_is_loaded() -> None:
     code = "import sys, tsf.plots; raise SystemExit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def rules_table() -> pd.DataFrame:
+    rows = {"tsf": (9, 1, 0, 4), HOSTILE: (10, 0, 0, 400), "silent": (0, 0, 10, 0)}
+    columns = ["in time", "too late", "missed", "false alarms"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("rule")
+
+
+def timeline(title: str) -> plots.Timeline:
+    steps = np.arange(100)
+    share = np.where(steps > 90, np.nan, 0.8 + steps / 500)
+    fires = {"tsf": steps > 80, HOSTILE: steps > 95}
+    return plots.Timeline(title, START + HOUR * steps, share, share - 0.02, share + 0.05, steps > 88, fires, 0.98)
+
+
+def test_figures_of_alarms_say_what_happened_whatever_the_names_are() -> None:
+    curve = pd.DataFrame({"alarms": [1.0, 3.0], "recall": [0.4, 0.9], "chosen": [False, True]}, index=[0.6, 0.3])
+    chances = pd.DataFrame({"said": [0.05, 0.95], "came": [0.04, 0.5], "n": [1000, 4]})
+    empty = plots.Timeline("none", START + HOUR * np.arange(5), *[np.full(5, np.nan)] * 3, np.zeros(5, bool), {}, 0.9)
+    for figure, words in [
+        (plots.plot_rules(rules_table()), "Ours announced 9 of 10 breaches in time, with 4 false alarms"),
+        (plots.plot_policy(curve, 5.0), "At 30%, 90% of the breaches are announced in time with 3.0 alarms a week"),
+        (plots.plot_policy(curve.head(0), 5.0), "There were no breaches"),
+        (plots.plot_reliability(chances), "fewer than 30 cases: by chance"),
+        (plots.plot_timelines([timeline(HOSTILE), empty], ahead="12h"), "80% interval, forecast 12h before"),
+        (plots.plot_timelines([]), "No series breached its limit"),
+    ]:
+        markup = plots.figure_html(figure, "a caption")
+        assert words in re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", markup))
+        assert "<script" not in markup

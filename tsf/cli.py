@@ -72,13 +72,11 @@ def run(
 
 @app.command(epilog="Example: tsf rules --task storage")
 def rules(task: TaskOption = None) -> None:
-    """Write the Prometheus alert rules of tasks with a limit to rules/, with cases for promtool."""
+    """Write the Prometheus alert rules of tasks to rules/, with cases for promtool."""
     from tsf.stages.rules import write_rules
 
     root = _root()
-    params = read_params(root)
-    limited = [name for name, one in params.tasks.items() if one.fetch.limit is not None]
-    for name in task or limited:
+    for name in task or read_params(root).tasks:
         out.print(f"{write_rules(name, root)}", highlight=False)
 
 
@@ -297,6 +295,7 @@ def tasks_remove(name: Annotated[str, typer.Argument(help="A task of params.yaml
     (paths.pushed / "receipt.json").unlink(missing_ok=True)  # else DVC would take a task added anew for pushed
     old = (root / "params.yaml").read_text(encoding="utf-8")
     _show_diff(write_params(root, remove_task(old, name), old))
+    _tell_runs(root)
 
 
 @app.command(epilog="Example: tsf doctor")
@@ -335,7 +334,22 @@ def _root() -> Path:
 def _reproduce(root: Path, tasks: Any, stage: Stage, *, force: bool = False, alone: bool = False) -> None:
     from tsf.flow.runs import reproduce
 
-    reproduce(root, tasks, stage, force=force, alone=alone)
+    try:
+        reproduce(root, tasks, stage, force=force, alone=alone)
+    finally:
+        _tell_runs(root)
+
+
+def _tell_runs(root: Path) -> None:
+    """Let Prometheus know which stages fail; where it cannot be told, its alert on old forecasts will."""
+    from tsf.io.prometheus import effective
+    from tsf.io.runs import send_runs
+
+    params = read_params(root)
+    try:
+        send_runs(root, effective(params.prometheus, os.environ), params.tasks)
+    except TsfError as fault:
+        err.print(f"warning: {fault}", markup=False, highlight=False, style="yellow")
 
 
 def _number_or_query(text: str) -> float | str:

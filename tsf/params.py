@@ -44,6 +44,7 @@ __all__ = [
     "SnapshotParams",
     "TaskParams",
     "TrainParams",
+    "WorkingHoursParams",
     "duration_text",
     "horizon_text",
     "parse_duration",
@@ -121,6 +122,10 @@ def _source(url: str) -> str:
 
 def _sink(url: str) -> str:
     return url if url == "textfile" else _address(url)
+
+
+def _owners(place: str) -> str:
+    return _address(place) if "://" in place else place
 
 
 def _query(query: str) -> str:
@@ -330,6 +335,13 @@ class PushParams(_Section):
 
     horizons: tuple[Duration, ...] = Field(("6h", "12h", "24h"), description="how far ahead")  # type: ignore[arg-type]
     quantiles: tuple[Level, ...] = Field((0.1, 0.5, 0.9), description="levels, inside train.quantiles")
+    totals: tuple[Label, ...] = Field(
+        (),
+        description="labels that sums over the other labels keep, such as group; forecasts of series add up to theirs",
+    )
+    total_limit: Annotated[Annotated[str, Field(title="PromQL")] | None, BeforeValidator(_limit)] = Field(
+        None, description="PromQL of the limits of the totals; by default the limits of the series add up"
+    )
     max_series: int = Field(100_000, ge=1, description="more output series are refused before anything is sent")
     alias: str = Field(
         "", pattern=r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?$", description="also write the median as ai_forecast_ALIAS{horizon}"
@@ -343,18 +355,38 @@ class PushParams(_Section):
         return self
 
 
+class WorkingHoursParams(_Section):
+    """When people look at tickets, in the task's time zone; holidays of `train.holidays` are free."""
+
+    start: TimeOfDay = Field("09:00", description="first moment of work")
+    end: TimeOfDay = Field("18:00", description="first moment after work; before `start` for a shift past midnight")
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = Field(
+        ("mon", "tue", "wed", "thu", "fri"), min_length=1, description="days of work"
+    )
+
+
 class AlertParams(_Section):
     """What counts as a breach, what alarms cost, and how many of them people can bear."""
 
     line: float = Field(0.98, gt=0, le=10, description="share of the limit at which it counts as reached")
     policy: Literal["auto", "fixed"] = Field(
-        "auto", description="auto: probability and hold are chosen by replay, if it saw enough breaches; fixed: as set"
+        "auto",
+        description="auto: probability, hold and gate are chosen by replay, if it saw enough breaches; fixed: as set",
     )
     probability: Level = Field(0.5, description="an alarm fires at this breach probability")
     hold: int = Field(0, ge=0, le=1000, description="steps for which the probability must hold before it fires")
+    gate: float = Field(0.5, ge=0, le=10, description="share of the limit that must be in use before it fires")
+    confidence: Level = Field(0.5, description="the time to the limit is the earliest with this breach probability")
     act: Duration = Field("1h", description="notice that people need, within the horizon; a later alarm is late")  # type: ignore[assignment]
     budget: float = Field(5.0, gt=0, description="alarms a week that a team can bear")
     team: Label | Literal[""] = Field("", description="label whose values are teams; by default all go to the owner")
+    owners: Annotated[str, AfterValidator(_owners)] = Field(
+        "",
+        description="CSV of owners, a path or an address: columns are labels and `owner`; the others have the task's",
+    )
+    working_hours: WorkingHoursParams = Field(
+        WorkingHoursParams(), description="an alarm is a page only if the breach may come before them, else a ticket"
+    )
     runbook: str = Field(
         "", max_length=500, pattern=r"^(https?://\S+)?$", description="address of the page that says what to do"
     )
@@ -402,6 +434,8 @@ class TaskParams(_Section):
                     f"push.horizons {duration_text(horizon)} is beyond the model's {train.prediction_steps} "
                     f"prediction_steps of {duration_text(step)}; raise prediction_steps or drop it"
                 )
+        if self.push.totals and train.bounds[1] is not None:
+            raise ValueError(f"push.totals would add values up that end at {train.bounds[1]:g}; drop them")
         for level in self.push.quantiles:
             if not train.quantiles[0] <= level <= train.quantiles[-1]:
                 raise ValueError(f"push.quantiles {level} is outside train.quantiles; it would be made up")

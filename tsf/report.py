@@ -31,9 +31,9 @@ def heading(title: str, lead: str = "") -> Html:
     return Html(f"<h1>{escape(title)}</h1>" + (f"<p><strong>{escape(lead)}</strong></p>" if lead else ""))
 
 
-def sentence(text: str) -> Html:
-    """One paragraph."""
-    return Html(f"<p>{escape(text)}</p>")
+def sentence(text: str, *, strong: bool = False) -> Html:
+    """One paragraph; strong: what a person should read if nothing else."""
+    return Html(f"<p><strong>{escape(text)}</strong></p>" if strong else f"<p>{escape(text)}</p>")
 
 
 def table(frame: pd.DataFrame, caption: str) -> Html:

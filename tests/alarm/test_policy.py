@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsf.alarm.policy import FEWEST, choose_policy, frontier, judge_policy
+from tsf.alarm.policy import FEWEST, Policy, choose_policy, frontier, judge_policy
 from tsf.alarm.replay import Breaches, Score, Terms, find_breaches, replay, score
 from tsf.alarm.rivals import firing
 
 TERMS = Terms(horizon_steps=12, act_steps=2)
+FULL = np.full((40, 400), 0.99)  # in use: no gate tells anything
 
 
 def fleet(n: int = 40, steps: int = 400, seed: int = 0) -> tuple[np.ndarray, Breaches]:
@@ -23,7 +24,7 @@ def fleet(n: int = 40, steps: int = 400, seed: int = 0) -> tuple[np.ndarray, Bre
 
 def test_the_choice_is_the_cheapest_within_the_budget() -> None:
     chance, breaches = fleet()
-    policy = choose_policy(chance, breaches, TERMS, weeks=2.0, budget=30.0, fallback=0.5)
+    policy = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, fallback=0.5)
     said = [choice for choice in policy.curve if choice.score.weekly <= 30.0]
     assert policy.chosen
     assert min(choice.score.cost for choice in said) == next(
@@ -37,7 +38,7 @@ def test_a_smaller_budget_never_makes_more_alarms() -> None:
     chance, breaches = fleet()
     weekly = []
     for budget in (1000.0, 50.0, 20.0, 5.0):
-        policy = choose_policy(chance, breaches, TERMS, weeks=2.0, budget=budget, fallback=0.5)
+        policy = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=budget, fallback=0.5)
         outcome = replay(firing(chance >= policy.threshold, policy.for_steps), breaches, TERMS)
         weekly.append(score(outcome, TERMS, n_series=len(chance), weeks=2.0).weekly)
     assert weekly == sorted(weekly, reverse=True)
@@ -45,13 +46,37 @@ def test_a_smaller_budget_never_makes_more_alarms() -> None:
 
 def test_with_few_breaches_the_threshold_stays_as_set() -> None:
     used = np.full((3, 100), 0.5)
-    policy = choose_policy(used, find_breaches(used, np.ones_like(used)), TERMS, weeks=1, budget=5, fallback=0.4)
-    assert (policy.threshold, policy.for_steps, policy.chosen) == (0.4, 0, False)
+    policy = choose_policy(
+        used, used, find_breaches(used, np.ones_like(used)), TERMS, weeks=1, budget=5, fallback=0.4, gate=0.3
+    )
+    assert (policy.threshold, policy.for_steps, policy.gate, policy.chosen) == (0.4, 0, 0.3, False)
+
+
+def score_of(policy: Policy) -> Score:
+    own = (policy.threshold, policy.for_steps, policy.gate)
+    return next(one.score for one in policy.curve if (one.threshold, one.for_steps, one.gate) == own)
+
+
+def test_a_gate_is_chosen_where_it_keeps_false_alarms_away_and_no_other() -> None:
+    """Long false alarms come while little is in use; then nothing tells them apart, and a gate could only miss."""
+    used = np.full((10, 200), 0.7)
+    used[:, 150:155] = 1.0
+    breaches, chance = find_breaches(used, np.ones_like(used), rest_steps=12), np.full_like(used, 0.01)
+    chance[:, 140:150] = chance[:, 50:60] = 0.9
+    chosen = choose_policy(
+        chance, np.where(used < 1, np.where(chance > 0.5, 0.85, 0.7), 1), breaches, TERMS, weeks=2, budget=99,
+        fallback=0.5, gate=0.5,
+    )  # fmt: skip
+    assert (chosen.gate, score_of(chosen).false) == (0.0, 10)
+    empty = np.where(np.arange(200) < 100, 0.4, 0.85) * np.ones_like(used)
+    gated = choose_policy(chance, empty, breaches, TERMS, weeks=2, budget=99, fallback=0.5)
+    assert 0.4 < gated.gate <= 0.85
+    assert (score_of(gated).false, score_of(gated).met) == (0, 10)
 
 
 def test_no_choice_on_the_frontier_is_beaten_by_another() -> None:
     chance, breaches = fleet()
-    best = frontier(choose_policy(chance, breaches, TERMS, weeks=2.0, budget=30.0, fallback=0.5).curve)
+    best = frontier(choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, fallback=0.5).curve)
     assert [one.score.met for one in best] == sorted({one.score.met for one in best})
 
 

@@ -104,7 +104,7 @@ def test_rolling_predict_linear_is_the_one_of_the_baselines_at_every_step(window
         np.testing.assert_allclose(rolling[:, step], once, rtol=1e-9)
 
 
-@pytest.mark.parametrize("rule", [*RULES.values(), breach_rule(0.6, 7_200)], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", [*RULES.values(), breach_rule(0.6, 7_200, 0.5)], ids=lambda rule: rule.name)
 def test_no_rule_sees_the_future(rule: Rule) -> None:
     history = with_forecasts(quotas())
     cut = 200
@@ -113,7 +113,7 @@ def test_no_rule_sees_the_future(rule: Rule) -> None:
     assert (evaluate_rule(rule, short) == evaluate_rule(rule, history)[:, :cut]).all()
 
 
-@pytest.mark.parametrize("rule", [*RULES.values(), breach_rule(0.6, 7_200)], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", [*RULES.values(), breach_rule(0.6, 7_200, 0.5)], ids=lambda rule: rule.name)
 def test_every_rule_fires_on_what_it_is_for(rule: Rule) -> None:
     """A quota that fills up steadily, every day or every week, right up to the line."""
     period = 24 if rule.name == "climatology" else 168
@@ -130,6 +130,13 @@ def with_forecasts(history: History) -> History:
     middle = history.used + 0.03 * history.limit
     upper = history.used * np.where(np.nan_to_num(history.share) > 0.95, 0.99, 1.1)
     return History(history.used, history.limit, STEP, 0.98, 24, chance, middle, upper)
+
+
+def test_our_rule_is_gated_by_the_newest_sample_there_is() -> None:
+    used = np.array([[0.4, 0.7, np.nan, np.nan, 0.2, np.nan]])
+    history = History(used, np.ones_like(used), STEP, chance=np.full_like(used, 0.9))
+    assert evaluate_rule(breach_rule(0.8, gate=0.6), history)[0].tolist() == [False, True, True, True, False, False]
+    assert not evaluate_rule(breach_rule(0.95, gate=0.6), history).any()
 
 
 def test_mixin_rules_are_gated_by_utilisation() -> None:

@@ -1,26 +1,42 @@
-"""The rules that are shipped pass promtool, fire on what they are for, and go through to Alertmanager and back."""
+"""The rules that are shipped pass promtool, for every kind of task and whatever text stands in them."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
-import requests
 from ruamel.yaml import YAML
 
-from tests.servers import run_promtool, running_alertmanager, running_prometheus, running_pushgateway
-from tsf.alarm.rulefile import RuleTerms, rule_file, rule_tests
+from tests.servers import run_promtool
+from tsf.alarm.rulecases import rule_tests
+from tsf.alarm.rulefile import RuleTerms, rule_file
+from tsf.params import horizon_text, read_params
 
-TERMS = RuleTerms("storage", "24h", 0.35, owner="storage-oncall", runbook="https://wiki.example/full",
-                  labels=("group", "user"), query='storage_used_bytes{cluster=~"a|b"}')  # fmt: skip
-NASTY = 'a "quoted" {{ $labels.group }} \\ \n: # owner'
+NASTY = 'a "quoted" {{ $labels.group }} \\ \n: # owner \U0001f98a \u2028 \x85 it\'s 100 %'
+SHIPPED = read_params(Path(__file__).parents[2]).tasks
+
+
+def terms_of(name: str) -> RuleTerms:
+    """What the shipped task says, without a replay."""
+    task = SHIPPED[name]
+    return RuleTerms(
+        task=name,
+        horizons=[horizon_text(seconds) for seconds in task.push.horizons],
+        gate=task.alert.gate,
+        owner=task.owner,
+        labels=task.train.dimensions,
+        query=task.fetch.metric_query,
+    )
 
 
 @pytest.mark.parametrize("terms", [
-    TERMS,
-    RuleTerms("cpu", "6h", 0.9, "2h"),
-    RuleTerms("gpu", "1h", 0.02, "1h", 900, owner=NASTY, labels=("node",)),
+    *map(terms_of, SHIPPED),
+    RuleTerms("held", ["6h"], threshold=0.9, for_text="2h", labels=("group", "user"), owner_labels=["group"]),
+    RuleTerms("nasty", ["30m"], threshold=0.02, for_text="1h30m", gate=0.3, old_seconds=900, owner=NASTY,
+              runbook="https://wiki.example/full", labels=("group", "user"), owner_labels=["group", "user"],
+              query='x{a=~"b|c%", d=\'"\'}'),
+    RuleTerms("null", ["1h"], limited=False, quantiles=[0.5]),
+    RuleTerms("wide", ["1h", "3h"], limited=False, labels=("node",), quantiles=[0.05, 0.95]),
 ], ids=lambda terms: terms.task)  # fmt: skip
 def test_promtool_accepts_the_rules_and_their_generated_cases(terms: RuleTerms, tmp_path: Path) -> None:
     (tmp_path / "task.yml").write_text(rule_file(terms), encoding="utf-8")
@@ -30,55 +46,60 @@ def test_promtool_accepts_the_rules_and_their_generated_cases(terms: RuleTerms, 
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(("broken", "case"), [
+    (lambda text: text.replace(" >= 0.5 and ignoring", " >= 0.9999 and ignoring"), "a likely breach"),
+    (lambda text: text.replace("unless ignoring (horizon)", "and ignoring (horizon)"), "a likely breach"),
+    (lambda text: text.replace("tsf_limit{task=\"cpu\"} >= 0.5", "tsf_limit{task=\"cpu\"} >= 0"), "far from"),
+    (lambda text: text.replace("== 1'\n        for: 30m", "== 2'\n        for: 30m"), "stage that fails"),
+    (lambda text: text.replace("offset 1h", "offset 9d"), "leave their interval"),
+    (lambda text: text.replace("< bool 3600", "< bool 99999"), "old forecast"),
+])  # fmt: skip
+def test_the_generated_cases_notice_a_rule_that_is_wrong(broken, case: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    terms = terms_of("cpu")
+    wrong = broken(rule_file(terms))
+    assert wrong != rule_file(terms)
+    (tmp_path / "task.yml").write_text(wrong, encoding="utf-8")
+    (tmp_path / "test.yml").write_text(rule_tests(terms, "task.yml"), encoding="utf-8")
+    done = run_promtool("test", "rules", str(tmp_path / "test.yml"))
+    assert done.returncode == 1
+    assert case in rule_tests(terms, "task.yml")
+
+
 def test_text_from_outside_stays_text() -> None:
-    rules = YAML(typ="safe").load(rule_file(RuleTerms("gpu", "1h", 0.5, owner=NASTY)))["groups"][0]["rules"]
+    rules = YAML(typ="safe").load(rule_file(RuleTerms("gpu", owner=NASTY)))["groups"][0]["rules"]
     alerts = [rule for rule in rules if "alert" in rule]
     assert {alert["annotations"]["owner"] for alert in alerts} == {NASTY.replace("{{", "{{`{{`}}")}
 
 
-def test_a_pushed_chance_fires_once_names_the_contributors_and_resolves(tmp_path: Path) -> None:
-    """Pushgateway -> Prometheus -> Alertmanager, all real."""
-    config = "route: {receiver: none, group_wait: 0s}\nreceivers: [{name: none}]\n"
-    with (
-        running_alertmanager(tmp_path / "am", config) as alertmanager,
-        running_pushgateway(tmp_path / "gateway") as gateway,
-    ):
-        hosts = [server.url.split("://")[1] for server in (gateway, alertmanager)]
-        prometheus = (
-            "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
-            "rule_files: [rules.yml]\nscrape_configs:\n  - job_name: pushed\n    honor_labels: true\n"
-            f"    static_configs: [{{targets: ['{hosts[0]}']}}]\n"
-            f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{hosts[1]}']}}]}}]}}\n"
-        )
-        push(gateway.url, 0.9)
-        flags = ["--rules.alert.resend-delay=1s"]
-        with running_prometheus(tmp_path / "p", rules=rule_file(TERMS), config=prometheus, flags=flags):
-            [alert] = awaited(alertmanager.url, lambda found: len(found) == 1)
-            assert alert["labels"]["user"] == "ann"
-            assert alert["annotations"]["contributors"].split()[0] == "ann"
-            assert alert["annotations"]["owner"] == "storage-oncall"
-            push(gateway.url, 0.1)
-            awaited(alertmanager.url, lambda found: not found)
-
-
-def push(gateway: str, chance: float) -> None:
-    series = 'group="vision",user="ann"'
-    body = (
-        f'tsf_breach_probability_ratio{{task="storage",horizon="24h",{series}}} {chance}\n'
-        f'tsf_forecast_issued_timestamp_seconds{{task="storage"}} {time.time()}\n'
-        f'storage_used_bytes{{cluster="a",{series}}} 5e12\n'
-        'storage_used_bytes{cluster="a",group="vision",user="bob"} 2e12\n'
-    )
-    requests.put(f"{gateway}/metrics/job/tsf", data=body, timeout=10).raise_for_status()
-
-
-def awaited(alertmanager: str, wanted):  # type: ignore[no-untyped-def]
-    """The alerts of ours that are active, once they are as `wanted`."""
-    deadline = time.monotonic() + 60
-    while True:
-        found = requests.get(f"{alertmanager}/api/v2/alerts", params={"active": "true"}, timeout=10).json()
-        found = [alert for alert in found if alert["labels"]["alertname"] == "TsfBreachSoon"]
-        if wanted(found):
-            return found
-        assert time.monotonic() < deadline, found
-        time.sleep(0.3)
+def test_annotations_say_who_when_and_whose_with_hostile_labels(tmp_path: Path) -> None:
+    """promtool expands the templates as Prometheus does."""
+    terms = RuleTerms("storage", labels=("group", "user"), owner="nobody", owner_labels=["group"], confidence=0.3,
+                      query="storage_used_bytes")  # fmt: skip
+    group = 'a "b" {{ $labels.user }} \\ $1'
+    escaped = group.replace("\\", "\\\\").replace('"', '\\"')
+    series = f'group="{escaped}",user="ann"'
+    inputs = {
+        f'tsf_breach_probability_ratio{{task="storage",horizon="24h",{series}}}': "0.9x99",
+        'tsf_forecast_issued_timestamp_seconds{task="storage"}': "0+60x99",
+        f'tsf_limit_reached_timestamp_seconds{{task="storage",{series}}}': "40000x99",
+        f'tsf_owner_info{{task="storage",group="{escaped}",owner="{{{{ Eve }}}}"}}': "1x99",
+        f"storage_used_bytes{{{series}}}": "2048x99",
+    }
+    expected = {
+        "summary": f"{group}, ann: the limit is reached within 24h with a chance of 90%",
+        "owner": "{{ Eve }}",
+        "expected": "in 10h 56m 40s, at a chance of 30%",
+        "contributors": "ann 2ki ",
+    }
+    labels = {"severity": "ticket", "task": "storage", "horizon": "24h", "group": group, "user": "ann"}
+    alert = {"exp_labels": labels, "exp_annotations": expected}
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in inputs.items()],
+        "alert_rule_test": [{"eval_time": "10m", "alertname": "TsfBreachSoon", "exp_alerts": [alert]}],
+    }
+    (tmp_path / "task.yml").write_text(rule_file(terms), encoding="utf-8")
+    with (tmp_path / "test.yml").open("w", encoding="utf-8") as file:
+        YAML().dump({"rule_files": ["task.yml"], "evaluation_interval": "1m", "tests": [case]}, file)
+    done = run_promtool("test", "rules", str(tmp_path / "test.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.servers import find_server
 from tests.strategies import forecasts
 from tsf.errors import SeriesError, SinkError
-from tsf.io.exposition import ModelInfo, forecast_exposition, output_cardinality
+from tsf.io.exposition import ModelInfo, Present, forecast_exposition, output_cardinality
 from tsf.params import PushParams
 from tsf.series import Forecast
 
@@ -42,6 +42,16 @@ def forecast_of(labels: dict[str, list[str]], **changes: Any) -> Forecast:
     return replace(made, **changes)
 
 
+def present_of(forecast: Forecast, **changes: Any) -> Present:
+    """Series i uses 100 i of 1000, with a chance of 0.25 before somebody is at work."""
+    n = len(forecast.quantiles)
+    limited = forecast.p_breach is not None
+    made = Present(
+        100.0 * np.arange(n), np.full(n, 1e3) if limited else None, np.full(n, 0.25) if limited else None
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
 def samples(body: bytes) -> list[tuple[str, dict[str, str], float]]:
     """(name, labels, value) of each line, as the official parser reads them."""
     return [
@@ -52,7 +62,7 @@ def samples(body: bytes) -> list[tuple[str, dict[str, str], float]]:
 
 
 def text_of(forecast: Forecast, **push: Any) -> bytes:
-    return forecast_exposition(forecast, "storage", PushParams(**push), INFO, 1_793_491_300)
+    return forecast_exposition(forecast, present_of(forecast), "storage", PushParams(**push), INFO, 1_793_491_300)
 
 
 def test_the_text_is_the_one_on_file() -> None:
@@ -77,6 +87,9 @@ def test_every_number_is_found_under_its_labels() -> None:
         ("tsf_limit_reached_timestamp_seconds", "b", None, None): 1_793_500_000,
     }
     for start, group in [(0, "a"), (100, "b")]:
+        expected[("tsf_used", group, None, None)] = start
+        expected[("tsf_limit", group, None, None)] = 1e3
+        expected[("tsf_breach_before_work_probability_ratio", group, None, None)] = 0.25
         for hours in (6, 12, 24):
             expected[("ai_forecast_x", group, f"{hours}h", None)] = start + hours
             expected[("tsf_breach_probability_ratio", group, f"{hours}h", None)] = hours / 32
@@ -91,7 +104,7 @@ def test_any_forecast_becomes_lines_without_timestamps_that_keep_every_label(for
     reached = forecast.levels[0] <= 0.5 <= forecast.levels[-1]
     push = PushParams(horizons=["1h"], quantiles=[float(forecast.levels[0])], alias="x" if alias and reached else "")
     forecast = replace(forecast, step_seconds=3600)
-    body = forecast_exposition(forecast, "storage", push, INFO, 1_793_491_300)
+    body = forecast_exposition(forecast, present_of(forecast), "storage", push, INFO, 1_793_491_300)
     lines = body.decode().removesuffix("\n").split("\n")
     assert all(line.startswith(("# HELP ", "# TYPE ")) or SAMPLE_LINE.fullmatch(line) for line in lines)
     found = [labels for name, labels, _ in samples(body) if name == "tsf_forecast"]
@@ -113,7 +126,7 @@ def test_the_cardinality_is_the_number_of_lines(alias: str, has_limit: bool, hor
     if not has_limit:
         forecast = replace(forecast, p_breach=None, limit_time=None)
     push = PushParams(horizons=horizons, alias=alias)
-    body = forecast_exposition(forecast, "storage", push, INFO, 0)
+    body = forecast_exposition(forecast, present_of(forecast), "storage", push, INFO, 0)
     assert output_cardinality(7, push, has_limit) == len(samples(body))
 
 
@@ -173,9 +186,22 @@ def test_reasons_stay_few_and_their_sum_is_right() -> None:
 def test_a_series_without_a_limit_has_a_forecast_and_no_breach_output() -> None:
     p_breach = np.full((2, 24), 0.25)
     p_breach[1] = np.nan
-    found = samples(text_of(forecast_of({"n": ["a", "b"]}, p_breach=p_breach, limit_time=np.array([np.inf, np.nan]))))
+    forecast = forecast_of({"n": ["a", "b"]}, p_breach=p_breach, limit_time=np.array([np.inf, np.nan]))
+    present = present_of(forecast, limit=np.array([1e3, np.nan]), before_work=np.array([0.25, np.nan]))
+    found = samples(forecast_exposition(forecast, present, "storage", PushParams(), INFO, 1_793_491_300))
     names = {name for name, labels, _ in found if labels.get("n") == "b"}
-    assert names == {"tsf_forecast"}
+    assert names == {"tsf_forecast", "tsf_used"}
+
+
+def test_owners_stand_under_the_labels_that_the_series_are_written_with() -> None:
+    forecast = forecast_of({"group": ["a", "b"], "job": ["x", "y"]})
+    rows = [{"job": "x", "owner": 'Ann "A" <ann@x>'}, {"job": "y", "owner": "{{ Bob }}"}]
+    body = forecast_exposition(forecast, present_of(forecast, owners=rows), "storage", PushParams(), INFO, 0)
+    found = [labels for name, labels, _ in samples(body) if name == "tsf_owner_info"]
+    assert found == [
+        {"task": "storage", "exported_job": "x", "owner": 'Ann "A" <ann@x>'},
+        {"task": "storage", "exported_job": "y", "owner": "{{ Bob }}"},
+    ]
 
 
 def test_what_the_forecast_does_not_reach_is_refused() -> None:

@@ -19,7 +19,7 @@ from tests.faults import Answer, FaultServer
 from tests.servers import Server, find_server, free_port, running_pushgateway
 from tsf.errors import SinkError
 from tsf.io import pushgateway as module
-from tsf.io.exposition import ModelInfo, forecast_exposition, output_cardinality
+from tsf.io.exposition import ModelInfo, Present, forecast_exposition, output_cardinality
 from tsf.io.pushgateway import Tls, delete_task, push_text, retire, send
 from tsf.params import PrometheusParams, PushParams
 from tsf.promql import quote
@@ -61,7 +61,9 @@ def forecast_of(groups: list[str], seed: int = 0) -> Forecast:
 
 
 def text_of(forecast: Forecast, task: str, **push: object) -> bytes:
-    return forecast_exposition(forecast, task, PushParams.model_validate(push), INFO, int(time.time()))
+    n = len(forecast.quantiles)
+    present = Present(np.ones(n), np.ones(n), np.zeros(n))
+    return forecast_exposition(forecast, present, task, PushParams.model_validate(push), INFO, int(time.time()))
 
 
 def served(url: str, task: str) -> dict[tuple[str, ...], float]:

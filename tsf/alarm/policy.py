@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tsf.alarm.replay import Breaches, Score, Terms, replay, score
-from tsf.alarm.rivals import firing
+from tsf.alarm.rivals import carried, firing
 
 __all__ = ["Choice", "Policy", "Verdict", "choose_policy", "frontier", "judge_policy"]
 
@@ -38,16 +39,18 @@ THRESHOLDS = (
     0.95,
 )
 HOLDS = (0, 1, 2, 4)  # steps that the condition must hold
+GATES = (0.0, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97)  # of the line, that must be in use
 FEWEST = 5  # breaches; with fewer nothing can be chosen or claimed
 FEWER_FALSE = 0.5  # share of the old rule's false alarms that the gate allows
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A threshold and a `for`, in steps, with what they would have done."""
+    """A threshold, a `for` in steps and a share of the limit that must be in use, with what they would have done."""
 
     threshold: float
     for_steps: int
+    gate: float
     score: Score
 
 
@@ -57,6 +60,7 @@ class Policy:
 
     threshold: float
     for_steps: int
+    gate: float
     reason: str
     curve: tuple[Choice, ...]
     chosen: bool = False
@@ -73,31 +77,35 @@ class Verdict:
 
 def choose_policy(
     chance: Floats,
+    share: Floats,
     breaches: Breaches,
     terms: Terms,
     *,
     weeks: float,
     budget: float,
     fallback: float,
+    line: float = 1.0,
+    gate: float = 0.0,
     teams: NDArray[np.int64] | None = None,
 ) -> Policy:
-    """Replay (N, T) `chance` at every threshold and `for`; the cheapest within `budget` alarms a week and team wins.
+    """Replay (N, T) `chance` at every threshold, `for` and gate; the cheapest within `budget` alarms a week and team.
 
-    Pass the earlier part of a history alone, so that the choice can be judged on the later one. Ties go to fewer
-    alarms. With fewer than 5 breaches the threshold stays at `fallback`. Where no choice keeps the budget, the quietest
-    one wins.
+    share: (N, T) of the limit in use; line: share at which it counts as reached. Pass the earlier part of a history
+    alone, so that the choice can be judged on the later one. Ties go to fewer alarms. With fewer than 5 breaches
+    threshold and gate stay at `fallback` and `gate`. Where no choice keeps the budget, the quietest one wins.
     """
-    curve = []
-    for threshold in sorted({*THRESHOLDS, fallback}):
-        condition = chance >= threshold
-        for hold in HOLDS:
+    gates = sorted({gate, *(round(part * line, 4) for part in GATES)})
+    known, curve = carried(share), []
+    for threshold, least in product(sorted({*THRESHOLDS, fallback}), gates):
+        condition = (chance >= threshold) & (known >= least)
+        for hold in HOLDS if least == 0 else HOLDS[:1]:  # a gate calms as holding does; both would cost time
             outcome = replay(firing(condition, hold), breaches, terms)
             said = score(outcome, terms, n_series=len(chance), weeks=weeks, teams=teams, draws=1)
-            curve.append(Choice(threshold, hold, said))
+            curve.append(Choice(threshold, hold, least, said))
     found = curve[0].score.breaches
     if found < FEWEST:
         few = f"{found} breaches in the earlier weeks are too few to choose from, so the threshold stays as set"
-        return Policy(fallback, 0, few, tuple(curve))
+        return Policy(fallback, 0, gate, few, tuple(curve))
     inside = [choice for choice in curve if choice.score.weekly <= budget]
     if not inside:
         best = min(curve, key=lambda choice: (choice.score.weekly, choice.score.cost))
@@ -105,7 +113,7 @@ def choose_policy(
     else:
         best = min(inside, key=lambda choice: (choice.score.cost, choice.score.alarms, -choice.threshold))
         reason = f"the cheapest of {len(inside)} choices within {budget:g} alarms a week and team on the earlier weeks"
-    return Policy(best.threshold, best.for_steps, reason, tuple(curve), chosen=True)
+    return Policy(best.threshold, best.for_steps, best.gate, reason, tuple(curve), chosen=True)
 
 
 def judge_policy(ours: Score, rivals: Mapping[str, Score]) -> Verdict:
@@ -116,17 +124,16 @@ def judge_policy(ours: Score, rivals: Mapping[str, Score]) -> Verdict:
     name = min(rivals, key=lambda rule: (rivals[rule].cost, rivals[rule].false))
     best = rivals[name]
     facts = (
-        f"{ours.met} of {ours.breaches} breaches were announced in time, with {ours.false} false alarms; "
-        f"{name}: {best.met} with {best.false}"
+        f"Of {ours.breaches} breaches it announced {ours.met} in time, with {ours.false} false alarms; "
+        f"the best old rule, {name}, {best.met} with {best.false}"
     )
     if ours.breaches < FEWEST:
-        return Verdict(
-            False, name, f"{ours.breaches} breaches are too few to tell whether the alarm is better. {facts}."
-        )
+        few = f"{ours.breaches} breaches are too few to tell whether the forecast's alarm is better. {facts}."
+        return Verdict(False, name, few)
     if ours.met >= best.met and ours.false <= FEWER_FALSE * best.false:
-        return Verdict(True, name, f"The forecast's alarm can take the place of the old rule. {facts}.")
-    why = "it announced fewer breaches" if ours.met < best.met else "it does not halve the false alarms"
-    return Verdict(False, name, f"Keep the old rule: {why}. {facts}.")
+        return Verdict(True, name, f"Yes: the forecast's alarm can take the place of the old rule. {facts}.")
+    why = "announced fewer breaches" if ours.met < best.met else "does not halve the false alarms"
+    return Verdict(False, name, f"No, keep the old rule: the forecast's alarm {why}. {facts}.")
 
 
 def frontier(curve: Sequence[Choice]) -> list[Choice]:

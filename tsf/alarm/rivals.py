@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["History", "Rule", "breach_rule", "default_rules", "evaluate_rule", "firing", "rolling_linear",
+__all__ = ["History", "Rule", "breach_rule", "carried", "default_rules", "evaluate_rule", "firing", "rolling_linear",
            "run_lengths"]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -94,11 +94,16 @@ def run_lengths(mask: Bools) -> NDArray[np.int64]:
     return steps - np.maximum.accumulate(np.where(mask, 0, steps), axis=1)
 
 
-def breach_rule(threshold: float, for_seconds: int = 0, name: str = "tsf") -> Rule:
-    """Ours: the forecast probability of a breach within the horizon is at least `threshold`."""
+def breach_rule(threshold: float, for_seconds: int = 0, gate: float = 0.0, name: str = "tsf") -> Rule:
+    """Ours: the forecast probability of a breach within the horizon is at least `threshold`.
+
+    gate: share of the limit that must be in use, by the newest sample there is.
+    """
 
     def condition(h: History) -> Bools:
-        return np.zeros(h.used.shape, bool) if h.chance is None else np.asarray(h.chance >= threshold)
+        if h.chance is None:
+            return np.zeros(h.used.shape, bool)
+        return np.asarray((h.chance >= threshold) & (carried(h.share) >= gate))
 
     return Rule(name, condition, for_seconds)
 
@@ -201,8 +206,7 @@ def _brownian(h: History) -> Floats:
     First passage in closed form, as in Kumar and Chamness, Stochastic Estimated Risk, arXiv:1901.10552.
     """
     last = max(DAY // h.step_seconds, 30)
-    index = np.maximum.accumulate(np.where(np.isfinite(h.used), np.arange(h.used.shape[1]), 0), axis=1)
-    filled = np.nan_to_num(np.take_along_axis(h.used, index, axis=1))
+    filled = np.nan_to_num(carried(h.used))
     with np.errstate(divide="ignore", invalid="ignore"):
         moves = np.nan_to_num(np.diff(filled, axis=1, prepend=filled[:, :1]) / h.limit, posinf=0.0, neginf=0.0)
     mean = _past_sum(moves, last) / last
@@ -213,6 +217,12 @@ def _brownian(h: History) -> Floats:
     with np.errstate(over="ignore", invalid="ignore"):
         again = np.exp(np.clip(2 * mean * room / spread**2, -700, 50)) * _normal_cdf((-room - drift) / reach)
         return np.asarray(np.clip(_normal_cdf((drift - room) / reach) + again, 0, 1))
+
+
+def carried(values: Floats) -> Floats:
+    """(N, T) gaps filled by the value before them; those at the start stay."""
+    index = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(values.shape[1]), 0), axis=1)
+    return np.take_along_axis(values, index, axis=1)
 
 
 def _past_sum(values: NDArray[np.generic], steps: int) -> Floats:

@@ -1,4 +1,8 @@
-"""The Prometheus rule file of a task, and the cases by which promtool tests it, as text."""
+"""The Prometheus rule file of a task as text: what it warns of, and what watches the forecasts themselves.
+
+A series joins its parts by its own labels (`ignoring (horizon)`), never by a list of names: whatever labels a task's
+series carry, all that was pushed for one of them matches.
+"""
 
 from __future__ import annotations
 
@@ -6,134 +10,247 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["RuleTerms", "rule_file", "rule_tests"]
+__all__ = ["RuleTerms", "rule_file"]
+
+COVERAGE_OFF = 0.15  # points between an interval's share and its promise; less comes and goes by itself
+AUDITED = "3d"  # over which it is averaged
+ACROSS = "ignoring (horizon, quantile)"
 
 
 @dataclass(frozen=True)
 class RuleTerms:
-    """What the rules of a task say. task: its name, a-z, 0-9 and _ alone. horizon: label value of the forecast, `24h`.
+    """What the rules of a task say. task: its name, a-z, 0-9 and _ alone.
 
-    threshold: breach probability from which on it fires; for_text: for how long, as a Prometheus duration.
-    old_seconds: age from which on a forecast counts for nothing. labels: those that name a series. query: the task's
-    metric; its largest users are named in the alert where `labels` has group and user.
+    horizons: label values of the forecast, `24h`, the longest last. limited: whether the task has a limit. threshold:
+    breach probability from which on it fires; for_text: for how long, as a Prometheus duration. gate: share of the
+    limit that must be in use, 0 for none. confidence: chance at which the time to the limit is given. quantiles: levels
+    that are pushed, increasing. old_seconds: age from which on a forecast counts for nothing. labels: those that name a
+    series. query: the task's metric; its largest users are named in the alert where `labels` has group and user.
+    owner: who is asked; owner_labels: those by which tsf_owner_info knows somebody better, if any.
     """
 
     task: str
-    horizon: str
-    threshold: float
+    horizons: Sequence[str] = ("24h",)
+    limited: bool = True
+    threshold: float = 0.5
     for_text: str = "0s"
+    gate: float = 0.0
+    confidence: float = 0.5
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9)
     old_seconds: int = 3_600
     owner: str = ""
+    owner_labels: Sequence[str] = ()
     runbook: str = ""
     labels: Sequence[str] = ()
     query: str = ""
     abstained_share: float = 0.2
 
+    def metric(self, name: str, **labels: str) -> str:
+        """A selector of what the task has pushed."""
+        inside = "".join(f", {label}={_text(value)}" for label, value in labels.items())
+        return f"{name}{{task={_text(self.task)}{inside}}}"
+
+    @property
+    def fresh(self) -> str:
+        """True while the newest forecast is young enough."""
+        return self.metric("task:tsf_forecast_fresh:bool") + " == 1"
+
+    @property
+    def soon(self) -> str:
+        """The series that an alarm is about, with their chances."""
+        chance = self.metric("tsf_breach_probability_ratio", horizon=self.horizons[-1])
+        used = f"{self.metric('tsf_used')} / {self.metric('tsf_limit')} >= {self.gate:g}"
+        gate = f" and ignoring (horizon) {used}" if self.gate > 0 else ""
+        return f"{chance} >= {self.threshold:g}{gate} and on (task) {self.fresh}"
+
 
 def rule_file(terms: RuleTerms) -> str:
     """Recording and alerting rules as YAML; all text from outside is quoted, and no template runs inside it."""
-    t, fresh = terms.task, f"task:tsf_forecast_fresh:bool{{task={_quoted(terms.task)}}} == 1"
-    chance = f"tsf_breach_probability_ratio{{task={_quoted(t)}, horizon={_quoted(terms.horizon)}}}"
-    issued = f"tsf_forecast_issued_timestamp_seconds{{task={_quoted(t)}}}"
-    soon = f"{chance} >= {terms.threshold:g} and on (task) {fresh}"
-    names = ", ".join(f"{{{{ $labels.{name} }}}}" for name in terms.labels) or "the series"
-    summary = (
-        f"{names}: the limit is reached within {terms.horizon} with a chance of {{{{ $value | humanizePercentage }}}}"
-    )
-    records = [
-        ("task:tsf_forecast_fresh:bool", f"time() - max by (task) ({issued}) < bool {terms.old_seconds}"),
-        ("task:tsf_series_at_risk:count", f"count by (task) ({soon}) or on () 0 * max by (task) ({issued})"),
-        ("task:tsf_abstained:ratio", _abstained(t, chance)),
-    ]
-    alerts = [
-        _alert(terms, "TsfBreachSoon", soon, terms.for_text, "ticket", summary, _contributors(terms)),
-        _alert(terms, "TsfForecastStale", f"task:tsf_forecast_fresh:bool{{task={_quoted(t)}}} == 0", "15m", "ticket",
-               f"No new forecast of the task {t} for {terms.old_seconds} s: see tsf doctor and the reports"),
-        _alert(terms, "TsfForecastMissing", f"absent({issued})", "15m", "ticket",
-               f"There is no forecast of the task {t}: is tsf push scheduled, and is its gateway scraped?"),
-        _alert(terms, "TsfAbstains", f"task:tsf_abstained:ratio{{task={_quoted(t)}}} > {terms.abstained_share:g}", "1h",
-               "ticket", "{{ $value | humanizePercentage }} of the series of the task " + t + " have no forecast"),
-    ]  # fmt: skip
     lines = ["# Made by tsf from params.yaml and the replay of the last evaluation. Changes are lost.", "groups:"]
-    lines += [f"  - name: tsf_{t}", "    rules:"]
-    for name, expression in records:
-        lines += [f"      - record: {name}", f"        expr: {json.dumps(expression)}"]
+    lines += [f"  - name: tsf_{terms.task}", "    rules:"]
+    for name, expression, labels in [*_breach_records(terms), *_watch_records(terms)]:
+        lines += [f"      - record: {name}", f"        expr: {_yaml(expression)}"]
+        lines += ["        labels:"] * bool(labels) + [f"          {key}: {value}" for key, value in labels.items()]
+    alerts = [*(_breach_alerts(terms) if terms.limited else []), *_watch_alerts(terms)]
     return "\n".join([*lines, *(line for alert in alerts for line in alert)]) + "\n"
 
 
-def rule_tests(terms: RuleTerms, rules_name: str) -> str:
-    """Cases for `promtool test rules`: a likely breach fires once it has held; an unlikely or an old one does not."""
-    high, low = min(terms.threshold + 0.01, 1.0), terms.threshold / 2
-    labels = f'task="{terms.task}",horizon="{terms.horizon}"'
-    own = {name: f"{name}-a" for name in terms.labels}
-    inside = "".join(f',{name}="{value}"' for name, value in own.items())
-    other = "".join(f',{name}="{name}-b"' for name in terms.labels)
-    hold = terms.for_text if terms.for_text != "0s" else "1m"
-    likely = [(f"tsf_breach_probability_ratio{{{labels}{inside}}}", f"{high:g}x9000")]
-    if terms.labels:
-        likely.append((f"tsf_breach_probability_ratio{{{labels}{other}}}", f"{low:g}x9000"))
-    issued = f'tsf_forecast_issued_timestamp_seconds{{task="{terms.task}"}}'
-    firing = f'count(ALERTS{{alertname="NAME",alertstate="firing",task="{terms.task}"}}) or vector(0)'
-    stale = f"{terms.old_seconds // 60 + 16}m"
-    first = 1 if terms.for_text == "0s" else 0
-    fresh = [("TsfBreachSoon", "0m", first), ("TsfBreachSoon", hold, 1), ("TsfForecastStale", stale, 0)]
-    old = [("TsfBreachSoon", stale, 0), ("TsfForecastStale", stale, 1)]
-    lines = [f"rule_files: [{json.dumps(rules_name)}]", "evaluation_interval: 1m", "tests:"]
-    for title, inputs, cases in (
-        ("a likely breach fires once it has held, an unlikely one does not", [*likely, (issued, "0+60x9000")], fresh),
-        ("nothing fires on an old forecast, which is noticed", [*likely, (issued, "0x9000")], old),
-        ("a forecast that was never there is noticed", [], [("TsfForecastMissing", "20m", 1)]),
-    ):
-        lines += [f"  - name: {title}", "    interval: 1m"] + ["    input_series:"] * bool(inputs)
-        lines += [f"      - {{series: {_yaml(name)}, values: {_yaml(values)}}}" for name, values in inputs]
-        lines.append("    promql_expr_test:")
-        for alert, moment, count in cases:
-            expression = _yaml(firing.replace("NAME", alert))
-            expected = f"exp_samples: [{{labels: '{{}}', value: {count}}}]"
-            lines.append(f"      - {{expr: {expression}, eval_time: {moment}, {expected}}}")
-    return "\n".join(lines) + "\n"
+Record = tuple[str, str, dict[str, str]]
+
+
+def _breach_records(terms: RuleTerms) -> list[Record]:
+    issued = terms.metric("tsf_forecast_issued_timestamp_seconds")
+    fresh: Record = (
+        "task:tsf_forecast_fresh:bool",
+        f"time() - max by (task) ({issued}) < bool {terms.old_seconds}",
+        {},
+    )
+    if not terms.limited:
+        return [fresh]
+    left = f"clamp_min({terms.metric('tsf_limit_reached_timestamp_seconds')} - time(), 0)"
+    return [
+        fresh,
+        ("task:tsf_series_at_risk:count", f"count by (task) ({terms.soon}) or on () 0 * max by (task) ({issued})", {}),
+        ("series:tsf_time_to_limit:seconds", f"{left} and on (task) {terms.fresh}", {}),
+    ]
+
+
+def _watch_records(terms: RuleTerms) -> list[Record]:
+    """How many series have no forecast; and, per horizon, how the forecast of then fits what is now."""
+    silent = f"sum by (task) ({terms.metric('tsf_abstained_series')})"
+    told = f"(count by (task) ({terms.metric('tsf_used')}) or on () 0 * {silent})"
+    records: list[Record] = [("task:tsf_abstained:ratio", f"{silent} / ({silent} + {told})", {})]
+    used = terms.metric("tsf_used")
+    for horizon in terms.horizons:
+
+        def said(level: float, horizon: str = horizon) -> str:
+            return f"({terms.metric('tsf_forecast', horizon=horizon, quantile=repr(level))} offset {horizon})"
+
+        then = terms.metric("task:tsf_forecast_fresh:bool")
+        valid = f" and on (task) {terms.fresh} and on (task) {then} offset {horizon} == 1"
+        low, high = terms.quantiles[0], terms.quantiles[-1]
+        if low < high:
+            inside = f"({used} >= bool {ACROSS} {said(low)}) * ({used} <= bool {ACROSS} {said(high)})"
+            records.append(
+                ("task_horizon:tsf_forecast_coverage:ratio", f"avg by (task) ({inside}){valid}", {"horizon": horizon})
+            )
+        if 0.5 in terms.quantiles:
+            off = f"abs({used} - {ACROSS} {said(0.5)})"
+            error = f"sum by (task) ({off}) / sum by (task) (abs({used}))"
+            if terms.limited:
+                error = f"avg by (task) ({off} / {terms.metric('tsf_limit')})"
+            records.append(("task_horizon:tsf_forecast_error:ratio", f"{error}{valid}", {"horizon": horizon}))
+    return records
+
+
+def _breach_alerts(terms: RuleTerms) -> list[list[str]]:
+    """One alarm per series: a page if the breach may come before somebody is at work, else a ticket."""
+    names, horizon = _names(terms), terms.horizons[-1]
+    summary = f"{names}: the limit is reached within {horizon} with a chance of {{{{ $value | humanizePercentage }}}}"
+    night = terms.metric("tsf_breach_before_work_probability_ratio") + f" >= {terms.threshold:g}"
+    near = terms.metric("series:tsf_time_to_limit:seconds") + f" < {_seconds(terms.horizons[0])}"
+    when = (
+        f"{names}: the limit is expected in {{{{ $value | humanizeDuration }}}}, at a chance of {terms.confidence:.0%}"
+    )
+    more = {"expected": _expected(terms), "contributors": _contributors(terms)}
+    return [
+        _alert(terms, "TsfBreachSoon", f"{terms.soon} unless ignoring (horizon) {night}", terms.for_text, "ticket",
+               summary, more),
+        _alert(terms, "TsfBreachSoon", f"{terms.soon} and ignoring (horizon) {night}", terms.for_text, "page",
+               summary + ", and nobody is at work before", more),
+        _alert(terms, "TsfLimitNear", near, terms.for_text, "info", when),
+    ]  # fmt: skip
+
+
+def _watch_alerts(terms: RuleTerms) -> list[list[str]]:
+    """The forecaster itself: old, absent, failing, silent, or wrong."""
+    t, stage, off = terms.task, "{{ $labels.stage }}", terms.metric("task_horizon:tsf_forecast_coverage:ratio")
+    old, issued = f"{terms.metric('task:tsf_forecast_fresh:bool')} == 0", "tsf_forecast_issued_timestamp_seconds"
+    promised = terms.quantiles[-1] - terms.quantiles[0]
+    alerts = [
+        _alert(terms, "TsfForecastStale", old, "15m", "ticket",
+               f"No new forecast of the task {t} for {terms.old_seconds} s: see tsf doctor and the reports"),
+        _alert(terms, "TsfForecastMissing", f"absent({terms.metric(issued)})", "15m", "ticket",
+               f"There is no forecast of the task {t}: is tsf push scheduled, and is its gateway scraped?"),
+        _alert(terms, "TsfForecasterFails", f"max by (task, stage) ({terms.metric('tsf_stage_failed')}) == 1", "30m",
+               "ticket", f"{stage} of the task {t} fails: reports/{t}/{stage}.failed.ipynb says why"),
+        _alert(terms, "TsfAbstains", f"{terms.metric('task:tsf_abstained:ratio')} > {terms.abstained_share:g}", "1h",
+               "ticket", "{{ $value | humanizePercentage }} of the series of the task " + t + " have no forecast"),
+    ]  # fmt: skip
+    if promised > 0:
+        alerts.append(_alert(
+            terms, "TsfCoverageOff", f"abs(avg_over_time({off}[{AUDITED}]) - {promised:g}) > {COVERAGE_OFF:g}", "6h",
+            "ticket", f"The {promised:.0%} interval of the task {t}, {{{{ $labels.horizon }}}} ahead, is off by "
+            "{{ $value | humanizePercentage }} over three days: train the task anew"))  # fmt: skip
+    return alerts
 
 
 def _alert(
-    terms: RuleTerms, name: str, expression: str, wait: str, severity: str, summary: str, contributors: str = ""
+    terms: RuleTerms,
+    name: str,
+    expression: str,
+    wait: str,
+    severity: str,
+    summary: str,
+    more: dict[str, str] | None = None,
 ) -> list[str]:
-    notes = {"summary": summary, "owner": _literal(terms.owner), "runbook_url": _literal(terms.runbook)}
-    notes |= {"contributors": contributors}
-    lines = [f"      - alert: {name}", f"        expr: {json.dumps(expression)}", f"        for: {wait}"]
-    lines += [
+    owner = _owner(terms) if more else _literal(terms.owner)
+    notes = {"summary": summary, "owner": owner, "runbook_url": _literal(terms.runbook), **(more or {})}
+    return [
+        f"      - alert: {name}",
+        f"        expr: {_yaml(expression)}",
+        f"        for: {wait}",
         "        labels:",
         f"          severity: {severity}",
-        f"          task: {terms.task}",
+        f"          task: {_yaml(terms.task)}",
         "        annotations:",
+        *(f"          {key}: {_yaml(text)}" for key, text in notes.items() if text),
     ]
-    return [*lines, *(f"          {key}: {json.dumps(text)}" for key, text in notes.items() if text)]
 
 
-def _abstained(task: str, chance: str) -> str:
-    silent = f"sum by (task) (tsf_abstained_series{{task={_quoted(task)}}})"
-    return f"{silent} / ({silent} + (count by (task) ({chance}) or on () 0 * {silent}))"
+def _names(terms: RuleTerms) -> str:
+    return ", ".join(f"{{{{ $labels.{name} }}}}" for name in terms.labels) or "the series"
+
+
+def _owner(terms: RuleTerms) -> str:
+    """A template that looks the owner of the series up; the task's where the map has none."""
+    if not terms.owner_labels:
+        return _literal(terms.owner)
+    wanted = ",".join(f"{name}=%q" for name in terms.owner_labels)
+    values = " ".join(f"$labels.{name}" for name in terms.owner_labels)
+    asked = f"printf {_text(f'tsf_owner_info{{task={_text(terms.task)},{wanted}}}')} {values} | query"
+    return (
+        f'{{{{ with {asked} }}}}{{{{ . | first | label "owner" }}}}{{{{ else }}}}{_literal(terms.owner)}{{{{ end }}}}'
+    )
+
+
+def _expected(terms: RuleTerms) -> str:
+    """A template that tells in what time the limit is expected, where it is in sight."""
+    if not terms.labels:
+        return ""
+    wanted = ",".join(f"{name}=%q" for name in terms.labels)
+    values = " ".join(f"$labels.{name}" for name in terms.labels)
+    query = f"{terms.metric('series:tsf_time_to_limit:seconds')[:-1]},{wanted}}} < Inf"
+    return (
+        f"{{{{ with printf {_text(query)} {values} | query }}}}in {{{{ . | first | value | humanizeDuration }}}}"
+        f"{{{{ else }}}}not in sight{{{{ end }}}}, at a chance of {terms.confidence:.0%}"
+    )
 
 
 def _contributors(terms: RuleTerms) -> str:
     """A template that names the three largest users of the alert's group, read by Prometheus when it fires."""
     if not {"group", "user"} <= set(terms.labels) or not terms.query:
         return ""
-    risk = f'tsf_breach_probability_ratio{{task="{terms.task}",group=%q}}'
+    risk = f"tsf_breach_probability_ratio{{task={_text(terms.task)},group=%q}}"
     wanted = f"topk(3, sum by (user) (({terms.query.replace('%', '%%')}) and on (group) {risk}))"
     return (
-        f"{{{{ with printf {json.dumps(wanted)} $labels.group | query }}}}{{{{ range . }}}}"
+        f"{{{{ with printf {_text(wanted)} $labels.group | query }}}}{{{{ range . }}}}"
         "{{ .Labels.user }} {{ .Value | humanize1024 }} {{ end }}{{ end }}"
     )
 
 
+def _seconds(horizon: str) -> int:
+    return int(horizon[:-1]) * {"h": 3_600, "m": 60, "s": 1}[horizon[-1]]
+
+
 def _literal(text: str) -> str:
     """Text that a Go template shows as it stands."""
-    return text.replace("{{", "{{`{{`}}") if "{{" in text else text
-
-
-def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return text.replace("{{", "{{`{{`}}")
 
 
 def _yaml(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    """A YAML string, in the quotes that leave the quotes of PromQL alone where that can be."""
+    return "'" + text.replace("'", "''") + "'" if text.isprintable() else _text(text)
+
+
+def _text(value: str) -> str:
+    """A quoted string as PromQL, Go templates and YAML read it alike; JSON's pairs of surrogates are none of theirs."""
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(
+        letter
+        if letter.isprintable()
+        else f"\\u{ord(letter):04x}"
+        if ord(letter) < 0x10000
+        else f"\\U{ord(letter):08x}"
+        for letter in quoted
+    )

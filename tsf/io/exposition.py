@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +11,20 @@ from numpy.typing import NDArray
 
 from tsf.errors import SinkError
 from tsf.params import PushParams, duration_text, horizon_text
-from tsf.series import Forecast, label_rows
+from tsf.series import Floats, Forecast, label_rows
 
-__all__ = ["ModelInfo", "forecast_exposition", "output_cardinality"]
+__all__ = ["ModelInfo", "Present", "forecast_exposition", "output_cardinality", "output_names"]
 
 RESERVED = {"task", "horizon", "quantile", "job"}
 MAX_REASONS = 10  # lines of tsf_abstained_series; rarer reasons are counted together
 HELP = {
     "tsf_forecast": "Forecast in the unit of the task's metric, by horizon and quantile.",
     "tsf_breach_probability_ratio": "Probability that the limit is reached within the horizon, 0 to 1.",
+    "tsf_breach_before_work_probability_ratio": "Probability that the limit is reached before somebody is at work.",
     "tsf_limit_reached_timestamp_seconds": "Unix time when the limit is expected to be reached, +Inf for not in sight.",
+    "tsf_used": "Newest value of the task's metric that the forecast was made from.",
+    "tsf_limit": "Newest limit of it.",
+    "tsf_owner_info": "Who is asked about the series with these labels.",
     "tsf_forecast_issued_timestamp_seconds": "Unix time when the task's forecast was written.",
     "tsf_abstained_series": "Series of the task that have no forecast, by reason.",
     "tsf_model_info": "What the task's forecast was made by and from.",
@@ -37,17 +41,41 @@ class ModelInfo:
     commit: str
 
 
-def output_cardinality(n_series: int, push: PushParams, has_limit: bool) -> int:
-    """How many series a forecast of `n_series` with or without a limit writes.
+@dataclass(frozen=True, eq=False)
+class Present:
+    """What is so at the moment of a forecast of N series.
+
+    used, limit: (N,) newest known values, limit None for a task without one. before_work: (N,) chance that the limit is
+    reached before somebody is at work again, 0 while somebody is. owners: labels that name a part of the series, and
+    `owner`.
+    """
+
+    used: Floats
+    limit: Floats | None = None
+    before_work: Floats | None = None
+    owners: Sequence[Mapping[str, str]] = ()
+
+
+def output_cardinality(n_series: int, push: PushParams, has_limit: bool, n_totals: int = 0) -> int:
+    """How many series a forecast of `n_series` and `n_totals` with or without a limit writes, owners aside.
 
     Exact when all of them have a forecast and a limit; those without write less.
     """
-    quantiles = len(push.horizons) * (len(push.quantiles) + bool(push.alias))
-    breach = (len(push.horizons) + 1) * has_limit
-    return n_series * (quantiles + breach) + 3  # issued, abstained, model
+    alias = len(push.horizons) * bool(push.alias)
+    breach = (len(push.horizons) + 3) * has_limit  # time to the limit, before work, limit
+    each = len(push.horizons) * len(push.quantiles) + breach + 1  # used
+    return n_series * (each + alias) + n_totals * (each - has_limit) + 3  # not before work; issued, abstained, model
 
 
-def forecast_exposition(forecast: Forecast, task: str, push: PushParams, info: ModelInfo, issued_seconds: int) -> bytes:
+def forecast_exposition(
+    forecast: Forecast,
+    present: Present,
+    task: str,
+    push: PushParams,
+    info: ModelInfo,
+    issued_seconds: int,
+    totals: tuple[Forecast, Present] | None = None,
+) -> bytes:
     """The text that retells `forecast`, in the order of its series; equal forecasts give equal bytes.
 
     Horizons are whole hours where they can be (24h, never 1d). Each sample keeps the series' own labels. Those that the
@@ -62,12 +90,29 @@ def forecast_exposition(forecast: Forecast, task: str, push: PushParams, info: M
     Raises SinkError for more than push.max_series series and for horizons that the forecast does not reach, and
     SeriesError for quantiles outside the learnt ones.
     """
-    _check_size(forecast, push)
-    steps = _steps(forecast, push)
-    abstained = np.asarray(forecast.abstained)
-    rows = np.flatnonzero(abstained == "")
-    labels = _label_texts(forecast, rows)
+    _check_size(forecast, push, totals)
     own = f"task={_quoted(task)}"
+    lines = _series_lines(forecast, present, own, push)
+    if totals is not None:
+        lines += _series_lines(*totals, own, push.model_copy(update={"alias": ""}), "tsf_total_")
+    if present.owners:
+        names = output_names(list(forecast.labels))
+        owners = [_text_of(names, row) for row in present.owners]
+        lines += _family("tsf_owner_info", [own], owners, np.ones((len(owners), 1), np.int64))
+    lines += _family("tsf_forecast_issued_timestamp_seconds", [own], [""], np.array([[issued_seconds]]))
+    reasons = _reasons(reason for reason in np.asarray(forecast.abstained).tolist() if reason)
+    counts = np.array([[count] for count in reasons.values()])
+    lines += _family("tsf_abstained_series", [own], [f",reason={_quoted(reason)}" for reason in reasons], counts)
+    lineage = "".join(f",{name}={_quoted(value)}" for name, value in vars(info).items())
+    lines += _family("tsf_model_info", [own], [lineage], np.array([[1]]))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _series_lines(forecast: Forecast, present: Present, own: str, push: PushParams, prefix: str = "tsf_") -> list[str]:
+    """What is said of each series; own: the label of the task."""
+    steps = _steps(forecast, push)
+    rows = np.flatnonzero(np.asarray(forecast.abstained) == "")
+    labels = _label_texts(forecast, rows)
     horizons = [f"{own},horizon={_quoted(horizon_text(seconds))}" for seconds in push.horizons]
     quantiles = [f"{horizon},quantile={_quoted(repr(level))}" for level in push.quantiles for horizon in horizons]
 
@@ -76,27 +121,28 @@ def forecast_exposition(forecast: Forecast, task: str, push: PushParams, info: M
 
     lines: list[str] = []
     if push.quantiles:
-        lines += _family("tsf_forecast", quantiles, labels, np.concatenate([at(q) for q in push.quantiles], axis=1))
+        lines += _family(
+            f"{prefix}forecast", quantiles, labels, np.concatenate([at(q) for q in push.quantiles], axis=1)
+        )
     if push.alias:
         lines += _family(f"ai_forecast_{push.alias}", horizons, labels, at(0.5))
     if forecast.p_breach is not None:
-        lines += _family("tsf_breach_probability_ratio", horizons, labels, forecast.p_breach[rows][:, steps])
-    if forecast.limit_time is not None:
-        lines += _family("tsf_limit_reached_timestamp_seconds", [own], labels, forecast.limit_time[rows, None])
-    lines += _family("tsf_forecast_issued_timestamp_seconds", [own], [""], np.array([[issued_seconds]]))
-    reasons = _reasons(reason for reason in abstained.tolist() if reason)
-    counts = np.array([[count] for count in reasons.values()])
-    lines += _family("tsf_abstained_series", [own], [f",reason={_quoted(reason)}" for reason in reasons], counts)
-    lineage = "".join(f",{name}={_quoted(value)}" for name, value in vars(info).items())
-    lines += _family("tsf_model_info", [own], [lineage], np.array([[1]]))
-    return ("\n".join(lines) + "\n").encode()
+        lines += _family(f"{prefix}breach_probability_ratio", horizons, labels, forecast.p_breach[rows][:, steps])
+    for name, known in {
+        "limit_reached_timestamp_seconds": forecast.limit_time,
+        "breach_before_work_probability_ratio": present.before_work,
+        "used": present.used,
+        "limit": present.limit,
+    }.items():
+        lines += [] if known is None else _family(prefix + name, [own], labels, known[rows, None])
+    return lines
 
 
 def _family(name: str, prefixes: Sequence[str], labels: Sequence[str], values: NDArray[np.float64]) -> list[str]:
     """HELP, TYPE and the samples of one metric; values: (series, prefixes)."""
     starts = [f"{name}{{{prefix}" for prefix in prefixes]
     return [
-        f"# HELP {name} {HELP.get(name, 'Median forecast in the unit of the metric, by horizon.')}",
+        f"# HELP {name} {_help(name)}",
         f"# TYPE {name} gauge",
         *(
             f"{start}{label}}} {_number(value)}"
@@ -107,9 +153,16 @@ def _family(name: str, prefixes: Sequence[str], labels: Sequence[str], values: N
     ]
 
 
-def _check_size(forecast: Forecast, push: PushParams) -> None:
+def _help(name: str) -> str:
+    if name.startswith("tsf_total_"):
+        return "The same of the sums over push.totals: " + HELP[name.replace("total_", "", 1)]
+    return HELP.get(name, "Median forecast in the unit of the metric, by horizon.")
+
+
+def _check_size(forecast: Forecast, push: PushParams, totals: tuple[Forecast, Present] | None) -> None:
     n = len(forecast.quantiles)
-    if (count := output_cardinality(n, push, forecast.p_breach is not None)) > push.max_series:
+    n_totals = 0 if totals is None else len(totals[0].quantiles)
+    if (count := output_cardinality(n, push, forecast.p_breach is not None, n_totals)) > push.max_series:
         raise SinkError(
             f"{n} series would be written as {count}, more than push.max_series {push.max_series}",
             cure="aggregate the query, drop horizons or quantiles, or raise the cap",
@@ -128,14 +181,19 @@ def _steps(forecast: Forecast, push: PushParams) -> list[int]:
 
 def _label_texts(forecast: Forecast, rows: NDArray[np.int64]) -> list[str]:
     """`,name="value"…` of each of the rows."""
-    names = _output_names(list(forecast.labels))
+    names = output_names(list(forecast.labels))
     labels = {name: column[rows] for name, column in forecast.labels.items()}
     if not labels:
         return [""] * len(rows)
-    return ["".join(f",{names[name]}={_quoted(value)}" for name, value in row.items()) for row in label_rows(labels)]
+    return [_text_of(names, row) for row in label_rows(labels)]
 
 
-def _output_names(names: Sequence[str]) -> dict[str, str]:
+def _text_of(names: Mapping[str, str], row: Mapping[str, str]) -> str:
+    return "".join(f",{names.get(name, name)}={_quoted(value)}" for name, value in row.items())
+
+
+def output_names(names: Sequence[str]) -> dict[str, str]:
+    """The name under which each label of a series is written."""
     taken, renamed = RESERVED | set(names), {}
     for name in names:
         new = name

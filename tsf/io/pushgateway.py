@@ -35,9 +35,10 @@ class Tls(NamedTuple):
     client_key_file: str = ""
 
 
-def send(body: bytes, server: PrometheusParams, folder: Path, task: str) -> str:
+def send(body: bytes, server: PrometheusParams, folder: Path, task: str | None) -> str:
     """Write a task's metrics where server.pushgateway_url says, `folder` for "textfile"; return where that was.
 
+    task: None for what is said of all tasks together, which has a group or file of its own.
     What stood there for the task before is replaced as a whole, or stays as a whole when this raises SinkError.
     """
     if server.pushgateway_url == "textfile":
@@ -57,7 +58,7 @@ def retire(server: PrometheusParams, folder: Path, task: str) -> None:
 def push_text(
     body: bytes,
     url: str,
-    task: str,
+    task: str | None,
     timeout: float,
     environ: Mapping[str, str] | None = None,
     *,
@@ -65,6 +66,7 @@ def push_text(
 ) -> None:
     """Replace the group job="tsf", task=`task` by one PUT of `body` (Prometheus text) to the Pushgateway at `url`.
 
+    task: None for the group of job="tsf" alone.
     timeout: seconds for each try; 5xx, time-outs and lost connections are tried three times.
     environ: PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN (the process's by default).
     Raises SinkError; then the gateway goes on serving the former group.
@@ -79,15 +81,17 @@ def delete_task(
     _request("DELETE", url, task, timeout, environ, tls or Tls(), b"")
 
 
-def group_url(url: str, task: str) -> str:
+def group_url(url: str, task: str | None) -> str:
     """The address of a task's group; a name that is not plain goes in base64, which is what the gateway takes."""
+    if task is None:
+        return f"{url.rstrip('/')}/metrics/job/{JOB}"
     encoded = base64.urlsafe_b64encode(task.encode()).decode().rstrip("=") or "="
     segment = f"task/{task}" if PLAIN.match(task) else f"task@base64/{encoded}"
     return f"{url.rstrip('/')}/metrics/job/{JOB}/{segment}"
 
 
 def _request(
-    method: str, url: str, task: str, timeout: float, environ: Mapping[str, str] | None, tls: Tls, body: bytes
+    method: str, url: str, task: str | None, timeout: float, environ: Mapping[str, str] | None, tls: Tls, body: bytes
 ) -> None:
     auth = _auth(os.environ if environ is None else environ)
     cert = (tls.client_cert_file, tls.client_key_file) if tls.client_key_file else tls.client_cert_file or None

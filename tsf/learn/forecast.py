@@ -24,10 +24,13 @@ BATCH = 1_024  # series at a time, at most; small enough for the caches of a CPU
 BATCH_STEPS = 400_000  # steps of context at a time, at most; bounds the memory
 
 
-def predict(model: Model, series: SeriesSet, *, line: float = 1.0, horizon: int | None = None) -> Forecast:
+def predict(
+    model: Model, series: SeriesSet, *, line: float = 1.0, horizon: int | None = None, confidence: float = 0.5
+) -> Forecast:
     """Forecast every series from its last step on; only the last sequence_length steps are read.
 
-    line: share of the last known limit whose reaching is a breach. horizon: steps ahead, the model's own by default,
+    line: share of the last known limit whose reaching is a breach. confidence: the time to the limit is the earliest
+    step with this chance of a breach. horizon: steps ahead, the model's own by default,
     never more. Series without enough fresh samples get NaN and the
     reason in `abstained`. Labels never seen in training are fine. Raises ModelError where the step differs from the
     model's.
@@ -62,7 +65,7 @@ def predict(model: Model, series: SeriesSet, *, line: float = 1.0, horizon: int 
         levels=np.array(params.quantiles),
         quantiles=quantiles,
         p_breach=p_breach,
-        limit_time=None if p_breach is None else _limit_time(p_breach, origin, series.step_seconds),
+        limit_time=None if p_breach is None else _limit_time(p_breach, origin, series.step_seconds, confidence),
         abstained=abstained,
     )
 
@@ -166,7 +169,7 @@ def _abstained(recent: SeriesSet, model: Model) -> NDArray[np.object_]:
     return reasons
 
 
-def _limit_time(p_breach: Floats, origin: int, step_seconds: int) -> Floats:
-    likely = p_breach >= 0.5
+def _limit_time(p_breach: Floats, origin: int, step_seconds: int, confidence: float) -> Floats:
+    likely = p_breach >= confidence
     when = origin + step_seconds * (np.argmax(likely, axis=1) + 1.0)
     return np.where(np.isnan(p_breach[:, 0]), np.nan, np.where(likely.any(1), when, np.inf))

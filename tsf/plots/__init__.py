@@ -1,6 +1,6 @@
 """Figures that are returned, never saved, and their accessible HTML; they know words and frames only."""
 
-from tsf.plots.alarms import Timeline, plot_policy, plot_reliability, plot_timelines
+from tsf.plots.alarms import Timeline, plot_audit, plot_policy, plot_reliability, plot_rules, plot_timelines
 from tsf.plots.markup import figure_html
 from tsf.plots.scores import (
     plot_backtest,
@@ -19,6 +19,7 @@ __all__ = [
     "Timeline",
     "figure_html",
     "pick_rows",
+    "plot_audit",
     "plot_backtest",
     "plot_breach_urgency",
     "plot_by_group",
@@ -29,6 +30,7 @@ __all__ = [
     "plot_policy",
     "plot_quality",
     "plot_reliability",
+    "plot_rules",
     "plot_series",
     "plot_timelines",
     "plot_training",

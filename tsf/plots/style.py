@@ -24,6 +24,8 @@ __all__ = [
     "ORANGE",
     "PALETTE",
     "RED",
+    "SKY",
+    "WIDTH",
     "date_axis",
     "nothing",
     "panels",

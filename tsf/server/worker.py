@@ -21,7 +21,7 @@ def predict(root: Path, task: str, steps: int | None, model: str, user: str | No
     """The body of an answer to /predict: a fresh forecast of `task`, the most urgent series first."""
     from tsf.stages.push import predict_task
 
-    predicted = predict_task(task, root, steps=steps, model_name=model, user=user, load=_kept_model)
+    predicted = predict_task(task, root, steps=steps, model_name=model, user=user, with_totals=False, load=_kept_model)
     forecast = predicted.forecast
     rows, levels = predicted.urgent_rows[:limit], [f"{level:g}" for level in forecast.levels]
     labels = label_rows(predicted.context.take(rows).labels)

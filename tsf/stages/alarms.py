@@ -25,6 +25,7 @@ MOST_FORECASTS = 500_000  # forecasts of a replay, at most; more series are fore
 WEEK = 604_800
 USES_FORECAST = {"the same, confirmed by the forecast", "residual"}  # no rivals of the forecast
 OURS = "tsf"
+PRODUCTION = "predict_linear 6h to 12h"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,8 @@ class AlarmReplay:
     outcomes: dict[str, Outcome]
     every_steps: int
     teams: NDArray[np.int64]
+    band: Floats  # (2, N, T) the 80 % interval that had been forecast for each moment, hours before
+    band_steps: int
 
     @property
     def weeks(self) -> float:
@@ -65,39 +68,56 @@ class AlarmReplay:
     def summary(self) -> str:
         """What was replayed, and how the rule came about."""
         step = self.series.step_seconds
+        gate = f" while {self.policy.gate:.0%} of the limit or more are in use" if self.policy.gate > 0 else ""
         hold = f", held for {duration_text(self.policy.for_steps * step)}" if self.policy.for_steps else ""
         return (
             f"{len(self.rules)} rules were replayed over {self.weeks:.1f} weeks and {self.series.n_series:,} series, "
             f"with a forecast every {duration_text(self.every_steps * step)}. Ours fires at a breach probability of "
-            f"{self.policy.threshold:.0%} within {duration_text(self.terms.horizon_steps * step)}{hold}: "
+            f"{self.policy.threshold:.0%} within {duration_text(self.terms.horizon_steps * step)}{gate}{hold}: "
             f"{self.policy.reason}."
         )
 
     @property
-    def scoreboard(self) -> pd.DataFrame:
-        """A row per rule, ours first, then by cost."""
-        hours = self.series.step_seconds / 3600
+    def against_production(self) -> str:
+        """One sentence: what changes for those who have the production rule."""
+        ours, old = self.scores[OURS], self.scores[PRODUCTION]
+        fewer = 1 - ours.false / old.false if old.false else 0.0
+        change = f"{fewer:.0%} fewer" if fewer >= 0 else f"{-fewer:.0%} more"
+        return (
+            f"Against the rule that many have in production, {PRODUCTION}: {change} false alarms "
+            f"({ours.false} instead of {old.false}), and {ours.met} breaches announced in time instead of {old.met}."
+        )
+
+    @property
+    def outcomes_by_rule(self) -> pd.DataFrame:
+        """A row per rule, ours first, then by cost: what became of the breaches, and how many alarms were false."""
         order = [OURS, *sorted((n for n in self.scores if n != OURS), key=lambda n: (self.scores[n].cost, n))]
-        rows = {}
-        for name in order:
-            one = self.scores[name]
-            rows[name] = {
-                "in time": one.met,
-                "too late": one.met_late,
-                "missed": one.missed,
-                "false": one.false,
-                "precision": _with_range(one.precision, one.precision_range),
-                "recall": _with_range(one.recall, one.recall_range),
-                "notice (worst tenth)": _notice(one.median_lead * hours, one.p10_lead * hours),
-                "alarms a week": round(one.weekly, 1),
-                "flaps": one.flaps,
-                "cost": one.cost,
-            }
+        rows = {
+            name: {"in time": one.met, "too late": one.met_late, "missed": one.missed, "false alarms": one.false}
+            for name, one in ((name, self.scores[name]) for name in order)
+        }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rule")
 
     @property
+    def scoreboard(self) -> pd.DataFrame:
+        """The same with all numbers; in brackets the range of nine of ten fleets like this one."""
+        hours = self.series.step_seconds / 3600
+        rows = {}
+        for name in self.outcomes_by_rule.index:
+            one = self.scores[name]
+            rows[name] = {
+                "in time": _with_range(one.recall, one.recall_range),
+                "alarms that were right": _with_range(one.precision, one.precision_range),
+                "notice (worst tenth)": _notice(one.median_lead * hours, one.p10_lead * hours),
+                "alarms a week and team": round(one.weekly, 1),
+                "flaps": one.flaps,
+                "cost": one.cost,
+            }
+        return self.outcomes_by_rule.drop(columns="in time").join(pd.DataFrame.from_dict(rows, orient="index"))
+
+    @property
     def by_part(self) -> pd.DataFrame:
-        """Ours by day and night and by the values of each dimension; the eight with most breaches of each."""
+        """Ours by day and night and by the values of each dimension; the five with most breaches of each."""
         night = is_night(self.series.times, self.task.train.time_zone, self.task.train.night)
         shape = self.series.values.shape
         parts: dict[str, NDArray[np.bool_]] = {
@@ -106,7 +126,7 @@ class AlarmReplay:
         for name in self.task.train.dimensions:
             column = self.series.labels.get(name, np.full(len(self.teams), "", object))
             counts = pd.Series(column[self.outcomes[OURS].breach_rows]).value_counts()
-            for value in [value for value in counts.index if value][:8]:
+            for value in [value for value in counts.index if value][:5]:
                 parts[f"{name} = {value}"] = np.asarray(column == value)
         rows = {}
         for name, keep in parts.items():
@@ -115,8 +135,9 @@ class AlarmReplay:
                 keep=keep, draws=1,
             )  # fmt: skip
             rows[name] = {
-                "breaches": one.breaches, "met": one.met, "too late": one.met_late, "missed": one.missed,
-                "false alarms": one.false, "precision": one.precision, "recall": one.recall,
+                "breaches": one.breaches, "in time": one.met, "too late": one.met_late, "missed": one.missed,
+                "share in time": _share(one.recall), "false alarms": one.false,
+                "alarms that were right": _share(one.precision),
             }  # fmt: skip
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("part")
 
@@ -134,25 +155,23 @@ class AlarmReplay:
 
     @property
     def curve(self) -> pd.DataFrame:
-        """The trade-off on the weeks that the policy was chosen on: threshold as the index, the best `for` of each."""
-        best: dict[float, Any] = {}
-        for choice in self.policy.curve:
-            kept = best.get(choice.threshold)
-            if kept is None or choice.score.cost < kept.score.cost:
-                best[choice.threshold] = choice
-        rows = {
-            threshold: {
-                "alarms": choice.score.weekly, "recall": choice.score.recall, "cost": choice.score.cost,
-                "hold": choice.for_steps, "chosen": threshold == self.policy.threshold,
-            }
-            for threshold, choice in best.items()
-        }  # fmt: skip
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("threshold")
+        """The trade-off on the weeks that the policy was chosen on: choices that no other beats, and the chosen one.
 
-    @property
-    def best_choices(self) -> int:
-        """How many choices no other beats."""
-        return len(frontier(self.policy.curve))
+        The index is the threshold.
+        """
+        own = (self.policy.threshold, self.policy.for_steps, self.policy.gate)
+        best = frontier(self.policy.curve)
+        best += [
+            one for one in self.policy.curve if (one.threshold, one.for_steps, one.gate) == own and one not in best
+        ]
+        rows = [
+            {"threshold": one.threshold, "hold": one.for_steps, "gate": one.gate, "alarms": one.score.weekly,
+             "recall": one.score.recall, "cost": one.score.cost,
+             "chosen": (one.threshold, one.for_steps, one.gate) == own}
+            for one in sorted(best, key=lambda one: (one.score.weekly, one.score.met))
+        ]  # fmt: skip
+        columns = ["threshold", "hold", "gate", "alarms", "recall", "cost", "chosen"]
+        return pd.DataFrame(rows, columns=columns).set_index("threshold")
 
     @cached_property
     def reliability(self) -> pd.DataFrame:
@@ -195,7 +214,7 @@ class AlarmReplay:
     def timelines(self, weeks: float = 2.0) -> list[Timeline]:
         """The most telling series around their breaches: ours, the best old rule and the production rule."""
         found, length = [], int(weeks * WEEK / self.series.step_seconds)
-        names = list(dict.fromkeys([OURS, self.verdict.rival, "predict_linear 6h to 12h"]))
+        names = list(dict.fromkeys([OURS, self.verdict.rival, PRODUCTION]))
         fires = {rule.name: evaluate_rule(rule, self.history) for rule in self.rules if rule.name in names}
         rows, ours = label_rows(self.series.labels), self.outcomes[OURS]
         for row in self.telling_rows():
@@ -203,10 +222,10 @@ class AlarmReplay:
             middle = int(own[len(own) // 2]) if len(own) else self.series.n_steps
             start = int(np.clip(middle - length // 2, self.terms.first_step, max(self.series.n_steps - length, 0)))
             part = slice(start, start + length)
-            assert self.history.chance is not None  # noqa: S101 - made with it
+            limit = self.history.limit[row, part]
             found.append(Timeline(
                 title_of(rows[row]), self.series.times[part], self.history.share[row, part],
-                self.history.chance[row, part], self.history.over[row, part],
+                self.band[0, row, part] / limit, self.band[1, row, part] / limit, self.history.over[row, part],
                 {name: fires[name][row, part] for name in names}, self.history.line,
             ))  # fmt: skip
         return found
@@ -218,6 +237,7 @@ class AlarmReplay:
         plain = {
             "threshold": self.policy.threshold,
             "hold_steps": self.policy.for_steps,
+            "gate": self.policy.gate,
             "passed": verdict.passed,
             "best_rule": verdict.rival,
             "weeks": round(self.weeks, 2),
@@ -226,6 +246,8 @@ class AlarmReplay:
             "false": ours.false,
             "false_best_rule": self.scores[verdict.rival].false,
             "met_best_rule": self.scores[verdict.rival].met,
+            "false_production": self.scores[PRODUCTION].false,
+            "met_production": self.scores[PRODUCTION].met,
             "alarms_per_week": ours.weekly,
         }
         return plain | {name: value for name, value in self.skill.items() if value == value}
@@ -243,7 +265,8 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
     horizon = min(max(task.push.horizons) // series.step_seconds, model.params.prediction_steps)
     limit = pd.DataFrame(series.limit.T).ffill().to_numpy().T
     every = max(1, -(-series.n_series * held // MOST_FORECASTS))
-    chance, middle, upper = _forecasts(task, series, model, first, every, horizon)
+    twelve = min(max(43_200 // series.step_seconds, 1), horizon)
+    chance, middle, upper, band = _forecasts(task, series, model, first, every, horizon, twelve)
     history = History(series.values, limit, series.step_seconds, task.alert.line, horizon, chance, middle, upper)
     alert = task.alert
     act = int(np.clip(-(-alert.act // series.step_seconds), 1, horizon))
@@ -251,34 +274,43 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
     breaches = find_breaches(series.values, alert.line * limit, samples=model.spec.breach_samples, rest_steps=horizon)
     teams = _teams(series, alert.team)
     half = first + held // 2
-    policy = Policy(alert.probability, alert.hold, "as params.yaml sets it", ())
+    policy = Policy(alert.probability, alert.hold, alert.gate, "as params.yaml sets it", ())
     if alert.policy == "auto":
         policy = choose_policy(
-            chance[:, :half], _before(breaches, half), terms, weeks=(half - first) * series.step_seconds / WEEK,
-            budget=alert.budget, fallback=alert.probability, teams=teams,
+            chance[:, :half], history.share[:, :half], _before(breaches, half), terms,
+            weeks=(half - first) * series.step_seconds / WEEK, budget=alert.budget, fallback=alert.probability,
+            line=alert.line, gate=alert.gate, teams=teams,
         )  # fmt: skip
         if policy.chosen:
             terms = Terms(horizon, act, half, alert.cost_false, alert.cost_miss, alert.cost_late)
-    rules = (breach_rule(policy.threshold, policy.for_steps * series.step_seconds, OURS), *default_rules(alert.line))
+    ours = breach_rule(policy.threshold, policy.for_steps * series.step_seconds, policy.gate, OURS)
+    rules = (ours, *default_rules(alert.line))
     outcomes = {rule.name: replay(evaluate_rule(rule, history), breaches, terms) for rule in rules}
-    return AlarmReplay(task, series, history, terms, breaches, policy, rules, outcomes, every, teams)
+    return AlarmReplay(task, series, history, terms, breaches, policy, rules, outcomes, every, teams, band, twelve)
 
 
 def _forecasts(
-    task: TaskParams, series: SeriesSet, model: Model, first: int, every: int, horizon: int
-) -> tuple[Floats, Floats, Floats]:
-    """`chance`, `middle` and `upper` of a History: what the newest forecast said at each step from `first` on."""
+    task: TaskParams, series: SeriesSet, model: Model, first: int, every: int, horizon: int, twelve: int
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """`chance`, `middle` (`twelve` steps ahead), `upper` of a History from `first` on; and the band of AlarmReplay."""
     chance, middle, upper = (np.full(series.values.shape, np.nan) for _ in range(3))
-    twelve = min(max(43_200 // series.step_seconds, 1), horizon) - 1
+    band = np.full((2, *series.values.shape), np.nan)
     for origin in range(first, series.n_steps, every):
         past = series.between(max(0, origin + 1 - model.params.sequence_length), origin + 1)
         said = predict(model, past, line=task.alert.line)
         if said.p_breach is not None:
             chance[:, origin : origin + every] = said.p_breach[:, horizon - 1, None]
-        middle[:, origin : origin + every] = said.at(0.5)[:, twelve, None]
+        middle[:, origin : origin + every] = said.at(0.5)[:, twelve - 1, None]
         after = upper[:, origin + 1 : origin + 1 + every]
         after[:] = said.quantiles[:, : after.shape[1], -1]
-    return chance, middle, upper
+        for side, level in zip(band, _band_levels(model), strict=True):
+            side[:, origin + twelve : origin + twelve + every] = said.at(level)[:, twelve - 1, None]
+    return chance, middle, upper, band
+
+
+def _band_levels(model: Model) -> tuple[float, float]:
+    levels = model.params.quantiles
+    return max(0.1, levels[0]), min(0.9, levels[-1])
 
 
 def _before(breaches: Breaches, step: int) -> Breaches:
@@ -294,6 +326,10 @@ def _teams(series: SeriesSet, label: str) -> NDArray[np.int64]:
 
 def _notice(median: float, least: float) -> str:
     return "–" if median != median else f"{median:.3g} h ({least:.3g} h)"
+
+
+def _share(value: float) -> str:
+    return "–" if value != value else f"{value:.0%}"
 
 
 def _with_range(value: float, limits: tuple[float, float]) -> str:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tsf.errors import ModelError, ParamsError
-from tsf.io.artifacts import write_forecast, write_json
-from tsf.io.exposition import ModelInfo, forecast_exposition
+from tsf.errors import FlowError, ModelError, ParamsError, SourceError
+from tsf.io.artifacts import read_json, write_forecast, write_json
+from tsf.io.exposition import ModelInfo, Present, forecast_exposition
 from tsf.io.logs import start_log
+from tsf.io.owners import Owners, read_owners
 from tsf.io.prometheus import effective
 from tsf.io.pushgateway import send
 from tsf.io.registry import resolve
@@ -25,9 +28,14 @@ from tsf.io.source import fetch_from_source, newest_seconds
 from tsf.learn import Calibration, Model, predict
 from tsf.params import PushParams, TaskParams, duration_text, read_params
 from tsf.project import TaskPaths, find_root
+from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
+from tsf.stages.audit import Audit, keep_issued
+from tsf.stages.hours import before_work
 from tsf.stages.models import load_model
 from tsf.stages.rules import write_rules
+from tsf.stages.totals import Totals, read_totals
+from tsf.stages.urgency import Urgency
 
 __all__ = ["Predicted", "Pushed", "predict_task", "push"]
 
@@ -43,6 +51,7 @@ class Predicted:
     info: ModelInfo
     root: Path
     calibration: Calibration
+    totals: Totals | None = None
 
     @property
     def summary(self) -> str:
@@ -60,6 +69,12 @@ class Predicted:
             f"; {silent} have no forecast, because their samples are too few or too old." if silent else "."
         )
 
+    @cached_property
+    def urgency(self) -> Urgency:
+        """The series, the most urgent first."""
+        unit = unit_of(self.task.fetch.metric_query)
+        return Urgency(self.context, self.forecast, self.task.alert.line, unit)
+
     @property
     def silent(self) -> list[bool]:
         """(N,) whether the model abstained."""
@@ -68,40 +83,31 @@ class Predicted:
     @property
     def chance(self) -> Floats:
         """(N,) breach probability over the whole horizon, 0 where it is unknown."""
-        known = self.forecast.p_breach
-        return np.zeros(self.context.n_series) if known is None else np.nan_to_num(known[:, -1])
+        return self.urgency.chance
 
     @property
     def urgent_rows(self) -> list[int]:
-        """Indices of the series, the most likely to breach first; without a limit, the steepest first."""
-        middle = self.forecast.at(0.5)
-        growth = np.nan_to_num(middle[:, -1] - middle[:, 0], nan=-np.inf)
-        return [int(row) for row in np.lexsort((-growth, -self.chance))]
+        """Indices of the series, the most urgent first."""
+        return self.urgency.rows
 
     def most_urgent(self, n: int) -> pd.DataFrame:
         """The first `n` of the urgent rows, in words and units that a person reads."""
-        rows = self.urgent_rows[:n]
-        names = [title_of(row) for row in label_rows(self.context.take(rows).labels)]
-        newest = pd.DataFrame(self.context.values.T).ffill().to_numpy()[-1]
-        middle = self.forecast.at(0.5)[:, -1]
-        limit = self.context.limit
-        ceiling = np.full(len(newest), np.nan) if limit is None else pd.DataFrame(limit.T).ffill().to_numpy()[-1]
+        return self.urgency.table(n)
 
-        def amount(value: float, row: int) -> str:
-            return f"{value:,.4g}" if np.isnan(ceiling[row]) else f"{value / ceiling[row]:.1%}"
+    @property
+    def urgent_totals(self) -> pd.DataFrame:
+        """The totals of push.totals, the first 15 by urgency, with their three largest members; empty without any."""
+        if self.totals is None:
+            return pd.DataFrame()
+        own = Urgency(self.totals.series, self.totals.forecast, self.task.alert.line, self.urgency.unit)
+        frame, names = own.table(15), [title_of(row) for row in label_rows(self._without_totals())]
+        order = np.argsort(-np.nan_to_num(self.urgency.used), kind="stable")
+        largest = [[names[row] for row in order if self.totals.total_of[row] == total][:3] for total in own.rows[:15]]
+        return frame.assign(largest=["; ".join(members) for members in largest]).rename_axis("total")
 
-        frame = pd.DataFrame(
-            {
-                "used": [amount(newest[row], row) for row in rows],
-                "forecast": [amount(middle[row], row) for row in rows],
-            },
-            index=pd.Index(names, name="series"),
-        )
-        if self.forecast.p_breach is not None:
-            frame["chance of breach"] = [f"{self.chance[row]:.0%}" for row in rows]
-            over = newest >= self.task.alert.line * ceiling
-            frame["expected"] = ["is there now" if over[row] else self._expected(row) for row in rows]
-        return frame
+    def _without_totals(self) -> dict[str, Any]:
+        labels = self.context.labels
+        return {name: column for name, column in labels.items() if name not in self.task.push.totals} or dict(labels)
 
     def chances(self, n: int) -> pd.DataFrame:
         """Breach probability of the first `n` urgent rows, a column per pushed horizon; empty without a limit."""
@@ -116,18 +122,13 @@ class Predicted:
             {name: known[rows, step] for name, step in steps.items()}, index=pd.Index(names, name="series")
         )
 
-    def _expected(self, row: int) -> str:
-        moment = np.nan if self.forecast.limit_time is None else self.forecast.limit_time[row]
-        if not np.isfinite(moment):
-            return "not in sight"
-        return pd.Timestamp(int(moment), unit="s").strftime("%Y-%m-%d %H:%M UTC")
-
 
 @dataclass(frozen=True)
 class Pushed(Predicted):
     """A forecast that was written back, and the receipt."""
 
-    receipt: dict[str, Any]
+    receipt: dict[str, Any] = field(kw_only=True)
+    audit: Audit = field(kw_only=True)
 
     @property
     def receipt_table(self) -> pd.DataFrame:
@@ -143,12 +144,15 @@ def predict_task(
     steps: int | None = None,
     model_name: str = "champion",
     user: str | None = None,
+    with_totals: bool = True,
     load: Callable[[Path], tuple[Model, dict[str, Any]]] = load_model,
 ) -> Predicted:
     """Forecast task `name` from its newest samples; writes nothing.
 
     steps: how far ahead, at most what the model learnt. model_name: alias, version or name. user: only series whose
-    label `user` has this value. load: reads a model's folder; a process that lives on may keep what it has read.
+    label `user` has this value.
+    with_totals: forecast the sums over push.totals, too; never of some users. load: reads a model's folder; a process
+    that lives on may keep what it has read.
     Raises TsfError.
     """
     root = root or find_root()
@@ -174,12 +178,15 @@ def predict_task(
             )
         context = context.take(users == user)
     forecast = replace(
-        predict(model, context, line=task.alert.line, horizon=steps),
+        predict(model, context, line=task.alert.line, horizon=steps, confidence=task.alert.confidence),
         model_version=card["version"],
         data_hash=card["data_hash"],
     )
     info = ModelInfo(card.get("name", model_name), card["version"], card["data_hash"][:12], card["commit"])
-    return Predicted(name, task, context, forecast, info, root, model.calibration)
+    totals = None
+    if task.push.totals and with_totals and user is None:
+        totals = read_totals(params, task, model, context, forecast)
+    return Predicted(name, task, context, forecast, info, root, model.calibration, totals)
 
 
 def push(name: str, root: Path | None = None) -> Pushed:
@@ -195,12 +202,24 @@ def write_back(predicted: Predicted) -> Pushed:
     name, paths = predicted.name, TaskPaths(predicted.root, predicted.name)
     server = effective(read_params(predicted.root).prometheus, os.environ)
     push_params = _within(predicted.task.push, predicted.forecast)
-    issued = int(time.time())
-    body = forecast_exposition(predicted.forecast, name, push_params, predicted.info, issued)
+    now = int(time.time())
+    owners, no_owners = _owners(predicted, server.timeout)
+    urgency, totals = predicted.urgency, predicted.totals
+    present = Present(
+        urgency.used,
+        urgency.limit,
+        before_work(predicted.task, predicted.forecast, newest_seconds(read_params(predicted.root))),
+        owners.of(label_rows(predicted.context.labels)),
+    )
+    body = forecast_exposition(
+        predicted.forecast, present, name, push_params, predicted.info, now,
+        None if totals is None else (totals.forecast, totals.present),
+    )  # fmt: skip
     place = send(body, server, paths.textfile, name)
     lines = [line for line in body.split(b"\n") if line and not line.startswith(b"#")]
     same = re.sub(rb"(?m)^(tsf_forecast_issued_timestamp_seconds\{.*\}) .*$", rb"\1", body)
     receipt = {
+        "query": predicted.task.fetch.metric_query,
         "sent_to": place if place.startswith("http") else str(Path(place).relative_to(predicted.root)),
         "series": predicted.context.n_series,
         "without_forecast": sum(predicted.silent),
@@ -212,12 +231,31 @@ def write_back(predicted: Predicted) -> Pushed:
         "version": predicted.info.version,
         "origin": pd.Timestamp(predicted.forecast.origin_seconds, unit="s").strftime("%Y-%m-%dT%H:%M:%SZ"),
         "most_urgent": _urgent_entries(predicted),
-    }
-    if predicted.task.fetch.limit is not None:
-        receipt["alert_rules"] = str(write_rules(name, predicted.root).relative_to(predicted.root))
+        "alert_rules": str(write_rules(name, predicted.root, owners).relative_to(predicted.root)),
+    } | ({"owners": no_owners} if no_owners else {})
     write_forecast(predicted.forecast, paths.pushed / "forecast.parquet")
+    issued = keep_issued(predicted.forecast, push_params, paths.pushed / "issued.parquet", anew=_is_new(predicted))
     write_json(receipt, paths.pushed / "receipt.json")
-    return Pushed(**{field: getattr(predicted, field) for field in Predicted.__dataclass_fields__}, receipt=receipt)
+    own = {field: getattr(predicted, field) for field in Predicted.__dataclass_fields__}
+    return Pushed(**own, receipt=receipt, audit=Audit(issued, predicted.context))
+
+
+def _is_new(predicted: Predicted) -> bool:
+    """Whether the forecasts before this one, if any, spoke about another query."""
+    try:
+        last = read_json(TaskPaths(predicted.root, predicted.name).pushed / "receipt.json")
+    except FlowError:  # none, or one that is damaged
+        return True
+    return bool(last.get("query") != predicted.task.fetch.metric_query)
+
+
+def _owners(predicted: Predicted, timeout: float) -> tuple[Owners, str]:
+    """The map of owners, and what is wrong with it: a forecast is not lost because a register is away."""
+    try:
+        return read_owners(predicted.task.alert.owners, predicted.root, timeout), ""
+    except SourceError as fault:
+        logging.getLogger(__name__).warning("%s The owner of the task is named instead.", fault)
+        return Owners(), str(fault)
 
 
 def _within(push_params: PushParams, forecast: Forecast) -> PushParams:
@@ -236,9 +274,19 @@ def _urgent_entries(predicted: Predicted) -> list[dict[str, Any]]:
     """What the index of reports shows of the ten most urgent series."""
     if predicted.forecast.p_breach is None:
         return []
-    frame = predicted.most_urgent(10)
-    chances = predicted.chance[predicted.urgent_rows[:10]]
+    frame, urgency = predicted.most_urgent(10), predicted.urgency
     return [
-        {"series": str(name), "used": row["used"], "p_breach": float(chance), "expected": row["expected"]}
-        for (name, row), chance in zip(frame.iterrows(), chances, strict=True)
+        {
+            "series": str(name),
+            "used": cells["used"],
+            "left": _number(urgency.left[row]),
+            "p_breach": float(urgency.chance[row]),
+            "seconds_left": _number(urgency.seconds_left[row]),
+            "expected": cells["expected"],
+        }
+        for (name, cells), row in zip(frame.iterrows(), urgency.rows[:10], strict=True)
     ]
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

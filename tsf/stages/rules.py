@@ -4,37 +4,44 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tsf.alarm.rulefile import RuleTerms, rule_file, rule_tests
-from tsf.errors import ParamsError
+from tsf.alarm.rulecases import rule_tests
+from tsf.alarm.rulefile import RuleTerms, rule_file
+from tsf.io.exposition import output_names
 from tsf.io.files import read_json, replacing
+from tsf.io.owners import Owners, read_owners
 from tsf.params import duration_text, horizon_text, read_params
 from tsf.project import TaskPaths, find_root
 
 __all__ = ["write_rules"]
 
-TAKEN = {"task", "horizon", "quantile", "job"}  # written back as exported_<name>
 
-
-def write_rules(name: str, root: Path | None = None) -> Path:
+def write_rules(name: str, root: Path | None = None, owners: Owners | None = None) -> Path:
     """Write rules/TASK.yml for Prometheus, and rules/TASK.test.yml for `promtool test rules`; the path of the first.
 
-    Without an evaluation the threshold is that of params.yaml. Raises ParamsError for a task without a limit.
+    A task without a limit gets those that watch its forecasts. Without an evaluation the threshold is that of
+    params.yaml. owners: the map of alert.owners, by default read anew; then SourceError may be raised.
     """
     root = root or find_root()
-    task = read_params(root).task(name)
-    if task.fetch.limit is None:
-        raise ParamsError(f"task {name} has no limit, so nothing can breach", cure=f"set tasks.{name}.fetch.limit")
+    params = read_params(root)
+    task = params.task(name)
+    owners = owners or read_owners(task.alert.owners, root, params.prometheus.timeout)
+    names = output_names([*task.train.dimensions, *owners.columns])
     scores = TaskPaths(root, name).evaluation / "metrics.json"
     chosen = read_json(scores).get("alarms", {}) if scores.exists() else {}
     held = chosen.get("hold_steps", task.alert.hold) * task.fetch.step
     terms = RuleTerms(
         task=name,
-        horizon=horizon_text(max(task.push.horizons)),
+        horizons=[horizon_text(seconds) for seconds in sorted(task.push.horizons)],
+        limited=task.fetch.limit is not None,
         threshold=chosen.get("threshold", task.alert.probability),
         for_text=duration_text(held),
+        gate=chosen.get("gate", task.alert.gate),
+        confidence=task.alert.confidence,
+        quantiles=sorted(task.push.quantiles),
         owner=task.owner,
+        owner_labels=[names[column] for column in owners.columns],
         runbook=task.alert.runbook,
-        labels=tuple(label for label in task.train.dimensions if label not in TAKEN and not label.startswith("__")),
+        labels=[names[label] for label in task.train.dimensions],
         query=task.fetch.metric_query,
     )
     path = root / "rules" / f"{name}.yml"

@@ -1,0 +1,49 @@
+"""What is left, and for how long, the most urgent first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.io.test_exposition import forecast_of
+from tsf.series import SeriesSet
+from tsf.stages.urgency import Urgency
+
+ORIGIN = 1_793_491_200  # 2026-11-01 00:00
+
+
+def urgency_of(used: list[float], moments: list[float], chance: list[float], limit: float | None = 1000.0) -> Urgency:
+    n = len(used)
+    labels = {"user": [f"u{row}" for row in range(n)]}
+    chances = None if limit is None else np.tile(np.array(chance)[:, None], (1, 24))
+    times = None if limit is None else np.array(moments)
+    forecast = forecast_of(labels, p_breach=chances, limit_time=times)
+    values = np.array([[value, np.nan] for value in used])
+    context = SeriesSet(forecast.labels, ORIGIN + 3600 * np.arange(-1, 1), 3600, values,
+                        None if limit is None else np.full((n, 2), limit))  # fmt: skip
+    return Urgency(context, forecast, 0.9, "bytes")
+
+
+def test_the_soonest_comes_first_then_the_likeliest() -> None:
+    urgency = urgency_of(
+        [100, 950, 800, 800, np.nan],
+        [np.inf, ORIGIN + 7200, ORIGIN + 3600, np.inf, np.nan],
+        [0.1, 0.9, 0.6, 0.3, np.nan],
+    )
+    assert urgency.rows == [1, 2, 3, 0, 4]
+    assert urgency.seconds_left.tolist() == [np.inf, 0, 3600, np.inf, np.inf]
+    assert urgency.left[:4].tolist() == [800, 0, 100, 100]
+    table = urgency.table(3)
+    assert table.to_dict("records")[:2] == [
+        {"used": "95.0%", "left": "0 B", "forecast": "12.4%", "chance of breach": "90%", "time left": "none",
+         "expected": "is there now"},
+        {"used": "80.0%", "left": "100 B", "forecast": "22.4%", "chance of breach": "60%", "time left": "1h",
+         "expected": "2026-11-01 01:00 UTC"},
+    ]  # fmt: skip
+    assert table["expected"].iloc[2] == "not in sight"
+    assert table["time left"].iloc[2] == "–"
+
+
+def test_without_a_limit_the_steepest_comes_first_and_nothing_is_said_to_be_left() -> None:
+    urgency = urgency_of([2048, 1], [], [], limit=None)
+    assert urgency.rows == [0, 1]
+    assert urgency.table(1).to_dict("records") == [{"used": "2 KiB", "forecast": "24 B"}]

@@ -1,0 +1,128 @@
+"""The cases by which `promtool test rules` tests a task's rule file: what must fire, what must not, and when."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tsf.alarm.rulefile import COVERAGE_OFF, RuleTerms
+
+__all__ = ["rule_tests"]
+
+LONG = 9_000  # minutes of samples
+SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+
+@dataclass(frozen=True)
+class _Case:
+    """inputs: series -> values. expected: (alert, severity or "", minute) -> how many fire."""
+
+    title: str
+    expected: Mapping[tuple[str, str, int], int]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+def rule_tests(terms: RuleTerms, rules_name: str) -> str:
+    """YAML for `promtool test rules`, of the rules in the file `rules_name` beside it."""
+    cases = [*(_breach_cases(terms) if terms.limited else []), *_watch_cases(terms)]
+    lines = [f"rule_files: ['{rules_name}']", "evaluation_interval: 1m", "tests:"]
+    for case in cases:
+        lines += [f"  - name: {case.title}", "    interval: 1m"] + ["    input_series:"] * bool(case.inputs)
+        lines += [f"      - {{series: '{name}', values: '{values}'}}" for name, values in case.inputs.items()]
+        lines.append("    promql_expr_test:")
+        for (alert, severity, minute), count in case.expected.items():
+            only = f',severity="{severity}"' if severity else ""
+            firing = f'count(ALERTS{{alertname="{alert}",alertstate="firing",task="{terms.task}"{only}}}) or vector(0)'
+            expected = f"exp_samples: [{{labels: '{{}}', value: {count}}}]"
+            lines.append(f"      - {{expr: '{firing}', eval_time: {minute}m, {expected}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _breach_cases(terms: RuleTerms) -> list[_Case]:
+    held, stale = _minutes(terms.for_text), terms.old_seconds // 60 + 16
+    here, there = _series(terms, "a"), _series(terms, "b")
+    fresh = {_named(terms, "tsf_forecast_issued_timestamp_seconds"): f"0+60x{LONG}"}
+    likely = _state(terms, here, chance=min(terms.threshold + 0.01, 1.0))
+    other = _state(terms, there, chance=terms.threshold / 2) if here != there else {}
+    empty = _state(terms, here, chance=1.0, used=terms.gate / 2)
+    night = {_named(terms, "tsf_breach_before_work_probability_ratio", here): f"1x{LONG}"}
+    far = {_named(terms, "tsf_limit_reached_timestamp_seconds", here): f"1000000000x{LONG}"}
+    soon = {_named(terms, "tsf_limit_reached_timestamp_seconds", here): f"60x{LONG}"}
+    cases = [
+        _Case("a likely breach is a ticket once it has held; an unlikely one is not", {
+            ("TsfBreachSoon", "ticket", 0): int(not held), ("TsfBreachSoon", "ticket", held): 1,
+            ("TsfBreachSoon", "page", held): 0, ("TsfLimitNear", "", held): 0, ("TsfForecastStale", "", stale): 0,
+        }, {**likely, **other, **far, **fresh}),
+        _Case("it is a page if nobody is at work before", {
+            ("TsfBreachSoon", "page", held): 1, ("TsfBreachSoon", "ticket", held): 0,
+        }, {**likely, **night, **fresh}),
+        _Case("the limit is near", {("TsfLimitNear", "info", held): 1}, {**soon, **fresh}),
+        _Case("nothing fires on an old forecast, which is noticed", {
+            ("TsfBreachSoon", "", stale): 0, ("TsfLimitNear", "", stale): 0, ("TsfForecastStale", "", stale): 1,
+        }, {**likely, **night, **soon, _named(terms, "tsf_forecast_issued_timestamp_seconds"): f"0x{LONG}"}),
+    ]  # fmt: skip
+    if terms.gate > 0:
+        cases.append(_Case("a series that is far from its limit does not fire", {("TsfBreachSoon", "", held): 0},
+                           {**empty, **fresh}))  # fmt: skip
+    return cases
+
+
+def _watch_cases(terms: RuleTerms) -> list[_Case]:
+    fresh = {_named(terms, "tsf_forecast_issued_timestamp_seconds"): f"0+60x{LONG}"}
+    failed, fine = (
+        {_named(terms, "tsf_stage_failed", f',stage="{stage}"'): f"{failed}x{LONG}"}
+        for stage, failed in (("push", 1), ("train", 0))
+    )
+    told = {_named(terms, "tsf_used", _series(terms, "a")): f"1x{LONG}"}
+    few, many = ({_named(terms, "tsf_abstained_series", ',reason="too old"'): f"{count}x{LONG}"} for count in (0, 9))
+    cases = [
+        _Case("a forecast that was never there is noticed", {("TsfForecastMissing", "", 20): 1}),
+        _Case("a stage that fails is noticed, one that works is not",
+              {("TsfForecasterFails", "", 20): 0, ("TsfForecasterFails", "", 31): 1}, {**failed, **fine, **fresh}),
+        _Case("many series without a forecast are noticed", {("TsfAbstains", "", 61): 1}, {**told, **many, **fresh}),
+        _Case("a forecast for every series is fine", {("TsfAbstains", "", 61): 0}, {**told, **few, **fresh}),
+    ]  # fmt: skip
+    if terms.quantiles[-1] - terms.quantiles[0] > COVERAGE_OFF:
+        cases += [_audit_case(terms, "values that leave their interval are noticed", 0, 1),
+                  _audit_case(terms, "an interval that keeps what it promises is fine", 10, 0)]  # fmt: skip
+    return cases
+
+
+def _audit_case(terms: RuleTerms, title: str, right: int, fires: int) -> _Case:
+    """Ten series, of which `right` tenths of what is promised lie inside their interval, 1 to 3."""
+    low, high, horizon = terms.quantiles[0], terms.quantiles[-1], terms.horizons[0]
+    inside = round(right * (high - low))
+    inputs = {_named(terms, "tsf_forecast_issued_timestamp_seconds"): f"0+60x{LONG}"}
+    for number in range(10):
+        here = _series(terms, "a") + f',n="{number}"'
+        inputs[_named(terms, "tsf_used", here)] = f"{2 if number < inside else 9}x{LONG}"
+        for level, value in ((low, 1), (high, 3)):
+            said = f',horizon="{horizon}",quantile="{level!r}"'
+            inputs[_named(terms, "tsf_forecast", here + said)] = f"{value}x{LONG}"
+    wait = _minutes(horizon) + 6 * 60 + 2
+    return _Case(title, {("TsfCoverageOff", "", wait): fires}, inputs)
+
+
+def _state(terms: RuleTerms, here: str, chance: float, used: float = 1.0) -> dict[str, str]:
+    """One series with its chance, in use to the share `used`, and somebody at work."""
+    return {
+        _named(terms, "tsf_breach_probability_ratio", f',horizon="{terms.horizons[-1]}"{here}'): f"{chance:g}x{LONG}",
+        _named(terms, "tsf_breach_before_work_probability_ratio", here): f"0x{LONG}",
+        _named(terms, "tsf_used", here): f"{used:g}x{LONG}",
+        _named(terms, "tsf_limit", here): f"1x{LONG}",
+    }
+
+
+def _series(terms: RuleTerms, which: str) -> str:
+    return "".join(f',{name}="{name}-{which}"' for name in terms.labels)
+
+
+def _named(terms: RuleTerms, metric: str, labels: str = "") -> str:
+    return f'{metric}{{task="{terms.task}"{labels}}}'
+
+
+def _minutes(duration: str) -> int:
+    """Whole minutes of a Prometheus duration, rounded up."""
+    seconds = sum(int(count) * SECONDS[unit] for count, unit in re.findall(r"(\d+)([dhms])", duration))
+    return -(-seconds // 60)

@@ -1,0 +1,76 @@
+"""Who is asked about which series: a map of labels to owners, from a CSV file or address, such as a CMDB exports it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from tsf.errors import ConnectError, ServerError, SourceError
+from tsf.io.files import one_line
+from tsf.params import LABEL_NAME
+
+__all__ = ["Owners", "read_owners"]
+
+KEY = "alert.owners"
+
+
+@dataclass(frozen=True)
+class Owners:
+    """columns: the labels that the map goes by. rows: their values and `owner`, no two with the same labels."""
+
+    columns: Sequence[str] = ()
+    rows: Sequence[Mapping[str, str]] = ()
+
+    def of(self, series: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+        """The rows that speak about one of the `series`; an empty cell means that a series lacks the label."""
+        known = {tuple(labels.get(name, "") for name in self.columns) for labels in series}
+        return [row for row in self.rows if tuple(row[name] for name in self.columns) in known]
+
+
+def read_owners(place: str, root: Path, timeout: float) -> Owners:
+    """Read the CSV at `place`, an address or a path from `root` on; "" gives an empty map.
+
+    Its first line names labels and `owner`. Credentials are sent to no address. Raises SourceError.
+    """
+    if not place:
+        return Owners()
+    where = f"{KEY} {place}"
+    text = _ask(place, where, timeout) if "://" in place else _read(root / place, where)
+    lines = csv.DictReader(text.splitlines(), strict=True)
+    try:
+        columns = [name.strip() for name in lines.fieldnames or ()]
+        lines.fieldnames = columns
+        rows = [{name: (row[name] or "").strip() for name in columns} for row in lines]
+    except csv.Error as fault:
+        raise SourceError(f"it is not CSV ({fault})", where=where, cure="mend that line") from None
+    labels = [name for name in columns if name != "owner"]
+    if "owner" not in columns or not labels or len(set(columns)) < len(columns):
+        what = f"its first line is {','.join(columns)[:80]!r}"
+        raise SourceError(what, where=where, cure="begin it with labels and owner, as in group,owner")
+    if wrong := [name for name in labels if not LABEL_NAME.match(name)]:
+        raise SourceError(f"{wrong[0]!r} is no name of a label", where=where, cure="use letters, digits and _")
+    keys = [tuple(row[name] for name in labels) for row in rows]
+    if twice := next((key for number, key in enumerate(keys) if key in set(keys[:number])), None):
+        raise SourceError(f"{twice} stands in it twice", where=where, cure="give it one owner")
+    return Owners(labels, [row for row in rows if row["owner"]])
+
+
+def _read(path: Path, where: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise SourceError(f"it cannot be read ({one_line(fault)})", where=where, cure="mend the path") from None
+
+
+def _ask(address: str, where: str, timeout: float) -> str:
+    try:
+        reply = requests.get(address, timeout=timeout)
+    except (requests.RequestException, OSError) as fault:
+        raise ConnectError(f"it cannot be asked ({one_line(fault)})", where=where, cure="mend the address") from None
+    if reply.status_code != 200:
+        raise ServerError(f"it answers {reply.status_code}", where=where, cure="open the address and see why")
+    return reply.content.decode("utf-8-sig", errors="replace")

@@ -1,0 +1,150 @@
+"""The live audit: what the forecasts of the last days said, against what came since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tsf.errors import SeriesError
+from tsf.io.artifacts import read_series, write_series
+from tsf.params import PushParams, duration_text
+from tsf.series import Floats, Forecast, SeriesSet
+
+__all__ = ["Audit", "keep_issued"]
+
+HORIZON, QUANTILE = "__horizon__", "__quantile__"  # labels that no series of Prometheus has
+KEPT_STEPS = 168  # moments that are audited, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """The forecasts that were issued before, beside the newest samples.
+
+    issued: (N x horizons x quantiles, T) by the moment they were issued at, as Prometheus has them. truth: what came.
+    """
+
+    issued: SeriesSet
+    truth: SeriesSet
+
+    @cached_property
+    def moments(self) -> pd.DataFrame:
+        """A row per horizon and moment of which something had been said.
+
+        horizon in seconds, time, n series, `inside` the outermost quantiles, `error` from the median, as a share of the
+        limit, or of the value where there is none, and `promised`, what should be inside.
+        """
+        horizons, levels = (self.issued.labels[name].astype(float) for name in (HORIZON, QUANTILE))
+        ends = np.unique(levels)
+        wanted = ends[0], ends[np.abs(ends - 0.5).argmin()], ends[-1]
+        parts = []
+        for horizon in np.unique(horizons).astype(int).tolist():
+            low, middle, high = (self._said(horizon, (horizons == horizon) & (levels == level)) for level in wanted)
+            parts.append(self._judged(low, middle, high).assign(horizon=horizon))
+        return pd.concat(parts, ignore_index=True).assign(promised=ends[-1] - ends[0])
+
+    def _judged(self, low: Floats, middle: Floats, high: Floats) -> pd.DataFrame:
+        truth, limit = self.truth.values, self.truth.limit
+        known = np.isfinite(truth) & np.isfinite(low)
+        size = np.abs(truth) if limit is None else limit
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = np.where(known & (size > 0), np.abs(truth - middle) / size, np.nan)
+        steps = np.flatnonzero(known.any(axis=0))
+        inside = (known & (truth >= low) & (truth <= high))[:, steps].sum(axis=0)
+        count = known[:, steps].sum(axis=0)
+        off = pd.DataFrame(error[:, steps]).mean().to_numpy()  # NaN where no size is known
+        return pd.DataFrame({"time": self.truth.times[steps], "n": count, "inside": inside / count, "error": off})
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per horizon, in words."""
+        of = "value" if self.truth.limit is None else "limit"
+        rows = {}
+        for horizon in self.moments["horizon"].drop_duplicates().tolist():
+            part = self.moments[self.moments["horizon"] == horizon]
+            weight = part["n"] / part["n"].sum()
+            rows[duration_text(horizon)] = {
+                "forecasts": int(part["n"].sum()),
+                "inside the interval": f"{(part['inside'] * weight).sum():.0%}",
+                "promised": f"{part['promised'].iloc[0]:.0%}",
+                f"off by, of the {of}": f"{(part['error'] * weight).sum():.1%}",
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("ahead")
+
+    @property
+    def summary(self) -> str:
+        """One sentence: did the forecasts keep what they promised?"""
+        if self.moments.empty:
+            first = int(self.issued.times[0]) + int(self.issued.labels[HORIZON].astype(float).min())
+            when = pd.Timestamp(first, unit="s").strftime("%Y-%m-%d %H:%M UTC")
+            return f"No forecast of this task is old enough to be compared with what came; the first will be at {when}."
+        part = self.moments
+        inside, promised = np.average(part["inside"], weights=part["n"]), part["promised"].iloc[0]
+        verdict = "as promised" if abs(inside - promised) <= 0.1 else "too often" if inside > promised else "too rarely"
+        return (
+            f"{inside:.0%} of {part['n'].sum():,} values lay inside the interval that was forecast for them "
+            f"before, {verdict}: it should hold {promised:.0%}."
+        )
+
+    def _said(self, horizon: int, rows: np.ndarray) -> Floats:
+        """(N, T) what was said for each sample of the truth so long before, NaN where nothing was."""
+        said = np.full(self.truth.values.shape, np.nan)
+        known = {_key(self.truth, row): row for row in range(self.truth.n_series)}
+        column = (self.truth.times - horizon - self.issued.times[0]) // self.issued.step_seconds
+        there = (column >= 0) & (column < self.issued.n_steps)
+        for row in np.flatnonzero(rows).tolist():
+            if (own := known.get(_key(self.issued, row))) is not None:
+                said[own, there] = self.issued.values[row, column[there]]
+        return said
+
+
+def keep_issued(forecast: Forecast, push: PushParams, path: Path, *, anew: bool = False) -> SeriesSet:
+    """Add what is pushed of `forecast` to the file of those before it, and return all; the oldest are let go.
+
+    anew: forget the others, because they speak about something else.
+    """
+    steps = [seconds // forecast.step_seconds for seconds in push.horizons]
+    pairs = [(seconds, level) for seconds in push.horizons for level in push.quantiles]
+    n = len(forecast.quantiles)
+    labels = {name: np.tile(column, len(pairs)) for name, column in forecast.labels.items()}
+    for number, name in enumerate((HORIZON, QUANTILE)):
+        labels[name] = np.repeat(np.array([repr(pair[number]) for pair in pairs], object), n)
+    values = np.concatenate([forecast.at(level)[:, step - 1] for step in steps for level in push.quantiles])
+    new = SeriesSet(labels, np.array([forecast.origin_seconds]), forecast.step_seconds, values[:, None])
+    try:
+        old = None if anew else read_series(path)
+    except SeriesError:  # the first forecast, or a file that is damaged: the audit begins again
+        old = None
+    kept = new if old is None else _joined(old, new, KEPT_STEPS + max(steps))
+    write_series(kept, path)
+    return kept
+
+
+def _joined(old: SeriesSet, new: SeriesSet, most: int) -> SeriesSet:
+    """Both on one grid; what is new wins."""
+    ahead, off = divmod(int(new.times[0] - old.times[0]), old.step_seconds)
+    if off or old.step_seconds != new.step_seconds or not old.n_steps - 1 <= ahead < old.n_steps + most:
+        return new
+    start, stop = max(0, ahead + 1 - most), ahead + 1
+    past = old.values[:, start:stop]
+    rows = {_key(new, row, whole=True): row for row in range(new.n_series)}
+    place = [rows.setdefault(_key(old, row, whole=True), len(rows)) for row in range(old.n_series)]
+    values = np.full((len(rows), stop - start), np.nan)
+    values[place, : past.shape[1]] = past
+    values[: new.n_series, -1] = new.values[:, 0]
+    kept = np.isfinite(values).any(axis=1)  # series that are gone for long are let go
+    kept[: new.n_series] = True
+    names = sorted({name for key in rows for name, _ in key})
+    texts = [dict(key) for key, keep in zip(rows, kept.tolist(), strict=True) if keep]
+    labels = {name: np.array([text.get(name, "") for text in texts], object) for name in names}
+    times = old.times[0] + old.step_seconds * np.arange(start, stop, dtype=np.int64)
+    return SeriesSet(labels, times, new.step_seconds, values[kept])
+
+
+def _key(series: SeriesSet, row: int, *, whole: bool = False) -> frozenset[tuple[str, str]]:
+    """The labels that a series has, those of the forecast aside unless `whole`."""
+    own = () if whole else (HORIZON, QUANTILE)
+    return frozenset((name, column[row]) for name, column in series.labels.items() if column[row] and name not in own)

@@ -1,0 +1,107 @@
+"""How urgent each series of a forecast is: how much and how long is left, the most urgent first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from tsf.params import duration_text
+from tsf.plots.style import scale_of
+from tsf.promql import Unit
+from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
+
+__all__ = ["Urgency", "newest"]
+
+
+def newest(values: Floats) -> Floats:
+    """(N,) the last known of (N, T) values, NaN where there is none."""
+    return np.asarray(pd.DataFrame(values.T).ffill().to_numpy()[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Urgency:
+    """The series of `context` in the light of their forecast. line: share of the limit that counts as reached."""
+
+    context: SeriesSet
+    forecast: Forecast
+    line: float
+    unit: Unit = ""
+
+    @cached_property
+    def used(self) -> Floats:
+        """(N,) newest known value."""
+        return newest(self.context.values)
+
+    @cached_property
+    def limit(self) -> Floats | None:
+        """(N,) newest known limit, None without one."""
+        return None if self.context.limit is None else newest(self.context.limit)
+
+    @property
+    def left(self) -> Floats:
+        """(N,) how much may still be used up to the line; 0 where it is reached, NaN without a limit."""
+        return (
+            np.full(len(self.used), np.nan) if self.limit is None else np.maximum(self.line * self.limit - self.used, 0)
+        )
+
+    @property
+    def seconds_left(self) -> Floats:
+        """(N,) time to the limit from the newest sample on: 0 where it is reached, +Inf where it is not in sight."""
+        moment = self.forecast.limit_time
+        ahead = np.full(len(self.used), np.inf) if moment is None else moment - self.forecast.origin_seconds
+        return np.where(self.left == 0, 0.0, np.nan_to_num(ahead, nan=np.inf, posinf=np.inf))
+
+    @property
+    def chance(self) -> Floats:
+        """(N,) breach probability over the whole horizon, 0 where it is unknown."""
+        known = self.forecast.p_breach
+        return np.zeros(len(self.used)) if known is None else np.nan_to_num(known[:, -1])
+
+    @cached_property
+    def rows(self) -> list[int]:
+        """Indices of the series: the soonest first, then the likeliest, then the steepest."""
+        middle = self.forecast.at(0.5)
+        growth = np.nan_to_num(middle[:, -1] - middle[:, 0], nan=-np.inf)
+        return [int(row) for row in np.lexsort((-growth, -self.chance, self.seconds_left))]
+
+    def table(self, n: int) -> pd.DataFrame:
+        """The first `n` rows in words and units that a person reads."""
+        rows, middle = self.rows[:n], self.forecast.at(0.5)[:, -1]
+        names = [title_of(row) for row in label_rows(self.context.take(rows).labels)]
+        limit = np.full(len(self.used), np.nan) if self.limit is None else self.limit
+
+        def share(value: float, row: int) -> str:
+            return self._amount(value) if np.isnan(limit[row]) else f"{value / limit[row]:.1%}"
+
+        frame = pd.DataFrame(
+            {"used": [share(self.used[row], row) for row in rows]}, index=pd.Index(names, name="series")
+        )
+        if self.forecast.p_breach is not None:
+            frame["left"] = [self._amount(self.left[row]) for row in rows]
+        frame["forecast"] = [share(middle[row], row) for row in rows]
+        if self.forecast.p_breach is not None:
+            frame["chance of breach"] = [f"{self.chance[row]:.0%}" for row in rows]
+            frame["time left"] = [self._time_left(row) for row in rows]
+            frame["expected"] = [self._expected(row) for row in rows]
+        return frame
+
+    def _amount(self, value: float) -> str:
+        scale, name = scale_of(value, self.unit)
+        return "–" if np.isnan(value) else f"{value / scale:,.3g} {name}".strip()
+
+    def _time_left(self, row: int) -> str:
+        seconds = self.seconds_left[row]
+        if not np.isfinite(seconds):
+            return "–"
+        return duration_text(int(seconds)) if seconds else "none"
+
+    def _expected(self, row: int) -> str:
+        seconds = self.seconds_left[row]
+        if not np.isfinite(seconds):
+            return "not in sight"
+        if not seconds:
+            return "is there now"
+        return pd.Timestamp(self.forecast.origin_seconds + int(seconds), unit="s").strftime("%Y-%m-%d %H:%M UTC")
