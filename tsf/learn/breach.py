@@ -112,7 +112,8 @@ def breach_features(
         past_turns = _often(met[:, back], below[:, back], 1.0, often) if len(back) else often
         drift, reach = mean * ahead, spread * np.sqrt(ahead)
         columns.append(np.stack([
-            logit(chance[:, number]), logit(_walk(gap[:, 0], stride * np.sqrt(ahead))), logit(often), logit(lately), logit(past_turns),
+            logit(chance[:, number]), logit(_walk(gap[:, 0], stride * np.sqrt(ahead))),
+            logit(often), logit(lately), logit(past_turns),
             logit(_often(met, alike_wait[:, start], 2.0, often)), logit(_often(met, alike_level[:, start], 2.0, often)),
             np.clip((drift - gap[:, 0]) / reach, -8, 8),
             gap[:, 0], 1 - day.max(1), 1 - filled[:, -min(ahead, length) :].max(1), 1 - day.mean(1),
