@@ -1,22 +1,22 @@
-"""The breach head: it believes the network until data say otherwise, and never looks ahead."""
+"""The breach head: it believes network and walk alike until data say otherwise, and never looks ahead."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tsf.learn.breach import anchors, breach_features, corrected, fit_head, logistic, reliability
+from tsf.learn.breach import FEATURES, anchors, breach_features, corrected, fit_head, logistic, reliability
 
-FEATURE_COUNT = 16
+FEATURE_COUNT = len(FEATURES)
 RNG = np.random.default_rng(0)
 
 
 def windows(m: int, overconfident: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Features of which only the network's counts, its log odds too large by a factor."""
+    """Features of which only the network's and the walk's count, their log odds too large by a factor."""
     rng = np.random.default_rng(1)
     odds = rng.normal(-1, 1.5, (m, 2))
     features = rng.normal(0, 1, (m, 2, FEATURE_COUNT))
-    features[..., 0] = overconfident * odds
+    features[..., :2] = (overconfident * odds)[..., None]
     events = rng.random((m, 2)) < logistic(odds)
     return features, events, np.arange(m) % 4 == 0, rng.integers(0, 50, m)
 
@@ -28,6 +28,25 @@ def test_overconfident_chances_are_brought_back_to_what_came() -> None:
     counted = head.measured[head.measured[:, 2] > 30]
     assert np.abs(counted[:, 0] - counted[:, 1]).max() < 0.12
     assert head.measured[:, 2].sum() == newest.sum()
+
+
+def test_with_few_windows_network_and_walk_count_alike() -> None:
+    features, events, newest, rows = windows(300, 1.0)
+    features[..., 1] = -features[..., 0]  # one of them is wrong, but these few windows do not prove which
+    head = fit_head(features, events, newest, rows, 1.0)
+    assert head is not None
+    network, walk = (head.weights[:, 1:3] / head.scale[:2]).T
+    assert (network > walk).all()
+    assert (walk > 0.5 * network).all()
+
+
+def test_many_windows_tell_the_network_from_a_wrong_walk() -> None:
+    features, events, newest, rows = windows(40_000, 1.0)
+    features[..., 1] = -features[..., 0]
+    head = fit_head(features, events, newest, rows, 1.0)
+    assert head is not None
+    network, walk = (head.weights[:, 1:3] / head.scale[:2]).T
+    assert (network - walk > 0.8).all()
 
 
 def test_too_few_events_leave_the_network_alone() -> None:

@@ -33,7 +33,7 @@ FEATURES = (
     "gap", "gap_day", "gap_horizon", "mean_gap", "restless", "wait", "never", "move", "time_over",
 )  # fmt: skip
 ANCHORS = 4
-RIDGE = 4.0  # pull to what is believed beforehand: weights on scaled features lie within about 0.5 of that
+RIDGE = 400.0  # pull to what is believed beforehand: windows overlap, and come from an older time than what is asked
 HALF_NORMAL = np.sqrt(np.pi / 2)  # standard deviation of a normal step over its mean size
 SURE = 7.0  # logits beyond this are cut: nothing is more certain than 0.1 %
 BINS = 10
