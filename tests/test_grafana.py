@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import requests
 
-from tests.io.test_exposition import INFO, forecast_of, samples
+from tests.io.test_exposition import INFO, forecast_of, present_of, samples
 from tests.servers import running_prometheus, running_pushgateway
 from tsf.io.exposition import forecast_exposition
 from tsf.params import PushParams
@@ -36,7 +36,7 @@ FORECAST = forecast_of(
 
 
 def pushed() -> bytes:
-    return forecast_exposition(FORECAST, "storage", PushParams(), INFO, int(time.time()))
+    return forecast_exposition(FORECAST, present_of(FORECAST), "storage", PushParams(), INFO, int(time.time()))
 
 
 def written() -> dict[str, set[str]]:

@@ -94,7 +94,7 @@ def journey(lab: Lab, downloads: Path) -> tuple[Stopwatch, Path]:
         query.fill("storage_used_bytes")
         expect(panel.get_by_role("button", name="Run")).to_be_enabled()
     with watch.step("fill in the form"):
-        panel.get_by_label("Owner").fill("storage-oncall")
+        panel.get_by_label("Owner", exact=True).fill("storage-oncall")
         for section, fields in QUICK.items():
             panel.locator(".jupyter-widget-Collapse-header", has_text=section).click()
             for label, text in fields.items():

@@ -36,7 +36,8 @@ def test_an_edit_changes_its_line_only_and_keeps_its_comment() -> None:
 
 def test_a_key_that_is_not_there_is_added_to_its_section() -> None:
     new = edit_params(SHIPPED, {"tasks.gpu.alert.line": 0.9})
-    assert loaded(new)["tasks"]["gpu"]["alert"] == {"line": 0.9}
+    assert "line" not in loaded(SHIPPED)["tasks"]["gpu"]["alert"]
+    assert loaded(new)["tasks"]["gpu"]["alert"] == loaded(SHIPPED)["tasks"]["gpu"]["alert"] | {"line": 0.9}
 
 
 @pytest.mark.parametrize(

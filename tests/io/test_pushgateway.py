@@ -173,7 +173,7 @@ def test_any_task_name_makes_its_own_group(pushgateway: Server, task: str) -> No
 
 @pytest.mark.servers
 def test_a_hundred_thousand_series_arrive_in_one_push(tmp_path: Path) -> None:
-    n = 99_997 // 13  # series of 9 quantiles, 3 probabilities and 1 time each, and 3 of the task
+    n = 99_997 // 16  # series of 9 quantiles, 3 probabilities, 1 more, 1 time, use and limit each, and 3 of the task
     body = text_of(forecast_of([f"group-{i:05d}" for i in range(n)]), "many")
     assert 99_900 < output_cardinality(n, PushParams(), True) <= 100_000
     with running_pushgateway(tmp_path) as server:

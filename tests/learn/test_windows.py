@@ -67,8 +67,14 @@ def test_a_limit_is_carried_through_its_gaps():
 
 def test_a_burst_out_of_a_quiet_context_is_scaled_to_its_order_of_magnitude_and_back():
     _, scale = windows_of(np.array([[10.0, 10.1, 9.9, 10.0]])).gather(torch.tensor([0]), torch.tensor([3]))
-    bursts = torch.tensor([[10.0, 11.0, 20.0, 900.0, -900.0]], dtype=torch.float64)
+    bursts = torch.tensor([[10.0, 11.0, 20.0, 50.0, -50.0]], dtype=torch.float64)
     scaled = scale.scaled(bursts)
     assert scaled.abs().max() < 30
     assert (scaled[0, :4].diff() > 0).all()
     assert scale.unscaled(scaled).numpy() == pytest.approx(bursts.numpy(), rel=1e-9)
+
+
+def test_nothing_grows_beyond_five_times_what_the_context_holds() -> None:
+    _, scale = windows_of(np.array([[10.0, 10.1, 9.9, 10.0]])).gather(torch.tensor([0]), torch.tensor([3]))
+    found = scale.unscaled(scale.scaled(torch.tensor([[900.0, -900.0]], dtype=torch.float64)))
+    assert found.numpy() == pytest.approx(np.array([[50.5, -50.5]]), rel=1e-9)
