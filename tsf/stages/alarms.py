@@ -188,7 +188,8 @@ class AlarmReplay:
         brier = float(((chance - came) ** 2).mean()) if len(came) else np.nan
         table = self.reliability
         off = float((np.abs(table["said"] - table["came"]) * table["n"]).sum() / max(table["n"].sum(), 1))
-        return {"brier": brier, "brier_skill": 1 - brier / max(base * (1 - base), 1e-12), "ece": off, "base_rate": base}
+        skill = 1 - brier / (base * (1 - base)) if 0 < base < 1 else np.nan  # over a certain outcome there is none
+        return {"brier": brier, "brier_skill": skill, "ece": off, "base_rate": base}
 
     def _judged_chances(self) -> tuple[Floats, Floats]:
         """Chances and whether the breach came, wherever no breach is under way and the whole horizon is known."""
