@@ -1,66 +1,89 @@
-"""The breach head: it believes network and walk alike until data say otherwise, and never looks ahead."""
+"""The breach head: it believes network and walk until breaches say otherwise, and never looks ahead."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 
+from tsf.learn import breach
 from tsf.learn.breach import FEATURES, anchors, breach_features, corrected, fit_head, logistic, reliability
 
 FEATURE_COUNT = len(FEATURES)
 RNG = np.random.default_rng(0)
 
 
-def windows(m: int, overconfident: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def windows(m: int, overconfident: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features of which only the network's and the walk's count, their log odds too large by a factor."""
     rng = np.random.default_rng(1)
     odds = rng.normal(-1, 1.5, (m, 2))
     features = rng.normal(0, 1, (m, 2, FEATURE_COUNT))
     features[..., :2] = (overconfident * odds)[..., None]
     events = rng.random((m, 2)) < logistic(odds)
-    return features, events, np.arange(m) % 4 == 0, rng.integers(0, 50, m)
+    return features, events, np.arange(m) % 4 == 0
 
 
 def test_overconfident_chances_are_brought_back_to_what_came() -> None:
-    features, events, newest, rows = windows(8000, 2.5)
-    head = fit_head(features, events, newest, rows, 1.0)
+    features, events, newest = windows(8000, 2.5)
+    head = fit_head(features, events, newest, 1.0)
     assert head is not None
     counted = head.measured[head.measured[:, 2] > 30]
     assert np.abs(counted[:, 0] - counted[:, 1]).max() < 0.12
     assert head.measured[:, 2].sum() == newest.sum()
 
 
-def test_with_few_windows_network_and_walk_count_alike() -> None:
-    features, events, newest, rows = windows(300, 1.0)
-    features[..., 1] = -features[..., 0]  # one of them is wrong, but these few windows do not prove which
-    head = fit_head(features, events, newest, rows, 1.0)
-    assert head is not None
-    network, walk = (head.weights[:, 1:3] / head.scale[:2]).T
-    assert (network > walk).all()
-    assert (walk > 0.5 * network).all()
-
-
-def test_many_windows_tell_the_network_from_a_wrong_walk() -> None:
-    features, events, newest, rows = windows(40_000, 1.0)
+def agreement(m: int, worth: float, place: int) -> float:
+    """Correlation of the head's log odds with feature `place`; network and walk say the opposite of each other."""
+    features, events, newest = windows(m, 1.0)
     features[..., 1] = -features[..., 0]
-    head = fit_head(features, events, newest, rows, 1.0)
+    head = fit_head(features, events, newest, worth)
     assert head is not None
-    network, walk = (head.weights[:, 1:3] / head.scale[:2]).T
-    assert (network - walk > 0.8).all()
+    asked, _, _ = windows(1000, 1.0)
+    asked[..., 1] = RNG.normal(-1, 1.5, asked.shape[:2])  # now they are apart
+    return float(np.corrcoef(breach._odds(asked, head)[:, 0], asked[:, 0, place])[0, 1])
+
+
+def test_with_few_breaches_the_walk_counts_more_than_what_these_windows_say() -> None:
+    assert agreement(300, 0.1, 1) > agreement(300, 0.1, 0)
+
+
+def test_many_breaches_tell_the_network_from_a_wrong_walk() -> None:
+    assert agreement(40_000, 1.0, 0) > 0.8
+
+
+@pytest.mark.parametrize("worth", [1.0, 0.05])
+def test_the_trees_as_arrays_say_what_scikit_learn_says(worth: float) -> None:
+    features, events, _ = windows(3000, 2.0)
+    feature, threshold, leaves, constant, belief = breach._trees(features[:, 0], events[:, 0], worth)
+    fitted = HistGradientBoostingClassifier(
+        max_iter=breach.TREES,
+        learning_rate=breach.RATE,
+        max_depth=breach.DEPTH,
+        max_leaf_nodes=2**breach.DEPTH,
+        min_samples_leaf=int(breach.LEAF_WINDOWS / worth),
+        l2_regularization=breach.SHRINKAGE,
+        early_stopping=False,
+        random_state=0,
+    ).fit(features[:, 0], events[:, 0])
+    head = breach.BreachHead(
+        *(np.array([part]) for part in (feature, threshold, leaves, constant, 0.0)), np.zeros((10, 3)), 3000, 1
+    )
+    found = breach._odds(features[:, :1], head)[:, 0]
+    np.testing.assert_allclose(found, (1 - belief) * fitted.decision_function(features[:, 0]), atol=1e-9)
 
 
 def test_too_few_events_leave_the_network_alone() -> None:
-    features, events, newest, rows = windows(2000, 1.0)
-    assert fit_head(features, events & False, newest, rows, 1.0) is None
+    features, events, newest = windows(2000, 1.0)
+    assert fit_head(features, events & False, newest, 1.0) is None
 
 
 def test_the_corrected_chance_never_falls_along_the_horizon_and_keeps_unknowns() -> None:
-    features, events, newest, rows = windows(4000, 2.0)
-    head = fit_head(np.repeat(features, 2, axis=1), np.repeat(events, 2, axis=1), newest, rows, 1.0)
+    features, events, newest = windows(4000, 2.0)
+    head = fit_head(np.repeat(features, 2, axis=1), np.repeat(events, 2, axis=1), newest, 1.0)
     assert head is not None
     chance = np.sort(RNG.random((5, 24)), axis=1)
     chance[4] = np.nan
-    found = corrected(chance, RNG.random((5, 72)), np.ones(5), 24, 1, head)
+    found = corrected(chance, RNG.random((5, 72)), np.ones(5), 24, 1, head, 1.0)
     assert (np.diff(found[:4], axis=1) >= 0).all()
     assert ((found[:4] > 0) & (found[:4] < 1)).all()
     assert np.isnan(found[4]).all()
@@ -79,7 +102,7 @@ def test_features_are_finite_whatever_the_context_lacks() -> None:
     values[0] = np.nan
     values[1, 10:] = np.nan
     threshold = np.array([1.0, 0.5, np.nan, 0.0])
-    found = breach_features(np.full((4, 3), 0.2), values, threshold, np.array([1, 6, 60]), 24, 2)
+    found = breach_features(np.full((4, 3), 0.2), values, threshold, np.array([1, 6, 60]), 24, 2, 0.9)
     assert found.shape == (4, 3, FEATURE_COUNT)
     assert np.isfinite(found).all()
 

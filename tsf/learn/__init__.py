@@ -5,7 +5,7 @@ from tsf.learn.baselines import Forecaster, default_baselines, last_value, predi
 from tsf.learn.breach_fit import fit_breach
 from tsf.learn.course import Checkpoint
 from tsf.learn.features import is_night, seasons_of
-from tsf.learn.forecast import predict
+from tsf.learn.forecast import predict, rolling_forecasts
 from tsf.learn.model import Calibration, Epoch, Model, Spec, build_model, model_state, parameter_count
 from tsf.learn.train import fit
 
@@ -29,6 +29,7 @@ __all__ = [
     "parameter_count",
     "predict",
     "predict_linear",
+    "rolling_forecasts",
     "rolling_origins",
     "seasonal_naive",
     "seasons_of",

@@ -1,15 +1,15 @@
 """The chance of a breach: what the network says of the running maximum, weighed with how the line was met before.
 
-At a few anchors of the horizon a logistic regression reads the network's chance and what the context tells: how often
-windows like the one to come met the line, how far away it is, how restless the series is. Its correction, interpolated
-between the anchors, moves the network's chance. It is fitted on windows before every origin that it is used at. Before
-it has seen any, it believes the network and a random walk equally: with little history, as of a few file systems over
-some months, a walk ranks the series better than a network can.
+At a few anchors of the horizon boosted trees read the network's chance and what the context tells: how often windows
+like the one to come met the line, how far away it is, how restless the series is. The correction, interpolated between
+the anchors, moves the network's chance. It is fitted on windows before every origin that it is used at. The fewer
+breaches they hold, the more a mix of the network and a random walk is believed instead: with little history, as of a
+few file systems over some months, a walk ranks the series better than anything learnt can.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,10 +30,14 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 FEATURES = (
     "network", "walk", "often", "often_lately", "same_phase", "same_wait", "same_level", "brownian",
-    "gap", "gap_day", "gap_horizon", "mean_gap", "restless", "wait", "never", "move", "time_over",
+    "line", "gap", "gap_day", "gap_horizon", "mean_gap", "restless", "wait", "never", "move", "time_over",
 )  # fmt: skip
 ANCHORS = 4
-RIDGE = 400.0  # pull to what is believed beforehand: windows overlap, and come from an older time than what is asked
+DEPTH, TREES, RATE = 3, 100, 0.06  # of the boosted trees: shallow ones, as windows overlap and are alike
+LEAF_WINDOWS = 20  # independent windows that a leaf rests on, at the least
+SHRINKAGE = 50.0  # pull of a leaf to zero
+BELIEF_EVENTS = 60.0  # so many independent breaches weigh as much as what is believed beforehand
+NETWORK_SHARE = 1 / 3  # of that belief; the walk, which needs no learning, has the rest
 HALF_NORMAL = np.sqrt(np.pi / 2)  # standard deviation of a normal step over its mean size
 SURE = 7.0  # logits beyond this are cut: nothing is more certain than 0.1 %
 BINS = 10
@@ -41,15 +45,19 @@ BINS = 10
 
 @dataclass(frozen=True, eq=False)
 class BreachHead:
-    """weights: (A, 1 + F) of the constant and the scaled features at each anchor; centre, scale: (F,).
+    """R trees at each of A anchors, as heaps: split i leads to 2 i + 1, or to 2 i + 2 where the feature is above.
 
-    measured: (10, 3) by tenth of the chance: mean chance said, share that came, number of windows; on windows that
-    the weights did not learn from. windows, events: how many it learnt from.
+    feature, threshold: (A, R, 7) of the splits. leaves: (A, R, 8) log odds. constant: (A,) log odds. belief: (A,) share
+    of what is believed beforehand; constant and leaves are already weighed with the rest.
+    measured: (10, 3) by tenth of the chance: mean chance said, share that came, number of windows; on windows newer
+    than all that the trees behind it learnt from. windows, events: how many the head learnt from.
     """
 
-    weights: Floats
-    centre: Floats
-    scale: Floats
+    feature: NDArray[np.int64]
+    threshold: Floats
+    leaves: Floats
+    constant: Floats
+    belief: Floats
     measured: Floats
     windows: int
     events: int
@@ -60,26 +68,35 @@ def anchors(horizon: int) -> NDArray[np.int64]:
     return np.unique(np.round(np.geomspace(max(1, horizon / 8), horizon, min(ANCHORS, horizon))).astype(np.int64))
 
 
-def corrected(chance: Floats, values: Floats, threshold: Floats, season: int, samples: int, head: BreachHead) -> Floats:
+def corrected(
+    chance: Floats, values: Floats, threshold: Floats, season: int, samples: int, head: BreachHead, line: float
+) -> Floats:
     """(N, H) chance of the network -> (N, H) chance, never falling along H; NaN stays.
 
     values: (N, L) the context; threshold: (N,) what must be reached; season: steps of a day (or of what repeats).
     """
     steps = anchors(chance.shape[1])
-    features = breach_features(chance[:, steps - 1], values, threshold, steps, season, samples)
-    scaled = (features - head.centre) / head.scale
-    moves = head.weights[:, 0] + np.einsum("naf,af->na", scaled, head.weights[:, 1:]) - features[..., 0]  # (N, A)
+    features = breach_features(chance[:, steps - 1], values, threshold, steps, season, samples, line)
+    moves = _odds(features, head) - features[..., 0]  # (N, A)
     ahead = np.arange(1, chance.shape[1] + 1)
     place = np.clip(np.searchsorted(steps, ahead), 1, max(len(steps) - 1, 1))
     left, right = np.minimum(place - 1, len(steps) - 1), np.minimum(place, len(steps) - 1)
     width = np.maximum(steps[right] - steps[left], 1)
     share = np.clip((ahead - steps[left]) / width, 0, 1)
     moved = logit(chance) + moves[:, left] * (1 - share) + moves[:, right] * share
-    return np.asarray(np.where(np.isnan(chance), np.nan, np.maximum.accumulate(logistic(moved), axis=1)))
+    # Lowered to what is said of later steps, which rests on more breaches: raising those would say too much of all.
+    rising = np.minimum.accumulate(logistic(moved)[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray(np.where(np.isnan(chance), np.nan, rising))
 
 
 def breach_features(
-    chance: Floats, values: Floats, threshold: Floats, steps: NDArray[np.int64], season: int, samples: int
+    chance: Floats,
+    values: Floats,
+    threshold: Floats,
+    steps: NDArray[np.int64],
+    season: int,
+    samples: int,
+    line: float = 1.0,
 ) -> Floats:
     """(N, A, F) features; chance: (N, A) the network's at `steps` ahead. The rest as in `corrected`.
 
@@ -116,7 +133,7 @@ def breach_features(
             logit(often), logit(lately), logit(past_turns),
             logit(_often(met, alike_wait[:, start], 2.0, often)), logit(_often(met, alike_level[:, start], 2.0, often)),
             np.clip((drift - gap[:, 0]) / reach, -8, 8),
-            gap[:, 0], 1 - day.max(1), 1 - filled[:, -min(ahead, length) :].max(1), 1 - day.mean(1),
+            np.full(n, line), gap[:, 0], 1 - day.max(1), 1 - filled[:, -min(ahead, length) :].max(1), 1 - day.mean(1),
             np.log(day.std(1) + 1e-3), np.log1p(np.minimum(wait[:, 0], length) / season), ~hit.any(1),
             filled[:, -1] - filled[:, -1 - min(max(ahead // 4, 1), length - 1)], hit.mean(1),
         ], axis=1))  # fmt: skip
@@ -128,38 +145,84 @@ def season_steps(step_seconds: int) -> int:
     return max(1, round((86_400 if step_seconds <= 43_200 else 604_800) / step_seconds))
 
 
-def fit_head(
-    features: Floats, events: Bools, newest: Bools, rows: NDArray[np.int64], worth: float
-) -> BreachHead | None:
+def fit_head(features: Floats, events: Bools, newest: Bools, worth: float) -> BreachHead | None:
     """Learn from M windows: features (M, A, F) and whether the line was met within each anchor (M, A).
 
-    newest: (M,) windows that the network did not learn from: on them slope and constant are fitted once more, and the
-    chance is measured, by cross-fitting over series, which `rows` (M,) names. worth: what a window counts for, as they
-    overlap: 1 where they are independent. None where there are too few events.
+    newest: (M,) windows that the network did not learn from: what trees of the others say of them is measured.
+    worth: what a window counts for, as they overlap: 1 where they are independent. None where there are too few events.
+    Gradient boosting with histograms: https://scikit-learn.org/stable/modules/ensemble.html, Friedman (2001).
     """
     older = ~newest
     if events[older, -1].sum() < 10 or older.sum() < 100:
         return None
-    centre, scale = features[older].mean((0, 1)), features[older].std((0, 1)) + 1e-3
-    scaled = np.clip((features - centre) / scale, -6, 6)
-    trust = np.zeros(len(centre) + 1)
-    trust[0], trust[1:3] = centre[:2].mean(), scale[:2] / 2  # the mean of the logits of network and walk
-    weights = np.stack([
-        _logistic_weights(_with_constant(scaled[older, a]), events[older, a], trust, RIDGE / worth)
-        for a in range(features.shape[1])
-    ])  # fmt: skip
-    said = weights[:, 0] + np.einsum("maf,af->ma", scaled, weights[:, 1:])
-    halves = [newest & (rows % 2 == part) for part in (0, 1)]
-    judged, came = [], []
-    for learns, judges in (halves, halves[::-1]):
-        slope = _second_look(said[learns], events[learns], worth)
-        judged.append(logistic(slope[0] + slope[1] * said[judges])[:, -1])
-        came.append(events[judges, -1])
-    slope = _second_look(said[newest], events[newest], worth)
-    weights = slope[1] * weights
-    weights[:, 0] += slope[0]
-    measured = reliability(np.concatenate(judged), np.concatenate(came))
-    return BreachHead(weights, centre, scale, measured, len(features), int(events[:, -1].sum()))
+    last = features.shape[1] - 1
+    judge = _boosted(features[older, last:], events[older, last:], worth)
+    measured = reliability(logistic(_odds(features[newest, last:], judge))[:, 0], events[newest, last])
+    return replace(_boosted(features, events, worth), measured=measured)
+
+
+def _boosted(features: Floats, events: Bools, worth: float) -> BreachHead:
+    """A head that nothing was measured of."""
+    anchors = [_trees(features[:, anchor], events[:, anchor], worth) for anchor in range(features.shape[1])]
+    feature, threshold, leaves, constant, belief = (np.array(part) for part in zip(*anchors, strict=True))
+    nothing = np.full((BINS, 3), np.nan)
+    return BreachHead(feature, threshold, leaves, constant, belief, nothing, len(features), int(events[:, -1].sum()))
+
+
+def _trees(features: Floats, events: Bools, worth: float) -> tuple[NDArray[np.int64], Floats, Floats, float, float]:
+    """feature, threshold, leaves, constant and belief of one anchor from (M, F) features and (M,) events."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    belief = BELIEF_EVENTS / (BELIEF_EVENTS + worth * float(events.sum()))
+    feature = np.zeros((TREES, 2**DEPTH - 1), np.int64)
+    threshold, leaves = np.full(feature.shape, np.inf), np.zeros((TREES, 2**DEPTH))
+    base = float(events.mean())
+    if not 0 < base < 1:
+        return feature, threshold, leaves, (1 - belief) * float(logit(np.array(base))), belief
+    boosted = HistGradientBoostingClassifier(
+        max_iter=TREES,
+        learning_rate=RATE,
+        max_depth=DEPTH,
+        max_leaf_nodes=2**DEPTH,
+        min_samples_leaf=int(LEAF_WINDOWS / worth),
+        l2_regularization=SHRINKAGE,
+        early_stopping=False,
+        random_state=0,
+    ).fit(features, events)
+    # The trees as arrays, for safetensors and numpy: a pickle would run whatever it holds.
+    for tree, [predictor] in enumerate(boosted._predictors):
+        _fill(predictor.nodes, 0, 0, feature[tree], threshold[tree], leaves[tree])
+    return feature, threshold, (1 - belief) * leaves, (1 - belief) * float(boosted._baseline_prediction[0, 0]), belief
+
+
+def _fill(
+    nodes: NDArray[np.void], node: int, place: int, feature: NDArray[np.int64], threshold: Floats, leaves: Floats
+) -> None:
+    """Write scikit-learn's `node` and all below it to the heap; a leaf above the last level stands to its left."""
+    if nodes["is_leaf"][node]:
+        while place < len(feature):
+            place = 2 * place + 1
+        leaves[place - len(feature)] = nodes["value"][node]
+        return
+    feature[place], threshold[place] = nodes["feature_idx"][node], nodes["num_threshold"][node]
+    for child, side in (("left", 1), ("right", 2)):
+        _fill(nodes, int(nodes[child][node]), 2 * place + side, feature, threshold, leaves)
+
+
+def _odds(features: Floats, head: BreachHead) -> Floats:
+    """(N, A) log odds of (N, A, F) features."""
+    tree = np.arange(head.feature.shape[1])
+    found = []
+    for anchor, (feature, threshold, leaves) in enumerate(zip(head.feature, head.threshold, head.leaves, strict=True)):
+        known = features[:, anchor]
+        place = np.zeros((len(known), len(tree)), np.int64)
+        for _ in range(DEPTH):
+            above = np.take_along_axis(known, feature[tree, place], axis=1) > threshold[tree, place]
+            place = 2 * place + 1 + above
+        believed = NETWORK_SHARE * known[:, 0] + (1 - NETWORK_SHARE) * known[:, 1]
+        learnt = head.constant[anchor] + leaves[tree, place - feature.shape[1]].sum(1)
+        found.append(learnt + head.belief[anchor] * believed)
+    return np.stack(found, axis=1)
 
 
 def reliability(chance: Floats, came: NDArray[np.generic]) -> Floats:
@@ -181,37 +244,6 @@ def logit(chance: Floats) -> Floats:
 def logistic(odds: Floats) -> Floats:
     """The chance of log odds, cut at +-SURE."""
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -SURE, SURE))))
-
-
-def _second_look(said: Floats, events: Bools, worth: float) -> Floats:
-    """(2,) constant and slope that fit (M, A) log odds to what came, held to (0, 1) by a prior."""
-    table = _with_constant(said.reshape(-1, 1))
-    return _logistic_weights(table, events.reshape(-1), np.array([0.0, 1.0]), 10.0 * said.shape[1] / worth)
-
-
-def _logistic_weights(table: Floats, events: Bools, prior: Floats, ridge: float) -> Floats:
-    """Weights of least penalised log loss by Newton's method; the penalty pulls to `prior`."""
-    weights, wanted = prior.copy(), events.astype(np.float64)
-
-    def loss(tried: Floats) -> float:
-        odds = table @ tried
-        return float((np.logaddexp(0.0, odds) - wanted * odds).sum() + ridge / 2 * ((tried - prior) ** 2).sum())
-
-    for _ in range(50):
-        chance = logistic(table @ weights)
-        slope = table.T @ (chance - wanted) + ridge * (weights - prior)
-        bend = (table * (chance * (1 - chance) + 1e-9)[:, None]).T @ table + ridge * np.eye(len(weights))
-        step, size, before = np.linalg.solve(bend, slope), 1.0, loss(weights)
-        while size > 1e-6 and loss(weights - size * step) > before:  # far from the best weights a whole step overshoots
-            size /= 2
-        weights = weights - size * step
-        if size * np.abs(step).max() < 1e-6:
-            break
-    return weights
-
-
-def _with_constant(table: Floats) -> Floats:
-    return np.concatenate([np.ones((len(table), 1)), table], axis=1)
 
 
 def _walk(gap: Floats, reach: Floats) -> Floats:

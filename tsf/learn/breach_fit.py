@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsf.learn.breach import BreachHead, anchors, breach_features, fit_head, season_steps
-from tsf.learn.forecast import exceedance, predict_peaks
+from tsf.learn.forecast import exceedance, rolling_answers
 from tsf.learn.model import Model
 from tsf.learn.train import least_context
 from tsf.series import SeriesSet
@@ -16,7 +16,7 @@ from tsf.series import SeriesSet
 __all__ = ["fit_breach"]
 
 Floats = NDArray[np.float64]
-LINES = (0.7, 0.8, 0.9, 0.95, 1.0)  # shares of the limit; more than one, as breaches of the last alone are rare
+LINES = (0.7, 0.8, 0.9, 0.95, 0.98, 1.0)  # shares of the limit; more than one, as breaches of the last alone are rare
 MOST_WINDOWS = 20_000
 
 
@@ -39,10 +39,10 @@ def _fit(model: Model, series: SeriesSet) -> BreachHead | None:
     first, last = min(length, max(least_context(params), total // 3)) - 1, total - horizon - 1
     count = int(np.clip(MOST_WINDOWS // series.n_series, 16, 96))
     origins = np.unique(np.linspace(first, last, count).astype(int))
-    features, events, held, rows = [], [], [], []
-    for origin in origins.tolist():
+    features, events, held = [], [], []
+    places = origins.tolist()
+    for origin, (_, peaks, _, _) in zip(places, rolling_answers(model, series, places), strict=True):
         past = series.between(max(0, origin + 1 - length), origin + 1)
-        peaks = predict_peaks(model, past)  # (N, H, Q)
         limit = past.limit[:, -1] if past.limit is not None else np.full(series.n_series, np.nan)
         ahead = series.values[:, max(origin + 2 - samples, 0) : origin + 1 + horizon]
         for line in LINES:
@@ -53,17 +53,18 @@ def _fit(model: Model, series: SeriesSet) -> BreachHead | None:
                 continue
             chance = exceedance(peaks[known], np.array(params.quantiles), threshold[known])
             features.append(
-                breach_features(chance[:, steps - 1], past.values[known], threshold[known], steps, season, samples)
+                breach_features(
+                    chance[:, steps - 1], past.values[known], threshold[known], steps, season, samples, line
+                )
             )
             events.append(_met(ahead[known], threshold[known], samples, horizon)[:, steps - 1])
             held.append(np.full(int(known.sum()), origin + horizon >= total - newest))
-            rows.append(np.flatnonzero(known))
     if not features:
         return None
     spacing = (last - first) / max(len(origins) - 1, 1)
     worth = min(1.0, spacing / horizon) / len(LINES)
-    table, came, new, series_of = (np.concatenate(parts) for parts in (features, events, held, rows))
-    return fit_head(table, came, new, series_of, worth)
+    table, came, new = (np.concatenate(parts) for parts in (features, events, held))
+    return fit_head(table, came, new, worth)
 
 
 def _met(ahead: Floats, threshold: Floats, samples: int, horizon: int) -> NDArray[np.bool_]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +16,13 @@ from tsf.learn.calibration import stretched
 from tsf.learn.model import Model
 from tsf.learn.train import least_context, pick_device
 from tsf.learn.windows import Windows, carried
+from tsf.params import TrainParams
 from tsf.series import Forecast, SeriesSet
 
-__all__ = ["exceedance", "predict", "predict_peaks"]
+__all__ = ["Answers", "exceedance", "predict", "rolling_answers", "rolling_forecasts"]
 
 Floats = NDArray[np.float64]
-BATCH = 1_024  # series at a time, at most; small enough for the caches of a CPU
+BATCH = 1_024  # windows at a time, at most; small enough for the caches of a CPU
 BATCH_STEPS = 400_000  # steps of context at a time, at most; bounds the memory
 
 
@@ -30,11 +32,24 @@ def predict(
     """Forecast every series from its last step on; only the last sequence_length steps are read.
 
     line: share of the last known limit whose reaching is a breach. confidence: the time to the limit is the earliest
-    step with this chance of a breach. horizon: steps ahead, the model's own by default,
-    never more. Series without enough fresh samples get NaN and the
-    reason in `abstained`. Labels never seen in training are fine. Raises ModelError where the step differs from the
-    model's.
+    step with this chance of a breach. horizon: steps ahead, the model's own by default, never more.
+    Series without enough fresh samples get NaN and the reason in `abstained`. Labels never seen in training are fine.
+    Raises ModelError where the step differs from the model's.
     """
+    newest = [series.n_steps - 1]
+    return next(rolling_forecasts(model, series, newest, line=line, horizon=horizon, confidence=confidence))
+
+
+def rolling_forecasts(
+    model: Model,
+    series: SeriesSet,
+    origins: Sequence[int],
+    *,
+    line: float = 1.0,
+    horizon: int | None = None,
+    confidence: float = 0.5,
+) -> Iterator[Forecast]:
+    """What `predict` says of `series` up to and with each of the increasing `origins`, many computed at once."""
     spec, params = model.spec, model.spec.params
     if series.step_seconds != spec.step_seconds:
         raise ModelError(
@@ -46,55 +61,81 @@ def predict(
             f"{horizon} steps are asked, the model forecasts {params.prediction_steps}",
             cure="train it with more prediction_steps",
         )
-    recent = series.between(max(0, series.n_steps - params.sequence_length), series.n_steps)
-    abstained = _abstained(recent, model)
-    n = series.n_series
-    quantiles = np.full((n, horizon, len(params.quantiles)), np.nan)
-    p_breach = None if recent.limit is None else np.full((n, horizon), np.nan)
-    for some, part in _batches(model, recent, series.limit, abstained == ""):
-        steps, peaks = _predict_batch(model, part)
-        quantiles[some] = steps[:, :horizon]
-        if p_breach is not None and part.limit is not None:
-            p_breach[some] = _chance(model, part, peaks, line * part.limit[:, -1])[:, :horizon]
-    quantiles.flags.writeable = False  # so that the forecast need not copy what is its largest part
-    origin = int(series.times[-1])
-    return Forecast(
-        labels=series.labels,
-        origin_seconds=origin,
-        step_seconds=series.step_seconds,
-        levels=np.array(params.quantiles),
-        quantiles=quantiles,
-        p_breach=p_breach,
-        limit_time=None if p_breach is None else _limit_time(p_breach, origin, series.step_seconds, confidence),
-        abstained=abstained,
-    )
+    for origin, said in zip(origins, rolling_answers(model, series, origins, line=line), strict=True):
+        quantiles = said.steps[:, :horizon]
+        quantiles.flags.writeable = False  # so that the forecast need not copy what is its largest part
+        chance = None if said.chance is None else said.chance[:, :horizon]
+        now = int(series.times[origin])
+        yield Forecast(
+            labels=series.labels,
+            origin_seconds=now,
+            step_seconds=series.step_seconds,
+            levels=np.array(params.quantiles),
+            quantiles=quantiles,
+            p_breach=chance,
+            limit_time=None if chance is None else _limit_time(chance, now, series.step_seconds, confidence),
+            abstained=said.abstained,
+        )
 
 
-def predict_peaks(model: Model, recent: SeriesSet) -> Floats:
-    """(N, H, Q) quantiles of the running maximum after the last step of `recent`; NaN where the model abstains."""
-    peaks = np.full((recent.n_series, model.params.prediction_steps, len(model.params.quantiles)), np.nan)
-    for some, part in _batches(model, recent, recent.limit, _abstained(recent, model) == ""):
-        peaks[some] = _predict_batch(model, part)[1]
-    return peaks
+class Answers(NamedTuple):
+    """Of N series at one origin: (N, H, Q) quantiles of the steps and of their running maximum, in the metric's unit.
+
+    chance: (N, H) of a breach, None without a limit. abstained: (N,) why there is none of these, "" where they are.
+    """
+
+    steps: Floats
+    peaks: Floats
+    chance: Floats | None
+    abstained: NDArray[np.object_]
 
 
-def _batches(
-    model: Model, recent: SeriesSet, limit: Floats | None, answered: NDArray[np.bool_]
-) -> Iterator[tuple[NDArray[np.int64], SeriesSet]]:
-    """The rows of `recent` that are `answered`, a part at a time; gaps of the limit hold what `limit` said before."""
-    size = max(1, min(BATCH, BATCH_STEPS // model.params.sequence_length))
-    rows = np.flatnonzero(answered)
-    for start in range(0, len(rows), size):
-        some = rows[start : start + size]
-        part = recent.take(some)
-        if limit is not None and part.limit is not None and not np.isfinite(part.limit).all():
-            part = replace(part, limit=carried(limit[some])[:, -recent.n_steps :])
-        yield some, part
+def rolling_answers(model: Model, series: SeriesSet, origins: Sequence[int], *, line: float = 1.0) -> Iterator[Answers]:
+    """`Answers` at each of the increasing `origins`; the windows of several go through the network together."""
+    length, n = model.params.sequence_length, series.n_series
+    if series.limit is not None and not np.isfinite(series.limit).all():
+        series = replace(series, limit=carried(series.limit))
+    size = max(1, min(BATCH, BATCH_STEPS // length))
+    together = max(1, size // n)
+    for begin in range(0, len(origins), together):
+        asked = np.asarray(origins[begin : begin + together])
+        start = max(0, int(asked[0]) + 1 - length)
+        recent = series.between(start, int(asked[-1]) + 1)
+        parts = [
+            _answer(model, recent if n <= size else recent.take(np.arange(n)[row : row + size]), asked - start, line)
+            for row in range(0, n, size)
+        ]
+        for one in zip(*parts, strict=True):
+            steps, peaks, chance, abstained = zip(*one, strict=True)
+            said = None if series.limit is None else np.concatenate(chance)
+            yield Answers(np.concatenate(steps), np.concatenate(peaks), said, np.concatenate(abstained))
+
+
+def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: float) -> list[Answers]:
+    """`Answers` of all of `recent` at each of its steps `origins`."""
+    params, n = model.params, recent.n_series
+    shape = (len(origins), n, params.prediction_steps)
+    steps, peaks = (np.full((*shape, len(params.quantiles)), np.nan) for _ in range(2))
+    chance = None if recent.limit is None else np.full(shape, np.nan)
+    pasts = [recent.values[:, max(0, origin + 1 - params.sequence_length) : origin + 1] for origin in origins]
+    abstained = np.stack([_abstained(past, params) for past in pasts])
+    if len(places := np.argwhere(abstained == "")):
+        at, rows = places.T
+        steps[at, rows], peaks[at, rows] = _quantiles(model, recent, rows, origins[at])
+    for number, past in enumerate(pasts):
+        some = np.flatnonzero(abstained[number] == "")
+        if chance is not None and recent.limit is not None and len(some):
+            threshold = line * recent.limit[some, origins[number]]
+            chance[number, some] = _chance(model, past[some], recent.step_seconds, peaks[number, some], threshold, line)
+    said = chance if chance is not None else [None] * len(origins)
+    return [Answers(*one) for one in zip(steps, peaks, said, abstained, strict=True)]
 
 
 @torch.no_grad()
-def _predict_batch(model: Model, recent: SeriesSet) -> tuple[Floats, Floats]:
-    """(B, H, Q) quantiles in the metric's unit: of the steps and of the running maximum."""
+def _quantiles(
+    model: Model, recent: SeriesSet, rows: NDArray[np.int64], origins: NDArray[np.int64]
+) -> tuple[Floats, Floats]:
+    """(B, H, Q) quantiles of B windows in the metric's unit: of the steps and of the running maximum."""
     spec, params = model.spec, model.spec.params
     device = pick_device(params.device if params.device == "cpu" else "auto")
     model.network.to(device).eval()
@@ -103,8 +144,7 @@ def _predict_batch(model: Model, recent: SeriesSet) -> tuple[Floats, Floats]:
     elif recent.limit is None:  # a model that knows limits is asked without one
         recent = replace(recent, limit=np.full(recent.values.shape, np.nan))
     windows = Windows(recent, params, spec.vocabularies, spec.covariates, device)
-    rows = torch.arange(recent.n_series, device=device)
-    window, scale = windows.gather(rows, torch.full_like(rows, recent.n_steps - 1))
+    window, scale = windows.gather(torch.from_numpy(rows).to(device), torch.from_numpy(origins).to(device))
     steps, peaks = (part.double().cpu().numpy() for part in model.network(window))
     low, high = (
         edge if edge is not None else free for edge, free in zip(params.bounds, (-np.inf, np.inf), strict=True)
@@ -117,14 +157,13 @@ def _predict_batch(model: Model, recent: SeriesSet) -> tuple[Floats, Floats]:
     return real(steps, model.calibration.steps), real(peaks, model.calibration.peaks)
 
 
-def _chance(model: Model, recent: SeriesSet, peaks: Floats, threshold: Floats) -> Floats:
+def _chance(model: Model, past: Floats, step_seconds: int, peaks: Floats, threshold: Floats, line: float) -> Floats:
     """(N, H) probability that the (N,) threshold is reached, corrected where the model has a breach head."""
     chance = exceedance(peaks, np.array(model.params.quantiles), threshold)
-    chance[np.isnan(peaks[:, 0, 0])] = np.nan
     if model.breach is None:
         return chance
-    season, samples = season_steps(recent.step_seconds), model.spec.breach_samples
-    return corrected(chance, recent.values, threshold, season, samples, model.breach)
+    season, samples = season_steps(step_seconds), model.spec.breach_samples
+    return corrected(chance, past, threshold, season, samples, model.breach, line)
 
 
 def exceedance(quantiles: Floats, levels: Floats, threshold: Floats) -> Floats:
@@ -151,14 +190,13 @@ def exceedance(quantiles: Floats, levels: Floats, threshold: Floats) -> Floats:
     return np.where(np.isfinite(wanted), np.maximum.accumulate(1 - cdf, axis=1), np.nan)
 
 
-def _abstained(recent: SeriesSet, model: Model) -> NDArray[np.object_]:
-    """(N,) why a series gets no forecast, "" where it gets one."""
-    params = model.spec.params
+def _abstained(past: Floats, params: TrainParams) -> NDArray[np.object_]:
+    """(N,) why a series with these newest samples gets no forecast, "" where it gets one."""
     need, oldest = least_context(params), max(2, -(-params.prediction_steps // 2))
-    seen = np.isfinite(recent.values)
+    seen = np.isfinite(past)
     count = seen.sum(1)
     age = np.argmax(seen[:, ::-1], axis=1)
-    reasons = np.full(recent.n_series, "", object)
+    reasons = np.full(len(past), "", object)
     for row in np.flatnonzero((count < need) | (age > oldest)):
         if count[row] == 0:
             reasons[row] = f"no sample in the last {params.sequence_length} steps"

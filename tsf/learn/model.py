@@ -23,7 +23,7 @@ from tsf.series import SeriesSet
 __all__ = ["Calibration", "Epoch", "Model", "Spec", "build_model", "build_network", "build_spec", "model_state",
            "parameter_count"]  # fmt: skip
 
-BREACH_ARRAYS = ("weights", "centre", "scale", "measured")
+BREACH_ARRAYS = ("feature", "threshold", "leaves", "constant", "belief", "measured")
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def build_model(tensors: Mapping[str, NDArray[Any]], spec: Mapping[str, Any]) ->
         )
         breach = None
         if "breach" in spec:
-            arrays = {name: np.asarray(tensors[f"breach.{name}"], np.float64) for name in BREACH_ARRAYS}
+            arrays = {name: np.asarray(tensors[f"breach.{name}"]) for name in BREACH_ARRAYS}
             breach = BreachHead(**arrays, windows=spec["breach"]["windows"], events=spec["breach"]["events"])
         history = tuple(Epoch(**epoch) for epoch in spec["history"])
     except (KeyError, TypeError, RuntimeError, ValidationError) as fault:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tsf.alarm.policy import Policy, Verdict, choose_policy, frontier, judge_policy
 from tsf.alarm.replay import Breaches, Kind, Outcome, Score, Terms, find_breaches, replay, score, unseen
 from tsf.alarm.rivals import History, Rule, breach_rule, default_rules, evaluate_rule
-from tsf.learn import Model, is_night, predict
+from tsf.learn import Model, is_night, rolling_forecasts
 from tsf.learn.breach import reliability
 from tsf.params import TaskParams, duration_text
 from tsf.plots import Timeline
@@ -21,7 +21,7 @@ from tsf.series import Floats, SeriesSet, label_rows, title_of
 
 __all__ = ["AlarmReplay", "replay_alarms"]
 
-MOST_FORECASTS = 500_000  # forecasts of a replay, at most; more series are forecast less often
+MOST_FORECASTS = 200_000  # forecasts of a replay, at most; more series are forecast less often
 WEEK = 604_800
 USES_FORECAST = {"the same, confirmed by the forecast", "residual"}  # no rivals of the forecast
 OURS = "tsf"
@@ -296,9 +296,8 @@ def _forecasts(
     """`chance`, `middle` (`twelve` steps ahead), `upper` of a History from `first` on; and the band of AlarmReplay."""
     chance, middle, upper = (np.full(series.values.shape, np.nan) for _ in range(3))
     band = np.full((2, *series.values.shape), np.nan)
-    for origin in range(first, series.n_steps, every):
-        past = series.between(max(0, origin + 1 - model.params.sequence_length), origin + 1)
-        said = predict(model, past, line=task.alert.line)
+    origins = range(first, series.n_steps, every)
+    for origin, said in zip(origins, rolling_forecasts(model, series, origins, line=task.alert.line), strict=True):
         if said.p_breach is not None:
             chance[:, origin : origin + every] = said.p_breach[:, horizon - 1, None]
         middle[:, origin : origin + every] = said.at(0.5)[:, twelve - 1, None]
