@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tsf.learn.breach import BreachHead, anchors, breach_features, fit_head, season_steps
 from tsf.learn.forecast import exceedance, rolling_answers
 from tsf.learn.model import Model
-from tsf.learn.train import least_context
+from tsf.learn.train import judged_steps, least_context
 from tsf.series import SeriesSet
 
 __all__ = ["fit_breach"]
@@ -35,7 +35,7 @@ def _fit(model: Model, series: SeriesSet) -> BreachHead | None:
     params, total = model.params, series.n_steps
     length, horizon, samples = params.sequence_length, params.prediction_steps, model.spec.breach_samples
     steps, season = anchors(horizon), season_steps(series.step_seconds)
-    newest = max(horizon, min(total // 10, 4 * horizon))  # the values that judged the network while it learnt
+    newest = judged_steps(total, horizon, series.step_seconds)
     first, last = min(length, max(least_context(params), total // 3)) - 1, total - horizon - 1
     count = int(np.clip(MOST_WINDOWS // series.n_series, 16, 96))
     origins = np.unique(np.linspace(first, last, count).astype(int))

@@ -122,7 +122,7 @@ def _split(series: SeriesSet, params: TrainParams, device: torch.device) -> tupl
             f"the history has {total} steps, training needs at least {need}: twice prediction_steps and a context",
             cure="lengthen fetch.history or shorten prediction_steps",
         )
-    newest = max(horizon, min(total // 10, 4 * horizon))  # steps whose values judge
+    newest = judged_steps(total, horizon, series.step_seconds)
     seen = np.concatenate([np.zeros((series.n_series, 1), int), np.isfinite(series.values).cumsum(1)], axis=1)
     origins = np.arange(total - horizon)
     before = seen[:, origins + 1] - seen[:, np.maximum(origins + 1 - context, 0)]
@@ -130,7 +130,8 @@ def _split(series: SeriesSet, params: TrainParams, device: torch.device) -> tupl
     usable = (before >= least_context(params)) & (after * 2 >= horizon)
     split = total - newest - horizon  # first origin whose targets reach past total - newest
     teach = np.argwhere(usable[:, :split])
-    judges = origins[split + horizon - 1 :][:: -max(1, newest // 8)]  # the newest origin is one of them
+    many = max(8, JUDGED // (2 * series.n_series))
+    judges = origins[split + horizon - 1 :][:: -max(1, newest // many)]  # the newest origin is one of them
     judge = np.argwhere(usable[:, judges])
     if not len(teach) or not len(judge):
         raise HistoryError(
@@ -142,6 +143,11 @@ def _split(series: SeriesSet, params: TrainParams, device: torch.device) -> tupl
     if len(judge) > JUDGED:
         judge = judge[np.linspace(0, len(judge) - 1, JUDGED).astype(int)]
     return _places(teach, device), _places(judge, device)
+
+
+def judged_steps(n_steps: int, horizon: int, step_seconds: int) -> int:
+    """How many of the newest steps judge: a tenth, up to a week or four horizons, as each day of a week is another."""
+    return max(horizon, min(n_steps // 10, max(4 * horizon, 604_800 // step_seconds)))
 
 
 def least_context(params: TrainParams) -> int:
