@@ -22,6 +22,7 @@ __all__ = [
     "breach_features",
     "corrected",
     "fit_head",
+    "known_values",
     "reliability",
     "season_steps",
 ]
@@ -32,7 +33,7 @@ FEATURES = (
     "network", "walk", "often", "often_lately", "same_phase", "same_wait", "same_level", "brownian",
     "line", "gap", "gap_day", "gap_horizon", "mean_gap", "restless", "wait", "never", "move", "time_over",
 )  # fmt: skip
-ANCHORS = 4
+ANCHORS = 3
 DEPTH, TREES, RATE = 3, 100, 0.06  # of the boosted trees: shallow ones, as windows overlap and are alike
 LEAF_WINDOWS = 20  # independent windows that a leaf rests on, at the least
 SHRINKAGE = 50.0  # pull of a leaf to zero
@@ -105,7 +106,7 @@ def breach_features(
     n, length = values.shape
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.clip(values / np.where(threshold > 0, threshold, np.nan)[:, None], -3, 3)
-    filled = _carried(share)
+    filled = known_values(share)
     hit = _runs(np.where(np.isfinite(share), share >= 1, False), samples)
     index = np.arange(length)
     since = index - np.maximum.accumulate(np.where(hit, index, -length), axis=1)
@@ -129,7 +130,7 @@ def breach_features(
         past_turns = _often(met[:, back], below[:, back], 1.0, often) if len(back) else often
         drift, reach = mean * ahead, spread * np.sqrt(ahead)
         columns.append(np.stack([
-            logit(chance[:, number]), logit(_walk(gap[:, 0], stride * np.sqrt(ahead))),
+            logit(chance[:, number]), logit(_walk(gap[:, 0], stride * np.sqrt(ahead), samples)),
             logit(often), logit(lately), logit(past_turns),
             logit(_often(met, alike_wait[:, start], 2.0, often)), logit(_often(met, alike_level[:, start], 2.0, often)),
             np.clip((drift - gap[:, 0]) / reach, -8, 8),
@@ -246,12 +247,13 @@ def logistic(odds: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -SURE, SURE))))
 
 
-def _walk(gap: Floats, reach: Floats) -> Floats:
+def _walk(gap: Floats, reach: Floats, samples: int) -> Floats:
     """(N,) chance that a walk without drift, with this standard deviation at its end, meets a line `gap` above.
 
-    First passage of a Brownian motion by the reflection principle: 2 (1 - Phi(gap / reach)).
+    First passage of a Brownian motion by the reflection principle: 2 (1 - Phi(gap / reach)). For each further one of
+    the `samples` in a row that a breach needs, half of them are still above.
     """
-    return torch.erfc(torch.from_numpy(np.clip(gap / reach, 0, 30) / np.sqrt(2))).numpy()
+    return 0.5 ** (samples - 1) * torch.erfc(torch.from_numpy(np.clip(gap / reach, 0, 30) / np.sqrt(2))).numpy()
 
 
 def _often(met: Bools, counts: Bools, prior: float, expected: Floats | float = 0.02) -> Floats:
@@ -268,7 +270,7 @@ def _runs(over: Bools, samples: int) -> Bools:
     return hit
 
 
-def _carried(values: Floats) -> Floats:
+def known_values(values: Floats) -> Floats:
     """(N, L) gaps filled by the value before, those at the start by the first one."""
     seen = np.isfinite(values)
     index = np.maximum.accumulate(np.where(seen, np.arange(values.shape[1]), 0), axis=1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tsf.learn.breach import BreachHead, anchors, breach_features, fit_head, season_steps
+from tsf.learn.breach import BreachHead, anchors, breach_features, fit_head, known_values, season_steps
 from tsf.learn.forecast import exceedance, rolling_answers
 from tsf.learn.model import Model
 from tsf.learn.train import judged_steps, least_context
@@ -35,7 +35,7 @@ def _fit(model: Model, series: SeriesSet) -> BreachHead | None:
     params, total = model.params, series.n_steps
     length, horizon, samples = params.sequence_length, params.prediction_steps, model.spec.breach_samples
     steps, season = anchors(horizon), season_steps(series.step_seconds)
-    newest = judged_steps(total, horizon, series.step_seconds)
+    judged = judged_steps(total, horizon, series.step_seconds)
     first, last = min(length, max(least_context(params), total // 3)) - 1, total - horizon - 1
     count = int(np.clip(MOST_WINDOWS // series.n_series, 16, 96))
     origins = np.unique(np.linspace(first, last, count).astype(int))
@@ -44,11 +44,12 @@ def _fit(model: Model, series: SeriesSet) -> BreachHead | None:
     for origin, (_, peaks, _, _) in zip(places, rolling_answers(model, series, places), strict=True):
         past = series.between(max(0, origin + 1 - length), origin + 1)
         limit = past.limit[:, -1] if past.limit is not None else np.full(series.n_series, np.nan)
+        newest = known_values(past.values)[:, -samples:].min(1)
         ahead = series.values[:, max(origin + 2 - samples, 0) : origin + 1 + horizon]
         for line in LINES:
             threshold = line * limit
-            newest_value = _last_known(past.values)
-            known = np.isfinite(peaks[:, 0, 0]) & (newest_value < threshold) & np.isfinite(ahead).any(1)
+            reached = newest >= threshold  # by the last `samples` values: then the breach has come already
+            known = np.isfinite(peaks[:, 0, 0]) & np.isfinite(threshold) & ~reached & np.isfinite(ahead).any(1)
             if not known.any():
                 continue
             chance = exceedance(peaks[known], np.array(params.quantiles), threshold[known])
@@ -58,7 +59,7 @@ def _fit(model: Model, series: SeriesSet) -> BreachHead | None:
                 )
             )
             events.append(_met(ahead[known], threshold[known], samples, horizon)[:, steps - 1])
-            held.append(np.full(int(known.sum()), origin + horizon >= total - newest))
+            held.append(np.full(int(known.sum()), origin + horizon >= total - judged))
     if not features:
         return None
     spacing = (last - first) / max(len(origins) - 1, 1)
@@ -73,10 +74,3 @@ def _met(ahead: Floats, threshold: Floats, samples: int, horizon: int) -> NDArra
     over = np.pad(over, ((0, 0), (horizon + samples - 1 - over.shape[1], 0)))
     runs = np.lib.stride_tricks.sliding_window_view(over, samples, axis=1).all(2)
     return np.asarray(np.maximum.accumulate(runs, axis=1))
-
-
-def _last_known(values: Floats) -> Floats:
-    """(N,) the newest value that is there, NaN without one."""
-    seen = np.isfinite(values)
-    newest = values.shape[1] - 1 - seen[:, ::-1].argmax(1)
-    return np.asarray(values[np.arange(len(values)), newest])
