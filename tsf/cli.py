@@ -140,7 +140,7 @@ def predict(
     task: Annotated[str, typer.Option(help="A task of params.yaml.")],
     steps: Annotated[int | None, typer.Option(help="Steps ahead; at most the model's prediction_steps.")] = None,
     model_name: Annotated[str, typer.Option(help="Alias, version or model_YYYYMMDD_HHMMSS.")] = "champion",
-    user: Annotated[str | None, typer.Option(help="Only series whose label user has this value.")] = None,
+    user: Annotated[str | None, typer.Option(help="Print only series whose label user has this value.")] = None,
     no_prometheus: Annotated[bool, typer.Option("--no-prometheus", help="Show only; write nothing back.")] = False,
 ) -> None:
     """Forecast from the newest samples and print the most urgent series first."""
@@ -154,7 +154,10 @@ def predict(
         table.add_row(*(escape(str(cell)) for cell in row))
     out.print(table)
     if not no_prometheus:
-        out.print(f"Written to {write_back(predicted).receipt['sent_to']}", markup=False, highlight=False)
+        # A push replaces what was pushed of the task before, so the series of all users are written.
+        whole = predicted if user is None else predict_task(task, root, steps=steps, model_name=model_name)
+        receipt = write_back(whole).receipt
+        out.print(f"Written to {receipt['sent_to']}: {receipt['series']} series", markup=False, highlight=False)
 
 
 @app.command(epilog="Example: tsf lineage --task storage --at 2026-11-01T08:30:00Z")

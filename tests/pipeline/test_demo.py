@@ -233,6 +233,17 @@ def test_predict_takes_a_model_by_its_name_and_one_user(project: Project) -> Non
     assert name in shown.stdout
 
 
+def test_a_prediction_for_one_user_leaves_what_is_written_of_the_others(project: Project) -> None:
+    written = project.root / "textfile" / "storage.prom"
+    before = {line.split(" ")[0] for line in written.read_text().splitlines() if line.startswith("tsf_")}
+    user = read_series(project.root / "data/storage/series.parquet").labels["user"][0]
+    shown = project.tsf("predict", "--task", "storage", "--user", user)
+    assert shown.returncode == 0, shown.stderr
+    after = {line.split(" ")[0] for line in written.read_text().splitlines() if line.startswith("tsf_")}
+    assert len(before) > 100
+    assert before - after == set()
+
+
 def test_a_task_that_fails_stops_no_other_and_loses_nothing(project: Project) -> None:
     last_good = contents(project, "data/storage/*", "models/storage/*", "reports/storage/*.html", "pushed/storage/*")
     champion = contents(project, "registry/storage/aliases.json")

@@ -322,7 +322,7 @@ async def test_noise_is_what_the_teams_will_bear_and_why_nobody_counted(call: Ca
     assert (storage["alarms"], storage["budget"]) == (None, 5.0 * teams)
     assert "demo fleet" in storage["reason"]
     assert storage["expected"] >= 0
-    assert await noise("cpu") == {"alarms": None, "expected": None, "budget": 5.0, "reason": storage["reason"]}
+    assert await noise("cpu") == {"alarms": None, "expected": None, "budget": 15.0, "reason": storage["reason"]}
     await call("PUT", "/tasks/cpu", {"limit": None})
     assert (await noise("cpu"))["budget"] is None
 

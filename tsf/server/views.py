@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsf.errors import SeriesError
-from tsf.io.artifacts import read_forecast, read_series
+from tsf.io.artifacts import alert_in_force, read_forecast, read_series
 from tsf.io.source import newest_seconds
-from tsf.params import Params, TaskParams, horizon_text
+from tsf.params import AlertParams, Params, TaskParams, horizon_text
 from tsf.project import TaskPaths
 from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
@@ -30,6 +30,7 @@ class Outlook:
     """What is known of a task's series, by its data, its forecast or both; rows are the forecast's if it has one.
 
     now_seconds: the moment that "how long until" counts from; the demo fleet has a clock of its own.
+    alert: what the rules in force fire at.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Outlook:
     p_breach: Floats  # (N,) over the whole horizon
     limit_time: Floats  # (N,) Unix seconds, +Inf for not in sight, NaN for unknown
     now_seconds: int
+    alert: AlertParams
 
     @property
     def seconds_left(self) -> Floats:
@@ -53,8 +55,10 @@ class Outlook:
 
     @property
     def alarms(self) -> NDArray[np.bool_]:
-        """(N,) whether the forecast is an alarm."""
-        return np.nan_to_num(self.p_breach) >= self.task.alert.probability
+        """(N,) whether the rules in force fire on the forecast, once it has held as long as they ask."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            filled = np.nan_to_num(self.used / self.limit, posinf=0.0) >= self.alert.gate
+        return filled & (np.nan_to_num(self.p_breach) >= self.alert.probability)
 
     @property
     def teams(self) -> int:
@@ -98,6 +102,7 @@ def look(root: Path, params: Params, name: str) -> Outlook:
         forecast.p_breach[:, -1] if has_breach else nothing,  # type: ignore[union-attr,index]
         forecast.limit_time if has_breach else nothing,  # type: ignore[union-attr,arg-type]
         newest_seconds(params),
+        alert_in_force(paths, task.alert),
     )
 
 

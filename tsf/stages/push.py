@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tsf.errors import FlowError, ModelError, ParamsError, SourceError
-from tsf.io.artifacts import read_json, write_forecast, write_json
+from tsf.io.artifacts import alert_in_force, read_json, write_forecast, write_json
 from tsf.io.exposition import ModelInfo, Present, forecast_exposition
 from tsf.io.logs import start_log
 from tsf.io.owners import Owners, read_owners
@@ -60,9 +60,14 @@ class Predicted:
         ahead = duration_text(self.forecast.quantiles.shape[1] * self.forecast.step_seconds)
         origin = pd.Timestamp(self.forecast.origin_seconds, unit="s").strftime("%Y-%m-%d %H:%M UTC")
         words = f"{n - silent:,} of {n:,} series were forecast {ahead} ahead from {origin} by {self.info.model}"
-        if self.forecast.p_breach is not None:
-            likely = int((self.chance >= self.task.alert.probability).sum())
-            words += f"; {likely} are likely to reach {self.task.alert.line:.0%} of their limit"
+        if self.forecast.p_breach is not None and self.urgency.limit is not None:
+            alert = alert_in_force(TaskPaths(self.root, self.name), self.task.alert)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                filled = np.nan_to_num(self.urgency.used / self.urgency.limit, posinf=0.0) >= alert.gate
+            due = int((filled & (self.chance >= alert.probability)).sum())
+            words += (
+                f"; {due} may reach {alert.line:.0%} of their limit, with a chance of {alert.probability:.0%} or more"
+            )
         else:
             words += "; the task has no limit, so there is no breach output"
         return words + (

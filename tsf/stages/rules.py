@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tsf.alarm.rulecases import rule_tests
 from tsf.alarm.rulefile import RuleTerms, rule_file
+from tsf.io.artifacts import alert_in_force
 from tsf.io.exposition import output_names
-from tsf.io.files import read_json, replacing
+from tsf.io.files import replacing
 from tsf.io.owners import Owners, read_owners
 from tsf.params import duration_text, horizon_text, read_params
 from tsf.project import TaskPaths, find_root
@@ -26,16 +27,14 @@ def write_rules(name: str, root: Path | None = None, owners: Owners | None = Non
     task = params.task(name)
     owners = owners or read_owners(task.alert.owners, root, params.prometheus.timeout)
     names = output_names([*task.train.dimensions, *owners.columns])
-    scores = TaskPaths(root, name).evaluation / "metrics.json"
-    chosen = read_json(scores).get("alarms", {}) if scores.exists() else {}
-    held = chosen.get("hold_steps", task.alert.hold) * task.fetch.step
+    alert = alert_in_force(TaskPaths(root, name), task.alert)
     terms = RuleTerms(
         task=name,
         horizons=[horizon_text(seconds) for seconds in sorted(task.push.horizons)],
         limited=task.fetch.limit is not None,
-        threshold=chosen.get("threshold", task.alert.probability),
-        for_text=duration_text(held),
-        gate=chosen.get("gate", task.alert.gate),
+        threshold=alert.probability,
+        for_text=duration_text(alert.hold * task.fetch.step),
+        gate=alert.gate,
         confidence=task.alert.confidence,
         quantiles=sorted(task.push.quantiles),
         owner=task.owner,

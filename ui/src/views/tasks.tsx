@@ -108,7 +108,7 @@ function Urgency({ task }: { task: Task }): React.ReactElement {
     <>
       <span>{toLimit(urgency.seconds_to_limit)}</span>
       <span className="tsf-soft" title={urgency.series}>
-        {t('{likely} of {total} likely', { likely: urgency.likely, total: urgency.total })} · {urgency.series}
+        {t('{likely} of {total} in alarm', { likely: urgency.likely, total: urgency.total })} · {urgency.series}
       </span>
     </>
   );

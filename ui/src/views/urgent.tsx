@@ -104,7 +104,7 @@ function Summary({ feed, now }: { feed: Feed; now: number }): React.ReactElement
   const newest = feed.tasks.map(task => task.last_push ?? '').reduce((a, b) => (a > b ? a : b), '');
   return (
     <div className="tsf-summary">
-      <p>{t('{n} of {total} series are likely to reach their limit', { n: alarms, total: feed.series.length })}</p>
+      <p>{t('{n} of {total} series call for an alarm', { n: alarms, total: feed.series.length })}</p>
       <dl>
         <dt>{t('Last forecast')}</dt>
         <dd>{ago(newest, now)}</dd>
