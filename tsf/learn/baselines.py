@@ -18,6 +18,7 @@ from tsf.series import Forecast, SeriesSet
 __all__ = ["Forecaster", "default_baselines", "last_value", "linear_prediction", "predict_linear", "seasonal_naive"]
 
 Floats = NDArray[np.float64]
+RECENT_STEPS = 1_000  # that tell how wrong a rule is; older ones would cost time, and are of another time
 Forecaster = Callable[[SeriesSet, int], Forecast]
 """(the past, up to and with the origin; horizon in steps) -> Forecast."""
 
@@ -39,7 +40,8 @@ def last_value(levels: Sequence[float]) -> Forecaster:
 
     def forecast(past: SeriesSet, horizon: int) -> Forecast:
         filled = _carried(past.values)
-        spread = _spread(past.values[:, 1:] - filled[:, :-1])
+        recent = slice(-RECENT_STEPS - 1, None)
+        spread = _spread(past.values[:, recent][:, 1:] - filled[:, recent][:, :-1])
         steps = np.arange(1, horizon + 1)
         return _normal(past, np.repeat(filled[:, -1:], horizon, 1), spread[:, None] * np.sqrt(steps), levels)
 
@@ -55,7 +57,8 @@ def seasonal_naive(period_steps: int, levels: Sequence[float]) -> Forecaster:
         turns = np.pad(past.values, ((0, 0), (short, 0)), constant_values=np.nan).reshape(n, -1, period_steps)
         newest = _carried(turns.transpose(0, 2, 1).reshape(n * period_steps, -1))[:, -1].reshape(n, period_steps)
         steps = np.arange(horizon)
-        spread = _spread(past.values[:, period_steps:] - past.values[:, :-period_steps])
+        recent = past.values[:, -RECENT_STEPS - period_steps :]
+        spread = _spread(recent[:, period_steps:] - recent[:, :-period_steps])
         growth = np.sqrt(steps // period_steps + 1.0)
         return _normal(past, newest[:, steps % period_steps], spread[:, None] * growth, levels)
 

@@ -273,6 +273,8 @@ def _runs(over: Bools, samples: int) -> Bools:
 def known_values(values: Floats) -> Floats:
     """(N, L) gaps filled by the value before, those at the start by the first one."""
     seen = np.isfinite(values)
+    if seen.all():
+        return values
     index = np.maximum.accumulate(np.where(seen, np.arange(values.shape[1]), 0), axis=1)
     index = np.maximum(index, seen.argmax(1)[:, None])
     return np.nan_to_num(np.take_along_axis(values, index, axis=1))

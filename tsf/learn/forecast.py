@@ -117,16 +117,18 @@ def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: f
     shape = (len(origins), n, params.prediction_steps)
     steps, peaks = (np.full((*shape, len(params.quantiles)), np.nan) for _ in range(2))
     chance = None if recent.limit is None else np.full(shape, np.nan)
-    pasts = [recent.values[:, max(0, origin + 1 - params.sequence_length) : origin + 1] for origin in origins]
+    length = params.sequence_length
+    pasts = [recent.values[:, max(0, origin + 1 - length) : origin + 1] for origin in origins]
     abstained = np.stack([_abstained(past, params) for past in pasts])
     if len(places := np.argwhere(abstained == "")):
         at, rows = places.T
         steps[at, rows], peaks[at, rows] = _quantiles(model, recent, rows, origins[at])
-    for number, past in enumerate(pasts):
-        some = np.flatnonzero(abstained[number] == "")
-        if chance is not None and recent.limit is not None and len(some):
-            threshold = line * recent.limit[some, origins[number]]
-            chance[number, some] = _chance(model, past[some], recent.step_seconds, peaks[number, some], threshold, line)
+        if chance is not None and recent.limit is not None:
+            short = min(length, int(origins[0]) + 1)  # at the begin of a history
+            contexts = np.lib.stride_tricks.sliding_window_view(recent.values, short, axis=1)
+            past = contexts[rows, origins[at] + 1 - short]
+            threshold = line * recent.limit[rows, origins[at]]
+            chance[at, rows] = _chance(model, past, recent.step_seconds, peaks[at, rows], threshold, line)
     said = chance if chance is not None else [None] * len(origins)
     return [Answers(*one) for one in zip(steps, peaks, said, abstained, strict=True)]
 

@@ -21,7 +21,7 @@ from tsf.series import Floats, SeriesSet, label_rows, title_of
 
 __all__ = ["AlarmReplay", "replay_alarms"]
 
-MOST_FORECASTS = 500_000  # forecasts of a replay, at most; more series are forecast less often
+MOST_FORECASTS = 200_000  # forecasts of a replay, at most; more series are forecast less often
 WEEK = 604_800
 USES_FORECAST = {"the same, confirmed by the forecast", "residual"}  # no rivals of the forecast
 OURS = "tsf"
