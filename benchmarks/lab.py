@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, CDPSession, sync_playwright
+from playwright.sync_api import Browser, CDPSession, expect, sync_playwright
 
+from tests.browser.conftest import MOST_MILLISECONDS
 from tests.browser.journey import demo_samples, journey
 from tests.browser.lab import FLAGS, TOKEN, Lab, LabServer, multiply, opened, serving
 from tests.pipeline.conftest import make_project
@@ -155,6 +156,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5000, help="series and tasks to scroll through")
     parser.add_argument("--rounds", type=int, default=3, help="loads of the page")
     chosen = parser.parse_args()
+    expect.set_options(timeout=MOST_MILLISECONDS)  # the first forecast waits for a process that loads torch
     program = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
