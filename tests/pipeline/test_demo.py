@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from tests.pipeline.conftest import Project
+from tests.pipeline.conftest import ROOT, Project
 from tsf.io.artifacts import read_forecast, read_series
 from tsf.project import STAGES
 
@@ -350,3 +351,16 @@ def test_parameters_that_were_found_are_an_experiment_that_can_be_applied(projec
     assert applied.returncode == 0, applied.stderr
     assert "hidden_dim: 6" in (project.root / "params.yaml").read_text()
     assert json.loads((project.root / "models/cpu/card.json").read_text())["spec"]["params"]["hidden_dim"] == 6
+
+
+def test_the_grid_of_the_documents_is_queued_with_every_combination(project: Project) -> None:
+    page = (ROOT / "docs/forecaster.md").read_text()
+    command = next(line for line in page.splitlines() if line.startswith("dvc exp run --queue"))
+    project.edit(tasks__cpu__train__hidden_dim=8)
+    queued = project.dvc(*shlex.split(command)[1:])
+    assert queued.returncode == 0, queued.stderr
+    assert queued.stdout.count("Queued experiment") == 4
+    assert {(width, kind) for width in ("32", "64") for kind in ("lstm", "gru")} == set(
+        re.findall(r"hidden_dim=(\d+)', '\+\+tasks\.cpu\.train\.model_type=(\w+)'", queued.stdout)
+    )
+    assert project.dvc("queue", "remove", "--all").returncode == 0
