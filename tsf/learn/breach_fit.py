@@ -41,7 +41,9 @@ def _fit(model: Model, series: SeriesSet) -> BreachHead | None:
     origins = np.unique(np.linspace(first, last, count).astype(int))
     features, events, held = [], [], []
     places = origins.tolist()
-    for origin, (_, peaks, _, _) in zip(places, rolling_answers(model, series, places), strict=True):
+    answers = rolling_answers(model, series, places, with_peaks=True)
+    for origin, (_, peaks, _, _) in zip(places, answers, strict=True):
+        assert peaks is not None  # noqa: S101 - asked for
         past = series.between(max(0, origin + 1 - length), origin + 1)
         limit = past.limit[:, -1] if past.limit is not None else np.full(series.n_series, np.nan)
         newest = known_values(past.values)[:, -samples:].min(1)

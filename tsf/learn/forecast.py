@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -81,18 +81,27 @@ def rolling_forecasts(
 class Answers(NamedTuple):
     """Of N series at one origin: (N, H, Q) quantiles of the steps and of their running maximum, in the metric's unit.
 
-    chance: (N, H) of a breach, None without a limit. abstained: (N,) why there is none of these, "" where they are.
+    peaks: None where they were not asked for. chance: (N, H) of a breach, None without a limit. abstained: (N,) why
+    there is none of these, "" where they are.
     """
 
     steps: Floats
-    peaks: Floats
+    peaks: Floats | None
     chance: Floats | None
     abstained: NDArray[np.object_]
 
+    def part(self, place: Any) -> Answers:
+        """What lies at `place` of each of them, as a view."""
+        peaks, chance = (None if one is None else one[place] for one in (self.peaks, self.chance))
+        return Answers(self.steps[place], peaks, chance, self.abstained[place])
 
-def rolling_answers(model: Model, series: SeriesSet, origins: Sequence[int], *, line: float = 1.0) -> Iterator[Answers]:
+
+def rolling_answers(
+    model: Model, series: SeriesSet, origins: Sequence[int], *, line: float = 1.0, with_peaks: bool = False
+) -> Iterator[Answers]:
     """`Answers` at each of the increasing `origins`; the windows of several go through the network together."""
-    length, n = model.params.sequence_length, series.n_series
+    params, n = model.params, series.n_series
+    length, levels = params.sequence_length, len(params.quantiles)
     if series.limit is not None and not np.isfinite(series.limit).all():
         series = replace(series, limit=carried(series.limit))
     size = max(1, min(BATCH, BATCH_STEPS // length))
@@ -101,36 +110,41 @@ def rolling_answers(model: Model, series: SeriesSet, origins: Sequence[int], *, 
         asked = np.asarray(origins[begin : begin + together])
         start = max(0, int(asked[0]) + 1 - length)
         recent = series.between(start, int(asked[-1]) + 1)
-        parts = [
-            _answer(model, recent if n <= size else recent.take(np.arange(n)[row : row + size]), asked - start, line)
-            for row in range(0, n, size)
-        ]
-        for one in zip(*parts, strict=True):
-            steps, peaks, chance, abstained = zip(*one, strict=True)
-            said = None if series.limit is None else np.concatenate(chance)
-            yield Answers(np.concatenate(steps), np.concatenate(peaks), said, np.concatenate(abstained))
+        shape = (len(asked), n, params.prediction_steps)
+        # Filled part by part: these are by far the largest arrays of a forecast, and stand in memory once.
+        whole = Answers(
+            np.full((*shape, levels), np.nan),
+            np.full((*shape, levels), np.nan) if with_peaks else None,
+            None if series.limit is None else np.full(shape, np.nan),
+            np.full(shape[:2], "", object),
+        )
+        for row in range(0, n, size):
+            rows = slice(row, row + size)
+            part = recent if n <= size else recent.take(np.arange(n)[rows])
+            _answer(model, part, asked - start, line, whole.part((slice(None), rows)))
+        for number in range(len(asked)):
+            yield whole.part(number)
 
 
-def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: float) -> list[Answers]:
-    """`Answers` of all of `recent` at each of its steps `origins`."""
-    params, n = model.params, recent.n_series
-    shape = (len(origins), n, params.prediction_steps)
-    steps, peaks = (np.full((*shape, len(params.quantiles)), np.nan) for _ in range(2))
-    chance = None if recent.limit is None else np.full(shape, np.nan)
-    length = params.sequence_length
-    pasts = [recent.values[:, max(0, origin + 1 - length) : origin + 1] for origin in origins]
-    abstained = np.stack([_abstained(past, params) for past in pasts])
-    if len(places := np.argwhere(abstained == "")):
-        at, rows = places.T
-        steps[at, rows], peaks[at, rows] = _quantiles(model, recent, rows, origins[at])
-        if chance is not None and recent.limit is not None:
-            short = min(length, int(origins[0]) + 1)  # at the begin of a history
-            contexts = np.lib.stride_tricks.sliding_window_view(recent.values, short, axis=1)
-            past = contexts[rows, origins[at] + 1 - short]
-            threshold = line * recent.limit[rows, origins[at]]
-            chance[at, rows] = _chance(model, past, recent.step_seconds, peaks[at, rows], threshold, line)
-    said = chance if chance is not None else [None] * len(origins)
-    return [Answers(*one) for one in zip(steps, peaks, said, abstained, strict=True)]
+def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: float, found: Answers) -> None:
+    """Write into `found`, (O, N, ...) each, what is said of all of `recent` at each of its O steps `origins`."""
+    length = model.params.sequence_length
+    for number, origin in enumerate(origins.tolist()):
+        past = recent.values[:, max(0, origin + 1 - length) : origin + 1]
+        found.abstained[number] = _abstained(past, model.params)
+    at, rows = np.nonzero(found.abstained == "")
+    if not len(at):
+        return
+    steps, peaks = _quantiles(model, recent, rows, origins[at])
+    found.steps[at, rows] = steps
+    if found.peaks is not None:
+        found.peaks[at, rows] = peaks
+    if found.chance is not None and recent.limit is not None:
+        short = min(length, int(origins[0]) + 1)  # at the begin of a history
+        contexts = np.lib.stride_tricks.sliding_window_view(recent.values, short, axis=1)
+        past = contexts[rows, origins[at] + 1 - short]
+        threshold = line * recent.limit[rows, origins[at]]
+        found.chance[at, rows] = _chance(model, past, recent.step_seconds, peaks, threshold, line)
 
 
 @torch.no_grad()
