@@ -3,7 +3,7 @@ export DVC_NO_ANALYTICS = 1
 export DVCLIVE_LOGLEVEL ?= WARNING
 
 ARGS ?=
-TEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
+TEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Each worker of the tests is one process: more threads would only be in each other's way.
 THREADS = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
