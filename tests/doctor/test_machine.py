@@ -80,6 +80,14 @@ def test_a_small_machine_is_warned_and_not_stopped(monkeypatch: pytest.MonkeyPat
     assert all(finding.cure for finding in findings)
 
 
+def test_a_folder_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write wherever the mount lets it
+    [disk] = [finding for finding in machine.check_hardware(tmp_path) if finding.name == "disk"]
+    assert disk.state == "fail"
+    assert "cannot be written" in disk.detail
+    assert disk.cure
+
+
 @pytest.mark.parametrize(
     ("said", "used", "detail"),
     [

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
+import papermill
 import pytest
 
 from tests.pipeline.conftest import make_project
@@ -61,6 +64,17 @@ def test_a_kernel_that_dies_is_told_as_such(root: Path) -> None:
     with pytest.raises(FlowError, match="run out of memory"):
         run_stage("fetch", "cpu", root)
     assert (root / "reports/cpu/fetch.failed.ipynb").is_file()
+
+
+def test_a_full_disk_is_told_as_such(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path, running: Path, **__: object) -> None:
+        running.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    put_notebook(root, "1")
+    monkeypatch.setattr(papermill, "execute_notebook", full)
+    with pytest.raises(FlowError, match="No space left on device; free the disk"):
+        run_stage("fetch", "cpu", root)
 
 
 @pytest.mark.parametrize("name", ["../outside", "nope", "", "/tmp/x", "cpu/../cpu"])

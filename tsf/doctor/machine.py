@@ -104,10 +104,13 @@ def check_hardware(root: Path) -> list[Finding]:
     """Cores, memory and disk beside the least that the four demo tasks run well on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory, disk = _memory_bytes() / GIB, shutil.disk_usage(root).free / GIB
+    room = _enough("disk", disk, MINIMUM_DISK_GIB, f"{disk:.1f} GiB free", "free some; `dvc gc --workspace` helps")
+    if not os.access(root, os.W_OK):
+        room = Finding("disk", "fail", f"{root} cannot be written", "mend its permissions, or how it is mounted")
     return [
         _enough("cores", cores, MINIMUM_CORES, f"{cores}", "expect training to take longer"),
         _enough("memory", memory * 1.1, MINIMUM_MEMORY_GIB, f"{memory:.1f} GiB", "close programs or shorten the tasks"),
-        _enough("disk", disk, MINIMUM_DISK_GIB, f"{disk:.1f} GiB free", "free some; `dvc gc --workspace` helps"),
+        room,
     ]
 
 

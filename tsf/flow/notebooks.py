@@ -5,6 +5,7 @@ DVC runs it as `python -m tsf.flow.notebooks STAGE TASK`.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -69,6 +70,8 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
             if isinstance(fault, PapermillExecutionError):
                 raise _sentence(fault, where, paths.failed_notebook(stage)) from None
             cure = f"open {paths.failed_notebook(stage)}; a kernel that died has most often run out of memory"
+            if isinstance(fault, OSError) and fault.errno == errno.ENOSPC:
+                cure = "free the disk, then run it again; what was made before is as it was"
             raise FlowError(f"{type(fault).__name__}: {str(fault).splitlines()[0]}", where=where, cure=cure) from None
         report = export_report(running, paths.report(stage))
         running.replace(paths.notebook(stage))
