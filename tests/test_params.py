@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from ruamel.yaml import YAML
 
 from tsf.errors import ParamsError
 from tsf.params import (
+    AlertParams,
     Params,
     duration_text,
     horizon_text,
@@ -235,3 +237,11 @@ def test_the_schema_accepts_the_project_and_refuses_what_an_editor_should_mark()
     assert check(task(fetch__limit=5.0))
     for wrong in (task(train__epoch=1), task(train__epochs=0), task(fetch__step=3600), {"tasks": {"a": {}}}):
         assert not check(wrong)
+
+
+def test_an_alarm_fires_at_its_chance_and_gate_and_never_on_what_is_unknown() -> None:
+    alert = AlertParams(probability=0.3, gate=0.9)
+    chance = np.array([0.3, 0.29, 0.9, 0.9, np.nan, 0.9, 0.9, 0.9])
+    used = np.array([9.0, 9.0, 8.9, 9.0, 9.0, np.nan, 9.0, 0.0])
+    limit = np.array([10.0, 10.0, 10.0, 10.0, 10.0, 10.0, np.nan, 0.0])
+    assert alert.fires(chance, used, limit).tolist() == [True, False, False, True, False, False, False, False]

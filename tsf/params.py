@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
+from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -393,6 +394,10 @@ class AlertParams(_Section):
     cost_false: float = Field(1.0, ge=0, description="cost of an alarm without a breach")
     cost_miss: float = Field(20.0, ge=0, description="cost of a breach without an alarm")
     cost_late: float = Field(10.0, ge=0, description="cost of a breach whose alarm left no time to act")
+
+    def fires(self, chance: NDArray[Any], used: NDArray[Any], limit: NDArray[Any]) -> NDArray[Any]:
+        """(N,) whether an alarm would fire, once this has held; never where a chance, a use or a limit is unknown."""
+        return (chance >= self.probability) & (used >= self.gate * limit) & (limit > 0)
 
 
 class TaskParams(_Section):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tsf.errors import SeriesError
 
-__all__ = ["Forecast", "SeriesSet", "label_rows", "title_of"]
+__all__ = ["Forecast", "SeriesSet", "carried", "label_rows", "title_of"]
 
 Floats = NDArray[np.float64]
 Labels = Mapping[str, NDArray[np.object_]]
@@ -421,3 +421,9 @@ def _grid_over(stamps: NDArray[np.int64], step_seconds: int | None) -> NDArray[n
     if (count := int(unique[-1] - unique[0]) // step + 1) > MAX_STEPS:
         raise SeriesError(f"times {unique[0]} … {unique[-1]} are {count} steps of {step} s", cure="pass step_seconds")
     return np.arange(unique[0], unique[-1] + step, step, dtype=np.int64)
+
+
+def carried(values: Floats) -> Floats:
+    """(N, T) with each gap filled by the last value before it."""
+    index = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(values.shape[1]), 0), axis=1)
+    return np.take_along_axis(values, index, axis=1)

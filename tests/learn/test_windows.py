@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from tests.learn.conftest import daily_waves, series_of, small_params
-from tsf.learn.windows import Windows, carried, label_indices
+from tsf.learn.windows import Windows, label_indices
+from tsf.series import carried
 
 CPU = torch.device("cpu")
 

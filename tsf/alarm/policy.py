@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsf.alarm.replay import Breaches, Score, Terms, replay, score
-from tsf.alarm.rivals import carried, firing
+from tsf.alarm.rivals import firing
+from tsf.series import carried
 
 __all__ = ["Choice", "Policy", "Verdict", "choose_policy", "frontier", "judge_policy"]
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["History", "Rule", "breach_rule", "carried", "default_rules", "evaluate_rule", "firing", "rolling_linear",
+from tsf.series import carried
+
+__all__ = ["History", "Rule", "breach_rule", "default_rules", "evaluate_rule", "firing", "rolling_linear",
            "run_lengths"]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -217,12 +219,6 @@ def _brownian(h: History) -> Floats:
     with np.errstate(over="ignore", invalid="ignore"):
         again = np.exp(np.clip(2 * mean * room / spread**2, -700, 50)) * _normal_cdf((-room - drift) / reach)
         return np.asarray(np.clip(_normal_cdf((drift - room) / reach) + again, 0, 1))
-
-
-def carried(values: Floats) -> Floats:
-    """(N, T) gaps filled by the value before them; those at the start stay."""
-    index = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(values.shape[1]), 0), axis=1)
-    return np.take_along_axis(values, index, axis=1)
 
 
 def _past_sum(values: NDArray[np.generic], steps: int) -> Floats:

@@ -17,7 +17,7 @@ from tsf.learn.forecast import predict
 from tsf.learn.metrics import coverage, mase, pinball, points_of_limit, seasonal_error
 from tsf.learn.model import Model
 from tsf.params import NightParams
-from tsf.series import Forecast, Labels, SeriesSet
+from tsf.series import Forecast, Labels, SeriesSet, carried
 
 __all__ = ["Backtest", "backtest", "model_forecaster", "rolling_origins"]
 
@@ -198,8 +198,7 @@ def _limits(series: SeriesSet, origins: Sequence[int]) -> Floats | None:
     """(O, N) the newest limit known at each origin."""
     if series.limit is None:
         return None
-    index = np.maximum.accumulate(np.where(np.isfinite(series.limit), np.arange(series.n_steps), 0), axis=1)
-    return np.take_along_axis(series.limit, index, axis=1)[:, list(origins)].T.copy()
+    return carried(series.limit)[:, list(origins)].T.copy()
 
 
 def _breached(series: SeriesSet, origins: Sequence[int], horizon: int, line: Floats, samples: int) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsf.learn.features import seasons_of
-from tsf.series import Forecast, SeriesSet
+from tsf.series import Forecast, SeriesSet, carried
 
 __all__ = ["Forecaster", "default_baselines", "last_value", "linear_prediction", "predict_linear", "seasonal_naive"]
 
@@ -39,7 +39,7 @@ def last_value(levels: Sequence[float]) -> Forecaster:
     """The newest sample holds; errors grow as those of a random walk."""
 
     def forecast(past: SeriesSet, horizon: int) -> Forecast:
-        filled = _carried(past.values)
+        filled = carried(past.values)
         recent = slice(-RECENT_STEPS - 1, None)
         spread = _spread(past.values[:, recent][:, 1:] - filled[:, recent][:, :-1])
         steps = np.arange(1, horizon + 1)
@@ -55,7 +55,7 @@ def seasonal_naive(period_steps: int, levels: Sequence[float]) -> Forecaster:
         n, total = past.values.shape
         short = -total % period_steps
         turns = np.pad(past.values, ((0, 0), (short, 0)), constant_values=np.nan).reshape(n, -1, period_steps)
-        newest = _carried(turns.transpose(0, 2, 1).reshape(n * period_steps, -1))[:, -1].reshape(n, period_steps)
+        newest = carried(turns.transpose(0, 2, 1).reshape(n * period_steps, -1))[:, -1].reshape(n, period_steps)
         steps = np.arange(horizon)
         recent = past.values[:, -RECENT_STEPS - period_steps :]
         spread = _spread(recent[:, period_steps:] - recent[:, :-period_steps])
@@ -140,9 +140,3 @@ def _spread(errors: Floats) -> Floats:
     known = np.isfinite(errors)
     squares = np.where(known, errors, 0.0) ** 2
     return np.asarray(np.sqrt(squares.sum(1) / np.maximum(known.sum(1), 1)))
-
-
-def _carried(values: Floats) -> Floats:
-    """(N, T) with each gap filled by the last value before it."""
-    index = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(values.shape[1]), 0), axis=1)
-    return np.take_along_axis(values, index, axis=1)

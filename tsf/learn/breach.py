@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tsf.series import carried
+
 __all__ = [
     "FEATURES",
     "BreachHead",
@@ -275,6 +277,5 @@ def known_values(values: Floats) -> Floats:
     seen = np.isfinite(values)
     if seen.all():
         return values
-    index = np.maximum.accumulate(np.where(seen, np.arange(values.shape[1]), 0), axis=1)
-    index = np.maximum(index, seen.argmax(1)[:, None])
-    return np.nan_to_num(np.take_along_axis(values, index, axis=1))
+    filled, first = carried(values), np.take_along_axis(values, seen.argmax(1)[:, None], axis=1)
+    return np.nan_to_num(np.where(np.isnan(filled), first, filled))

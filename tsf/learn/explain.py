@@ -14,8 +14,8 @@ from torch import Tensor
 from tsf.learn.deploy import Deployed
 from tsf.learn.features import calendar
 from tsf.learn.model import Model
-from tsf.learn.windows import carried, label_indices
-from tsf.series import SeriesSet
+from tsf.learn.windows import label_indices
+from tsf.series import SeriesSet, carried
 
 __all__ = ["Explanation", "explain"]
 

@@ -15,9 +15,9 @@ from tsf.learn.breach import corrected, season_steps
 from tsf.learn.calibration import stretched
 from tsf.learn.model import Model
 from tsf.learn.train import least_context, pick_device
-from tsf.learn.windows import Windows, carried
+from tsf.learn.windows import Windows
 from tsf.params import TrainParams
-from tsf.series import Forecast, SeriesSet
+from tsf.series import Forecast, SeriesSet, carried
 
 __all__ = ["Answers", "exceedance", "predict", "rolling_answers", "rolling_forecasts"]
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from tsf.learn.features import calendar
 from tsf.learn.network import Window
 from tsf.params import TrainParams
-from tsf.series import SeriesSet
+from tsf.series import SeriesSet, carried
 
-__all__ = ["Scale", "Windows", "carried", "label_indices"]
+__all__ = ["Scale", "Windows", "label_indices"]
 
 KNEE = 4.0  # times the spread: what lies farther out is told apart only by its order of magnitude
 BEND = 0.1  # share of the level below which the scale is linear, above which it is logarithmic
@@ -165,9 +165,3 @@ def _scale(values: Tensor, seen: Tensor, limit: Tensor | None) -> Scale:
         share = (limit.nan_to_num(0.0) / size.clamp(min=TINY)).clamp(1.0, 1_000.0)
         least = FLOOR * share
     return Scale(level, centre, torch.maximum(spread, least), torch.asinh(most / level))
-
-
-def carried(array: np.ndarray) -> np.ndarray:
-    """(N, T) with each gap filled by the last value before it: the limit that is known at a step."""
-    index = np.maximum.accumulate(np.where(np.isfinite(array), np.arange(array.shape[1]), 0), axis=1)
-    return np.take_along_axis(array, index, axis=1)

@@ -56,9 +56,7 @@ class Outlook:
     @property
     def alarms(self) -> NDArray[np.bool_]:
         """(N,) whether the rules in force fire on the forecast, once it has held as long as they ask."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            filled = np.nan_to_num(self.used / self.limit, posinf=0.0) >= self.alert.gate
-        return filled & (np.nan_to_num(self.p_breach) >= self.alert.probability)
+        return self.alert.fires(self.p_breach, self.used, self.limit)
 
     @property
     def teams(self) -> int:

@@ -17,7 +17,7 @@ from tsf.learn import Model, is_night, rolling_forecasts
 from tsf.learn.breach import reliability
 from tsf.params import TaskParams, duration_text
 from tsf.plots import Timeline
-from tsf.series import Floats, SeriesSet, label_rows, title_of
+from tsf.series import Floats, SeriesSet, carried, label_rows, title_of
 
 __all__ = ["AlarmReplay", "replay_alarms"]
 
@@ -264,7 +264,7 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
     held = model.params.holdout // series.step_seconds
     first = series.n_steps - held - 1
     horizon = min(max(task.push.horizons) // series.step_seconds, model.params.prediction_steps)
-    limit = pd.DataFrame(series.limit.T).ffill().to_numpy().T
+    limit = carried(series.limit)
     every = max(1, -(-series.n_series * held // MOST_FORECASTS))
     twelve = min(max(43_200 // series.step_seconds, 1), horizon)
     chance, middle, upper, band = _forecasts(task, series, model, first, every, horizon, twelve)

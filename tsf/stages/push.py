@@ -62,9 +62,7 @@ class Predicted:
         words = f"{n - silent:,} of {n:,} series were forecast {ahead} ahead from {origin} by {self.info.model}"
         if self.forecast.p_breach is not None and self.urgency.limit is not None:
             alert = alert_in_force(TaskPaths(self.root, self.name), self.task.alert)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                filled = np.nan_to_num(self.urgency.used / self.urgency.limit, posinf=0.0) >= alert.gate
-            due = int((filled & (self.chance >= alert.probability)).sum())
+            due = int(alert.fires(self.chance, self.urgency.used, self.urgency.limit).sum())
             words += (
                 f"; {due} may reach {alert.line:.0%} of their limit, with a chance of {alert.probability:.0%} or more"
             )
