@@ -1,5 +1,7 @@
 # Each command sets up what it needs, and does nothing twice. PYTHON=/path/to/python picks the Python of .venv.
 export DVC_NO_ANALYTICS = 1
+# Images often set it. Each of the pipeline's many processes would compile all of torch and pandas anew: 3 s of 6.
+unexport PYTHONDONTWRITEBYTECODE
 export DVCLIVE_LOGLEVEL ?= WARNING
 
 ARGS ?=
