@@ -72,13 +72,19 @@ class TsfForecast:
 
     def breach_prob(self, past: Floats, horizon: int, threshold: Floats, info: dict[str, Any]) -> Floats:
         """(N,) probability that a value of the next `horizon` steps reaches the (N,) threshold."""
-        step, model = step_of(info), self._model(horizon, info)
-        key = (id(model), threshold.tobytes())  # the model stays in self.models, so no other has its id
-        if key not in self.heads:
-            self.heads[key] = fit_breach(model, _limited(np.asarray(info["train"], np.float64), step, threshold))
-        chance = predict(self.heads[key], _limited(past, step, threshold)).p_breach
+        series = series_with_limit(past, step_of(info), threshold)
+        chance = predict(self.with_head(threshold, horizon, info), series).p_breach
         assert chance is not None
         return np.nan_to_num(chance[:, -1], nan=0.0)
+
+    def with_head(self, threshold: Floats, horizon: int, info: dict[str, Any]) -> Model:
+        """The model with a breach head for the (N,) threshold, learnt on the same training array."""
+        model = self._model(horizon, info)
+        key = (id(model), threshold.tobytes())  # the model stays in self.models, so no other has its id
+        if key not in self.heads:
+            train = series_with_limit(np.asarray(info["train"], np.float64), step_of(info), threshold)
+            self.heads[key] = fit_breach(model, train)
+        return self.heads[key]
 
     def _model(self, horizon: int, info: dict[str, Any]) -> Model:
         train = np.ascontiguousarray(info["train"], np.float64)
@@ -101,7 +107,8 @@ def _series(values: Floats, step_seconds: int, limit: Floats | None = None) -> S
     return SeriesSet({"series": names}, step_seconds * np.arange(total), step_seconds, values, limit=limit)
 
 
-def _limited(values: Floats, step_seconds: int, threshold: Floats) -> SeriesSet:
+def series_with_limit(values: Floats, step_seconds: int, threshold: Floats) -> SeriesSet:
+    """(N, T) values with NaN gaps, each with its own constant limit (N,)."""
     return _series(values, step_seconds, limit=np.repeat(threshold[:, None], values.shape[1], 1))
 
 
@@ -120,7 +127,8 @@ def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def _protocol(path: Path) -> ModuleType:
+def load_protocol(path: Path) -> ModuleType:
+    """The protocol at `path` as a module; it may import what lies beside it."""
     sys.path.insert(0, str(path.resolve().parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
@@ -150,7 +158,7 @@ def main() -> None:
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     changes = {key: json.loads(value) for key, _, value in (text.partition("=") for text in chosen.set)}
-    evaluate: Callable[[TsfForecast], dict[str, Any]] = _protocol(chosen.protocol).evaluate
+    evaluate: Callable[[TsfForecast], dict[str, Any]] = load_protocol(chosen.protocol).evaluate
     result = evaluate(TsfForecast({"model_type": chosen.model_type, "seed": chosen.seed} | changes))
     sys.stderr.flush()
     sys.stdout.write(json.dumps(_plain(result)) + "\n")

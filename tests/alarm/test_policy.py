@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsf.alarm.policy import FEWEST, Policy, choose_policy, frontier, judge_policy
+from tsf.alarm.policy import FEWEST, Policy, choose_policy, frontier, in_hindsight, judge_policy
 from tsf.alarm.replay import Breaches, Score, Terms, find_breaches, replay, score
 from tsf.alarm.rivals import firing
 
@@ -92,3 +92,15 @@ def test_the_gate_asks_for_no_less_recall_and_half_the_false_alarms() -> None:
     assert "does not halve" in judge_policy(scored(10, 0, 21), rivals).sentence
     assert judge_policy(scored(9, 1, 20), rivals).rival == "cheap"
     assert not judge_policy(scored(FEWEST - 1, 0, 0), {"cheap": scored(0, FEWEST - 1, 9)}).passed
+
+
+def test_hindsight_tells_a_poor_choice_from_breaches_that_cannot_be_foreseen() -> None:
+    chance, breaches = fleet()
+    curve = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, fallback=0.5).curve
+    best = max(one.score.met for one in curve)
+    false = min(one.score.false for one in curve if one.score.met == best)
+    total = curve[0].score.breaches
+    assert "would have passed" in in_hindsight(curve, scored(best, total - best, 2 * false))
+    assert f"{best} in time with {false} false alarms" in in_hindsight(curve, scored(best, total - best, 2 * false - 1))
+    assert "no threshold would have announced as many" in in_hindsight(curve, scored(best + 1, 0, 10_000))
+    assert in_hindsight(curve, scored(FEWEST - 1, 0, 9)) == ""

@@ -13,7 +13,18 @@ from tsf.alarm.replay import Breaches, Score, Terms, replay, score
 from tsf.alarm.rivals import firing
 from tsf.series import carried
 
-__all__ = ["Choice", "Policy", "Verdict", "choose_policy", "frontier", "judge_policy"]
+__all__ = [
+    "THRESHOLDS",
+    "Choice",
+    "Policy",
+    "Verdict",
+    "choose_policy",
+    "frontier",
+    "gates_of",
+    "in_hindsight",
+    "judge_policy",
+    "replay_choices",
+]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -95,18 +106,21 @@ def choose_policy(
     alone, so that the choice can be judged on the later one. Ties go to fewer alarms. With fewer than 5 breaches
     threshold and gate stay at `fallback` and `gate`. Where no choice keeps the budget, the quietest one wins.
     """
-    gates = sorted({gate, *(round(part * line, 4) for part in GATES)})
-    known, curve = carried(share), []
-    for threshold, least in product(sorted({*THRESHOLDS, fallback}), gates):
-        condition = (chance >= threshold) & (known >= least)
-        for hold in HOLDS if least == 0 else HOLDS[:1]:  # a gate calms as holding does; both would cost time
-            outcome = replay(firing(condition, hold), breaches, terms)
-            said = score(outcome, terms, n_series=len(chance), weeks=weeks, teams=teams, draws=1)
-            curve.append(Choice(threshold, hold, least, said))
+    gates = gates_of(line, gate)
+    curve = replay_choices(
+        chance,
+        share,
+        breaches,
+        terms,
+        weeks=weeks,
+        thresholds=sorted({*THRESHOLDS, fallback}),
+        gates=gates,
+        teams=teams,
+    )
     found = curve[0].score.breaches
     if found < FEWEST:
         few = f"{found} breaches in the earlier weeks are too few to choose from, so the threshold stays as set"
-        return Policy(fallback, 0, gate, few, tuple(curve))
+        return Policy(fallback, 0, gate, few, curve)
     inside = [choice for choice in curve if choice.score.weekly <= budget]
     if not inside:
         best = min(curve, key=lambda choice: (choice.score.weekly, choice.score.cost))
@@ -114,7 +128,34 @@ def choose_policy(
     else:
         best = min(inside, key=lambda choice: (choice.score.cost, choice.score.alarms, -choice.threshold))
         reason = f"the cheapest of {len(inside)} choices within {budget:g} alarms a week and team on the earlier weeks"
-    return Policy(best.threshold, best.for_steps, best.gate, reason, tuple(curve), chosen=True)
+    return Policy(best.threshold, best.for_steps, best.gate, reason, curve, chosen=True)
+
+
+def gates_of(line: float, gate: float) -> list[float]:
+    """Shares of the limit that are tried as a gate: the one that is set, and parts of the line."""
+    return sorted({gate, *(round(part * line, 4) for part in GATES)})
+
+
+def replay_choices(
+    chance: Floats,
+    share: Floats,
+    breaches: Breaches,
+    terms: Terms,
+    *,
+    weeks: float,
+    thresholds: Sequence[float],
+    gates: Sequence[float],
+    teams: NDArray[np.int64] | None = None,
+) -> tuple[Choice, ...]:
+    """What each threshold on (N, T) `chance` would have done, with each gate on (N, T) `share` and each `for`."""
+    known, curve = carried(share), []
+    for threshold, least in product(thresholds, gates):
+        condition = (chance >= threshold) & (known >= least)
+        for hold in HOLDS if least == 0 else HOLDS[:1]:  # a gate calms as holding does; both would cost time
+            outcome = replay(firing(condition, hold), breaches, terms)
+            said = score(outcome, terms, n_series=len(chance), weeks=weeks, teams=teams, draws=1)
+            curve.append(Choice(threshold, hold, least, said))
+    return tuple(curve)
 
 
 def judge_policy(ours: Score, rivals: Mapping[str, Score]) -> Verdict:
@@ -135,6 +176,31 @@ def judge_policy(ours: Score, rivals: Mapping[str, Score]) -> Verdict:
         return Verdict(True, name, f"Yes: the forecast's alarm can take the place of the old rule. {facts}.")
     why = "announced fewer breaches" if ours.met < best.met else "does not halve the false alarms"
     return Verdict(False, name, f"No, keep the old rule: the forecast's alarm {why}. {facts}.")
+
+
+def in_hindsight(curve: Sequence[Choice], rival: Score) -> str:
+    """One sentence: would a threshold chosen after the event have passed the gate that the chosen one has not?
+
+    curve: on the very weeks that `rival` was judged on. Tells a poor choice from breaches that cannot be foreseen;
+    nothing where the breaches are too few to tell.
+    """
+    if rival.breaches < FEWEST:
+        return ""
+    as_many = [choice for choice in curve if choice.score.met >= rival.met]
+    if not as_many:
+        return "Even chosen after the event, no threshold would have announced as many: the others come unforeseen."
+    best = min(as_many, key=lambda choice: (choice.score.false, -choice.score.met))
+    did = f"{best.score.met} in time with {best.score.false} false alarms"
+    if best.score.false <= FEWER_FALSE * rival.false:
+        gate = f" while {best.gate:.0%} of the limit or more are in use" if best.gate > 0 else ""
+        return (
+            f"Chosen after the event, a threshold of {best.threshold:.0%}{gate} would have passed, with {did}: a "
+            "longer holdout to choose from may find it."
+        )
+    return (
+        f"Even chosen after the event, no threshold does better than {did} where as many are announced: what the "
+        "forecast is made from does not tell these breaches from the rest."
+    )
 
 
 def frontier(curve: Sequence[Choice]) -> list[Choice]:

@@ -10,7 +10,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tsf.alarm.policy import Policy, Verdict, choose_policy, frontier, judge_policy
+from tsf.alarm.policy import (
+    THRESHOLDS,
+    Policy,
+    Verdict,
+    choose_policy,
+    frontier,
+    gates_of,
+    in_hindsight,
+    judge_policy,
+    replay_choices,
+)
 from tsf.alarm.replay import Breaches, Kind, Outcome, Score, Terms, find_breaches, replay, score, unseen
 from tsf.alarm.rivals import History, Rule, breach_rule, default_rules, evaluate_rule
 from tsf.learn import Model, is_night, rolling_forecasts
@@ -21,7 +31,7 @@ from tsf.series import Floats, SeriesSet, carried, label_rows, title_of
 
 __all__ = ["AlarmReplay", "replay_alarms"]
 
-MOST_FORECASTS = 200_000  # forecasts of a replay, at most; more series are forecast less often
+MOST_FORECASTS = 400_000  # forecasts of a replay, at most; more series are forecast less often
 WEEK = 604_800
 USES_FORECAST = {"the same, confirmed by the forecast", "residual"}  # no rivals of the forecast
 OURS = "tsf"
@@ -63,6 +73,19 @@ class AlarmReplay:
         """Should the forecast's alarm take over from the best rule that needs no forecast?"""
         rivals = {name: said for name, said in self.scores.items() if name != OURS and name not in USES_FORECAST}
         return judge_policy(self.scores[OURS], rivals)
+
+    @cached_property
+    def hindsight(self) -> str:
+        """Where the gate is not passed: whether any threshold could have; nothing otherwise."""
+        alert = self.task.alert
+        assert self.history.chance is not None  # noqa: S101 - made with it
+        if self.verdict.passed:
+            return ""
+        curve = replay_choices(
+            self.history.chance, self.history.share, self.breaches, self.terms, weeks=self.weeks,
+            thresholds=THRESHOLDS, gates=gates_of(alert.line, alert.gate), teams=self.teams,
+        )  # fmt: skip
+        return in_hindsight(curve, self.scores[self.verdict.rival])
 
     @property
     def summary(self) -> str:
