@@ -1,4 +1,4 @@
-"""What could be known of VM memory's breaches: python benchmarks/oracle.py PATH/protocol_breach.py PATH/TRACE.parquet.
+"""What could be known of VM memory's breaches: python -m benchmarks.oracle PATH/protocol_breach.py PATH/TRACE.parquet.
 
 The breach head learns from the days before the judged ones. Each oracle here may learn from the judged days themselves,
 of all VMs but the fifth that it is asked about, so it knows how that time was different, and differs by what it sees:
@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from score import TsfForecast, load_protocol, series_with_limit
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from benchmarks.score import TsfForecast, load_protocol, series_with_limit
 from tsf.learn.breach import anchors, breach_features, corrected, season_steps
 from tsf.learn.forecast import exceedance, rolling_answers
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tsf.errors import SeriesError
 
-__all__ = ["Forecast", "SeriesSet", "carried", "label_rows", "title_of"]
+__all__ = ["Forecast", "SeriesSet", "carried", "joined", "label_rows", "title_of"]
 
 Floats = NDArray[np.float64]
 Labels = Mapping[str, NDArray[np.object_]]
@@ -280,6 +280,21 @@ class Forecast:
         columns |= {name: np.repeat(column, horizon) for name, column in self.labels.items()}
         columns |= {f"q{level:g}": self.quantiles[:, :, i].ravel() for i, level in enumerate(self.levels)}
         return pd.DataFrame(columns | ({} if self.p_breach is None else {"p_breach": self.p_breach.ravel()}))
+
+
+def joined(parts: Sequence[Forecast]) -> Forecast:
+    """Forecasts of the same origin and levels for different series, which all have the same labels, as one."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+
+    def rows(name: str) -> Any:
+        arrays = [getattr(part, name) for part in parts]
+        return None if arrays[0] is None else np.concatenate(arrays)
+
+    own = {name: rows(name) for name in ("quantiles", "p_breach", "limit_time", "abstained")}
+    labels = {name: np.concatenate([part.labels[name] for part in parts]) for name in first.labels}
+    return replace(first, labels=labels, **own)
 
 
 def label_rows(labels: Labels) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from tsf.learn.breach import reliability
 from tsf.params import TaskParams, duration_text
 from tsf.plots import Timeline
 from tsf.series import Floats, SeriesSet, carried, label_rows, title_of
+from tsf.stages.shards import over_shards
 
 __all__ = ["AlarmReplay", "replay_alarms"]
 
@@ -290,7 +291,9 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
     limit = carried(series.limit)
     every = max(1, -(-series.n_series * held // MOST_FORECASTS))
     twelve = min(max(43_200 // series.step_seconds, 1), horizon)
-    chance, middle, upper, band = _forecasts(task, series, model, first, every, horizon, twelve)
+    forecasts = partial(_forecasts, model, task.alert.line, first, every, horizon, twelve)
+    parts = zip(*over_shards(forecasts, series), strict=True)
+    chance, middle, upper, band = (np.concatenate(part, axis=-2) for part in parts)  # (…, N, T) each
     history = History(series.values, limit, series.step_seconds, task.alert.line, horizon, chance, middle, upper)
     alert = task.alert
     act = int(np.clip(-(-alert.act // series.step_seconds), 1, horizon))
@@ -314,13 +317,13 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
 
 
 def _forecasts(
-    task: TaskParams, series: SeriesSet, model: Model, first: int, every: int, horizon: int, twelve: int
+    model: Model, line: float, first: int, every: int, horizon: int, twelve: int, series: SeriesSet
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """`chance`, `middle` (`twelve` steps ahead), `upper` of a History from `first` on; and the band of AlarmReplay."""
     chance, middle, upper = (np.full(series.values.shape, np.nan) for _ in range(3))
     band = np.full((2, *series.values.shape), np.nan)
     origins = range(first, series.n_steps, every)
-    for origin, said in zip(origins, rolling_forecasts(model, series, origins, line=task.alert.line), strict=True):
+    for origin, said in zip(origins, rolling_forecasts(model, series, origins, line=line), strict=True):
         if said.p_breach is not None:
             chance[:, origin : origin + every] = said.p_breach[:, horizon - 1, None]
         middle[:, origin : origin + every] = said.at(0.5)[:, twelve - 1, None]

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,12 @@ from tsf.learn import Calibration, Model, predict
 from tsf.params import PushParams, TaskParams, duration_text, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.promql import unit_of
-from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
+from tsf.series import Floats, Forecast, SeriesSet, joined, label_rows, title_of
 from tsf.stages.audit import Audit, keep_issued
 from tsf.stages.hours import before_work
 from tsf.stages.models import load_model
 from tsf.stages.rules import write_rules
+from tsf.stages.shards import over_shards
 from tsf.stages.totals import Totals, read_totals
 from tsf.stages.urgency import Urgency
 
@@ -180,8 +181,9 @@ def predict_task(
                 f"no series has the user {user!r}", where="--user", cure="see the label's values in the fetch report"
             )
         context = context.take(users == user)
+    forecasts = partial(predict, model, line=task.alert.line, horizon=steps, confidence=task.alert.confidence)
     forecast = replace(
-        predict(model, context, line=task.alert.line, horizon=steps, confidence=task.alert.confidence),
+        joined(over_shards(forecasts, context)),
         model_version=card["version"],
         data_hash=card["data_hash"],
     )
