@@ -81,7 +81,7 @@ def test_a_fault_in_a_shard_is_the_sentence_it_is_here(series: SeriesSet, cluste
 
 
 def test_a_cluster_that_is_not_there_is_named_with_the_cure(series: SeriesSet) -> None:
-    with pytest.raises(FlowError, match=r"RAY_ADDRESS=127.0.0.1:9: the cluster cannot be used: .*; start it with `ray start"):
+    with pytest.raises(FlowError, match=r"RAY_ADDRESS=127.0.0.1:9: the cluster cannot be used: .*; start it with `ray"):
         over_shards(_refuse, series, least=4, environ={"RAY_ADDRESS": "127.0.0.1:9"})
 
 

@@ -34,7 +34,7 @@ def over_shards(
     """What `compute` says of each shard of the series, in their order.
 
     Without a cluster all series are one shard, computed in this process. On one there are as many shards as it has
-    processors, of at least `least` series. Raises FlowError where the cluster cannot be used, and what `compute` raises.
+    processors, of at least `least` series. Raises FlowError where the cluster cannot be used, or what `compute` raises.
     """
     address = environ.get("RAY_ADDRESS", "")
     if not address or series.n_series < 2 * least:
