@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.pipeline.conftest import make_project
+from tests.test_plots import example, forecast_of
 from tsf.errors import ParamsError, TsfError
 from tsf.flow.queue import claim, finish, list_runs
 from tsf.panel import TaskModel, TaskPanel, show
 from tsf.panel import model as model_module
-from tsf.panel.model import KEYS
+from tsf.panel.model import KEYS, Results
+from tsf.params import read_params
 from tsf.presets import PRESETS
 
 
@@ -29,6 +32,18 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def model(root: Path) -> TaskModel:
     return TaskModel(root=root)
+
+
+def results_of(model: TaskModel) -> Results:
+    """What a run of storage could have left: two series with a forecast and one without."""
+    results = Results.__new__(Results)
+    results.name, results.task = "storage", read_params(model.root).task("storage")
+    results.series = example()
+    results.forecast = forecast_of(results.series, 190)
+    results.metrics = {"wql": 0.5, "wql_best_baseline": 1.0, "best_baseline": "last_value"}
+    results.metrics |= {"coverage_80": 0.8, "judged": 9}
+    results.receipt = {"model": "m1", "version": "v1", "sent_to": "textfile"}
+    return results
 
 
 def saved(root: Path, task: str) -> dict:
@@ -189,6 +204,13 @@ def test_a_run_is_queued_watched_cancelled_and_its_failure_told(model: TaskModel
     assert not model.refresh()
     said = show.run_html(model.run, None)
     assert "&lt;b&gt;it&lt;/b&gt; broke" in said
+
+
+def test_a_series_without_a_forecast_has_no_chance_of_a_breach(model: TaskModel) -> None:
+    results = results_of(model)
+    assert re.findall("<td>(.*?)</td>", show.results_html(results)) == ["90%", "10%", "–"]
+    results.forecast = replace(results.forecast, p_breach=None)
+    assert re.findall("<td>(.*?)</td>", show.results_html(results)) == ["–", "–", "–"]
 
 
 def test_the_controls_show_the_model_and_change_it(root: Path) -> None:

@@ -151,15 +151,17 @@ def results_html(results: Results | None) -> str:
     forecast, task, scores = results.forecast, results.task, results.metrics
     rows = results.urgent_rows[:SHOWN]
     series = _in_order(results)
-    chance = forecast.p_breach
+    chance = ["–"] * len(rows)
+    if forecast.p_breach is not None:
+        chance = ["–" if np.isnan(share) else f"{share:.0%}" for share in forecast.p_breach[rows, -1]]
     query = task.fetch.metric_query
     figure = plot_forecast(
         series, forecast, rows, line=task.alert.line, unit=unit_of(query), time_zone=task.train.time_zone
     )
     names = [title_of(row) for row in label_rows({name: column[rows] for name, column in forecast.labels.items()})]
     cells = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{"–" if chance is None else f"{chance[row, -1]:.0%}"}</td></tr>'
-        for name, row in zip(names, rows, strict=True)
+        f'<tr><th scope="row">{escape(name)}</th><td>{share}</td></tr>'
+        for name, share in zip(names, chance, strict=True)
     )
     better = 1 - scores["wql"] / scores["wql_best_baseline"]
     verdict = f"{better:.0%} lower than" if better > 0 else f"{-better:.0%} higher than"
