@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-WORDS = {"errors", "params", "presets", "project", "promql", "series"}
+WORDS = {"chinese", "errors", "params", "presets", "project", "promql", "series", "words"}
 BELOW = {  # room -> the rooms that it may import
     "words": set(),
     "learn": {"words"},

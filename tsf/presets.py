@@ -9,6 +9,7 @@ from typing import Any
 
 from tsf.errors import ParamsError
 from tsf.params import TrainParams
+from tsf.words import Words
 
 __all__ = ["PRESETS", "Preset", "model_warning", "preset_block"]
 
@@ -92,11 +93,11 @@ def preset_block(name: str, owner: str = "") -> dict[str, Any]:
     return {"preset": name, "owner": owner} | {section: dict(block.get(section, {})) for section in sections}
 
 
-def model_warning(train: TrainParams, samples: int) -> str:
+def model_warning(train: TrainParams, samples: int, words: Words = str) -> str:
     """Why `model_type` is the wrong one for so many samples, "" where it is not."""
     if train.model_type != "transformer" or samples > MANY_SAMPLES or train.sequence_length > LONG_CONTEXT:
         return ""
-    return (
-        f"A Transformer pays above {MANY_SAMPLES:,} samples or {LONG_CONTEXT:,} steps of context; here are {samples:,} "
-        f"samples and {train.sequence_length} steps: train an LSTM beside it and keep the better one."
-    )
+    return words(
+        "A Transformer pays above {many:,} samples or {long:,} steps of context; here are {samples:,} samples and "
+        "{steps} steps: train an LSTM beside it and keep the better one."
+    ).format(many=MANY_SAMPLES, long=LONG_CONTEXT, samples=samples, steps=train.sequence_length)

@@ -152,6 +152,13 @@ class TestThePanelInATabOfItsOwn:
             assert time.monotonic() < deadline, "the kernel lives on"
             time.sleep(0.3)
 
+    def test_it_speaks_the_language_of_the_pages(self, lab: Lab) -> None:
+        lab.set("tsf-lab:plugin", language="zh_CN")
+        panel = lab.open("setup:storage").locator(".tsf-setup[lang=zh-CN]")
+        expect(panel.get_by_role("button", name="保存")).to_be_visible(timeout=90_000)
+        expect(panel.get_by_label("名称")).to_have_value("storage")
+        picture(lab.page, "setup-chinese")
+
     def test_a_kernel_that_dies_is_told_in_a_sentence(self, lab: Lab) -> None:
         before = kernels(lab)
         panel = self.shown(lab, "setup")

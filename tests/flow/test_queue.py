@@ -168,8 +168,8 @@ def test_the_log_says_stage_epoch_loss_and_time(root: Path) -> None:
     run = enqueue(root, "storage")
     assert progress_of("", run) == Progress(stages=4)
     assert progress_of(LOG, run) == Progress(4, 1, "train", None, None, 2, 40, 0.7, 0.6, 76.0)
-    assert "epoch 2 of 40" in progress_of(LOG, run).sentence
-    assert "at most 76 s left" in progress_of(LOG, run).sentence
+    assert "epoch 2 of 40" in progress_of(LOG, run).sentence()
+    assert "at most 76 s left" in progress_of(LOG, run).sentence()
     alone = enqueue(root, "storage", alone=True)
     assert progress_of("storage: Running stage 'push@storage':\n", alone) == Progress(1, 0, "push")
 

@@ -12,6 +12,7 @@ from typing import Any
 from tsf.flow.queue import Run
 from tsf.flow.store import state_folder
 from tsf.project import STAGES, TaskPaths
+from tsf.words import Words
 
 __all__ = ["WAITING", "Progress", "error_in", "failed_cell", "log_path", "progress_of", "read_log", "read_progress"]
 
@@ -42,17 +43,18 @@ class Progress:
     seconds_left: float | None = None
     waiting: str = ""
 
-    @property
-    def sentence(self) -> str:
+    def sentence(self, words: Words = str) -> str:
         """All of it, in words."""
         if self.waiting:
-            return self.waiting
-        parts = [f"{self.stage or 'starting'} ({min(self.stages_done + 1, self.stages)} of {self.stages})"]
-        parts += [f"cell {self.cell} of {self.cells}"] if self.cell else []
+            return words(self.waiting)
+        stage, number = self.stage or words("starting"), min(self.stages_done + 1, self.stages)
+        parts = [words("{stage} ({number} of {stages})").format(stage=stage, number=number, stages=self.stages)]
+        parts += [words("cell {cell} of {cells}").format(cell=self.cell, cells=self.cells)] if self.cell else []
         if self.epoch:
-            parts += [f"epoch {self.epoch} of {self.epochs}", f"loss {self.validation_loss:.4f}"]
-            parts += [f"at most {self.seconds_left:.0f} s left"]
-        return ", ".join(parts)
+            parts += [words("epoch {epoch} of {epochs}").format(epoch=self.epoch, epochs=self.epochs)]
+            parts += [words("loss {loss:.4f}").format(loss=self.validation_loss)]
+            parts += [words("at most {seconds:.0f} s left").format(seconds=self.seconds_left)]
+        return words(", ").join(parts)
 
 
 def log_path(root: Path, run: int) -> Path:

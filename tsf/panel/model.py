@@ -26,6 +26,7 @@ from tsf.presets import PRESETS, preset_block
 from tsf.project import TaskPaths
 from tsf.promql import check_query, selectors
 from tsf.series import Forecast, SeriesSet
+from tsf.words import Words, words_in
 
 __all__ = ["KEYS", "Results", "TaskModel", "written"]
 
@@ -62,6 +63,7 @@ class TaskModel(HasTraits):
     """
 
     root = Instance(Path)
+    language = Unicode("en")
     name = Unicode()
     preset = Unicode("storage")
     is_new = Bool(True)
@@ -77,6 +79,11 @@ class TaskModel(HasTraits):
     _opened: dict[str, Any]  # the task as it stood when it was opened
 
     @property
+    def words(self) -> Words:
+        """How to say things in the language of the panel; errors of the rooms below stay English."""
+        return words_in(self.language)
+
+    @property
     def tasks(self) -> list[str]:
         """The tasks that there are."""
         return list(read_params(self.root).tasks)
@@ -84,7 +91,7 @@ class TaskModel(HasTraits):
     @property
     def reason(self) -> str:
         """Why the preset sets what it sets."""
-        return PRESETS[self.preset].reason
+        return self.words(PRESETS[self.preset].reason)
 
     @property
     def labels(self) -> dict[str, int]:
@@ -97,7 +104,7 @@ class TaskModel(HasTraits):
         """The labels that the form chooses, the default where it says none."""
         key = KEYS["train.dimensions"]
         try:
-            chosen = _value(key, self.texts[key.key]) if self.texts[key.key] else key.default
+            chosen = _value(key, self.texts[key.key], self.words) if self.texts[key.key] else key.default
         except ParamsError:
             return []
         return [str(label) for label in chosen] if isinstance(chosen, list) else []
@@ -142,9 +149,9 @@ class TaskModel(HasTraits):
             except ParamsError as fault:
                 problems[key] = f"{fault.what}; {fault.cure}"
         if not self.texts.get("fetch.metric_query"):
-            problems["fetch.metric_query"] = "say what to forecast: the PromQL of what is used"
+            problems["fetch.metric_query"] = self.words("say what to forecast: the PromQL of what is used")
         if not TASK_NAME.match(self.name):
-            problems["name"] = f"{self.name!r} may hold only a-z, 0-9 and _ (at most 63)"
+            problems["name"] = self.words("{name!r} may hold only a-z, 0-9 and _ (at most 63)").format(name=self.name)
         if not problems:
             try:
                 self.text()
@@ -156,14 +163,14 @@ class TaskModel(HasTraits):
     def text(self) -> str:
         """params.yaml as it would be. Raises ParamsError."""
         old = read_text(self.root)
-        values = {key: _value(KEYS[key], text) for key, text in self.texts.items() if text}
+        values = {key: _value(KEYS[key], text, self.words) for key, text in self.texts.items() if text}
         if self.is_new:
             owner = str(values.pop("owner", ""))
             return add_task(old, self.name, self.preset, owner, values)
         was = _task_values(old, self.name)
         if was != self._opened:
-            what, cure = "somebody else has changed this task since it was opened here", "open it again"
-            raise ParamsError(what, where=f"tasks.{self.name}", cure=cure)
+            what = self.words("somebody else has changed this task since it was opened here")
+            raise ParamsError(what, where=f"tasks.{self.name}", cure=self.words("open it again"))
         cleared = {key: KEYS[key].default for key, text in self.texts.items() if not text and key in was}
         edits = {key: value for key, value in (cleared | values).items() if was.get(key) != value}
         return edit_params(old, {f"tasks.{self.name}.{key}": value for key, value in edits.items()})
@@ -186,7 +193,7 @@ class TaskModel(HasTraits):
         from tsf.stages.preview import preview_task
 
         params, task = self._checked()
-        plan = preview_task(params, task)
+        plan = preview_task(params, task, self.words)
         self.series, self.quality, self.plan = plan.series, dict(plan.quality), plan
 
     def save(self) -> str:
@@ -194,7 +201,9 @@ class TaskModel(HasTraits):
         old = read_text(self.root)
         diff = write_params(self.root, new := self.text(), old)
         self.is_new, self._opened = False, _task_values(new, self.name)
-        self.message = f"Saved {self.name}." if diff else "Nothing has changed."
+        self.message = (
+            self.words("Saved {name}.").format(name=self.name) if diff else self.words("Nothing has changed.")
+        )
         return diff
 
     def start(self) -> None:
@@ -262,7 +271,7 @@ def written(value: Any) -> str:
     return "{}" if value == {} else str(value)
 
 
-def _value(key: Key, text: str) -> Any:
+def _value(key: Key, text: str, words: Words) -> Any:
     """What a field says. Raises ParamsError for what is not even YAML."""
     if key.key == "fetch.limit":
         return float(text) if _is_number(text) else text
@@ -271,7 +280,8 @@ def _value(key: Key, text: str) -> Any:
     try:
         return _loaded(text)
     except YAMLError:
-        raise ParamsError(f"{text!r} is no {key.type}", where=key.key, cure="mend it") from None
+        what = words("{text!r} is no {kind}").format(text=text, kind=words(key.type))
+        raise ParamsError(what, where=key.key, cure=words("mend it")) from None
 
 
 def _loaded(text: str) -> Any:

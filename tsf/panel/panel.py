@@ -16,12 +16,14 @@ from tsf.panel import show
 from tsf.panel.model import KEYS, TaskModel, written
 from tsf.presets import PRESETS
 from tsf.project import find_root
+from tsf.words import Words
 
 __all__ = ["TaskPanel"]
 
 PAUSE_SECONDS = 0.8  # of typing, before the server is asked
 POLL_SECONDS = 1.0
 FIRST = ("owner", "fetch.metric_query", "fetch.limit")
+LABELS = {"owner": "Owner", "fetch.metric_query": "Metric (PromQL)", "fetch.limit": "Limit (PromQL)"}
 SECTIONS = {
     "fetch": "What is read",
     "train": "The model and how it learns",
@@ -36,11 +38,15 @@ LABELLED = {"description_width": "14em"}
 class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     """A form for one task of the project that the kernel runs in: from preset to forecast.
 
-    task: one of params.yaml; by default a new one. root: the project's folder. Raises ParamsError outside a project.
+    task: one of params.yaml; by default a new one. root: the project's folder. language: en or zh_CN, of all but errors
+    and warnings from elsewhere; any other counts as en. Raises ParamsError outside a project.
     """
 
-    def __init__(self, task: str = "", root: Path | str | None = None, *, live: bool = True) -> None:
-        self.model = TaskModel(root=find_root(Path(root) if root else None))
+    def __init__(
+        self, task: str = "", root: Path | str | None = None, *, live: bool = True, language: str = "en"
+    ) -> None:
+        self.model = TaskModel(root=find_root(Path(root) if root else None), language=language)
+        self.words = self.model.words
         self.live = live
         self._threads: list[threading.Thread] = []
         self._timer: threading.Timer | None = None
@@ -69,26 +75,32 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             thread.join(max(0.0, end - time.monotonic()))
 
     def _make_controls(self) -> None:
-        self.choice = w.Dropdown(description="Task", style=LABELLED, layout=WIDE)
-        self.name = w.Text(description="Name", style=LABELLED, layout=WIDE)
+        words = self.words
+        self.choice = w.Dropdown(description=words("Task"), style=LABELLED, layout=WIDE)
+        self.name = w.Text(description=words("Name"), style=LABELLED, layout=WIDE)
         self.reason, self.message, self.look, self.plan = (w.HTML(layout=WIDE) for _ in range(4))
         self.state, self.results = w.HTML(layout=WIDE), w.HTML(layout=WIDE)
         self.dimensions = w.HBox(layout={"flex_flow": "row wrap"})
-        self.fields: dict[str, Any] = {key: _field(key) for key in KEYS}
+        self.fields: dict[str, Any] = {key: _field(key, words) for key in KEYS}
         self.notes = {key: w.HTML(layout=WIDE) for key in ("name", *KEYS)}
         self.bar = w.IntProgress(min=0, max=100, layout=WIDE)
-        self.plan_button = w.Button(description="Plan", tooltip="What it would read, write and cost; saves nothing")
-        self.save_button = w.Button(
-            description="Save", tooltip="Write params.yaml; comments stay", button_style="primary"
+        self.plan_button = w.Button(
+            description=words("Plan"), tooltip=words("What it would read, write and cost; saves nothing")
         )
-        self.run_button = w.Button(description="Run", tooltip="Fetch, train, evaluate, push", button_style="success")
-        self.cancel_button = w.Button(description="Cancel", tooltip="Stop the run", disabled=True)
+        self.save_button = w.Button(
+            description=words("Save"), tooltip=words("Write params.yaml; comments stay"), button_style="primary"
+        )
+        self.run_button = w.Button(
+            description=words("Run"), tooltip=words("Fetch, train, evaluate, push"), button_style="success"
+        )
+        self.cancel_button = w.Button(description=words("Cancel"), tooltip=words("Stop the run"), disabled=True)
 
     def _sections(self) -> list[w.Widget]:
         """The panel from top to bottom, as a person goes through it."""
         first = [widget for key in FIRST for widget in (self.fields[key], self.notes[key])]
+        titles = tuple(self.words(title) for title in SECTIONS.values())
         settings = w.Accordion(
-            [w.VBox(self._rows(section)) for section in SECTIONS], titles=tuple(SECTIONS.values()), selected_index=None
+            [w.VBox(self._rows(section)) for section in SECTIONS], titles=titles, selected_index=None
         )
         return [
             self.choice,
@@ -131,7 +143,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             "message": lambda: setattr(self.message, "value", show.message_html(self.model.message)),
             "run": self._show_run,
             "progress": self._show_run,
-            "results": lambda: setattr(self.results, "value", show.results_html(self.model.results)),
+            "results": lambda: setattr(self.results, "value", show.results_html(self.model.results, self.words)),
         }
         for name, act in draw.items():
             self.model.observe(lambda _, act=act: act(), name)
@@ -141,7 +153,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self._filling = True
         try:
             act()
-            new = [(f"new, from preset {preset}", f"+{preset}") for preset in PRESETS]
+            new = [(self.words("new, from preset {preset}").format(preset=preset), f"+{preset}") for preset in PRESETS]
             self.choice.options = [*((task, task) for task in self.model.tasks), *new]
             self.choice.value = f"+{self.model.preset}" if self.model.is_new else self.model.name
             self.name.value, self.name.disabled = self.model.name, not self.model.is_new
@@ -187,7 +199,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def _save(self) -> None:
         def act() -> None:
             diff = self.model.save()
-            self.plan.value = show.diff_html(diff)
+            self.plan.value = show.diff_html(diff, self.words)
             self._fill(lambda: self.model.open_task(self.model.name))
 
         self._try(act)
@@ -213,7 +225,8 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         except TsfError as fault:
             self.model.message = str(fault)
         except Exception as fault:
-            self.model.message = f"This should not have happened: {type(fault).__name__}: {fault}"
+            told = f"{type(fault).__name__}: {fault}"
+            self.model.message = self.words("This should not have happened: {fault}").format(fault=told)
 
     def _in_thread(self, act: Callable[[], Any]) -> None:
         self.model.message = ""
@@ -223,7 +236,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
 
     def _show_problems(self) -> None:
         for key, note in self.notes.items():
-            note.value = show.note_html(key, self.model.problems.get(key, ""))
+            note.value = show.note_html(key, self.model.problems.get(key, ""), self.words)
         whole = self.model.problems.get("", "")
         if whole:
             self.model.message = whole
@@ -255,19 +268,18 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         running = run is not None and run.state in ("pending", "running")
         self.cancel_button.disabled = not running
         self.run_button.disabled = running or bool(self.model.problems)
-        self.state.value = show.run_html(run, self.model.progress)
+        self.state.value = show.run_html(run, self.model.progress, self.words)
         self.bar.value, self.bar.bar_style = show.share_done(run, self.model.progress), show.bar_style(run)
         self.bar.layout.display = "" if running else "none"
 
 
-def _field(key: str) -> Any:
+def _field(key: str, words: Words) -> Any:
     """The control of a key: a list of choices, or text with the default in grey."""
     one = KEYS[key]
-    name = {"owner": "Owner", "fetch.metric_query": "Metric (PromQL)", "fetch.limit": "Limit (PromQL)"}.get(
-        key, key.rpartition(".")[2] if key.count(".") < 2 else key.split(".", 1)[1]
-    )
+    name = words(LABELS[key]) if key in LABELS else key.partition(".")[2]
     if one.choices:
-        options = [(f"default: {one.default}", ""), *((choice, choice) for choice in one.choices)]
+        default = words("default: {choice}").format(choice=one.default)
+        options = [(default, ""), *((choice, choice) for choice in one.choices)]
         return w.Dropdown(options=options, description=name, style=LABELLED, layout=WIDE)
-    hint = "none: forecasts without breach output" if key == "fetch.limit" else written(one.default)
+    hint = words("none: forecasts without breach output") if key == "fetch.limit" else written(one.default)
     return w.Text(description=name, placeholder=hint, style=LABELLED, layout=WIDE, continuous_update=True)

@@ -14,6 +14,7 @@ from tsf.params import duration_text
 from tsf.plots import figure_html, pick_rows, plot_forecast, plot_series
 from tsf.promql import unit_of
 from tsf.series import SeriesSet, label_rows, title_of
+from tsf.words import Words
 
 if TYPE_CHECKING:
     from tsf.stages.preview import Preview
@@ -32,6 +33,7 @@ __all__ = [
 
 SHOWN = 4
 INDENT = "margin: 0 0 .3em 14.5em; line-height: 1.3; overflow-wrap: anywhere"
+TABLE = "text-align: left; border-spacing: .8em 0"
 RED, GREEN = "var(--jp-error-color1, #b3261e)", "var(--jp-success-color0, #1b6e2f)"
 STYLE = """<style>
 .tsf-paper { background: #fff; color: #000; border-radius: 4px; padding: .3em }
@@ -41,17 +43,19 @@ STYLE = """<style>
 </style>"""  # figures are drawn for white paper
 
 
-def note_html(key: str, problem: str) -> str:
+def note_html(key: str, problem: str, words: Words = str) -> str:
     """What stands below a field: what is wrong with it, else its unit, default and reason."""
     if problem:
         return f'<div role="alert" style="{INDENT}; color: {RED}">{escape(problem)}</div>'
     if key not in KEYS:
         return ""
     one = KEYS[key]
-    facts = [one.unit or one.type] if not one.description.startswith(one.type) and one.type != "text" else []
-    facts += [f"default {written(one.default)}"] if one.default not in (None, "", {}) else []
-    facts += [one.description]
-    return f'<div style="{INDENT}; opacity: .75; font-size: .92em">{escape("; ".join(filter(None, facts)))}</div>'
+    facts = [words(one.unit or one.type)] if not one.description.startswith(one.type) and one.type != "text" else []
+    if one.default not in (None, "", {}):
+        facts += [words("default {value}").format(value=written(one.default))]
+    facts += [words(one.description)]
+    told = escape(words("; ").join(filter(None, facts)))
+    return f'<div style="{INDENT}"><span style="opacity: .75; font-size: .92em">{told}</span></div>'
 
 
 def message_html(message: str) -> str:
@@ -64,67 +68,69 @@ def look_html(model: TaskModel) -> str:
     series = model.series
     if series is None:
         return ""
-    query, zone = model.texts["fetch.metric_query"], model.texts.get("train.time_zone") or "UTC"
-    figure = plot_series(series, pick_rows(series, SHOWN), unit=unit_of(query), time_zone=zone)
+    words, query, zone = model.words, model.texts["fetch.metric_query"], model.texts.get("train.time_zone") or "UTC"
+    figure = plot_series(series, pick_rows(series, SHOWN), unit=unit_of(query), time_zone=zone, words=words)
     missing = float(np.isnan(series.values).mean())
-    caption = (
-        f"{series.n_series:,} series, the newest {duration_text(series.n_steps * series.step_seconds)}; "
-        f"{missing:.1%} of the samples are missing."
+    caption = words("{n:,} series, the newest {span}; {missing:.1%} of the samples are missing.").format(
+        n=series.n_series, span=duration_text(series.n_steps * series.step_seconds), missing=missing
     )
-    return (
-        f'{STYLE}<div class="tsf-paper">{figure_html(figure, caption)}</div>'
-        "<p class='tsf-words'>The model learns from the ticked labels; beside each stands how many values it has.</p>"
-    )
+    below = words("The model learns from the ticked labels; beside each stands how many values it has.")
+    return f"{STYLE}<div class='tsf-paper'>{figure_html(figure, caption)}</div><p class='tsf-words'>{escape(below)}</p>"
 
 
 def plan_html(model: TaskModel) -> str:
     """What the task would read, write and cost, and what saving would change."""
     plan: Preview = model.plan
-    minutes = "not known" if plan.minutes is None else f"{max(plan.minutes, 0.1):.1f} at most"
+    words = model.words
+    if plan.minutes is None:
+        minutes = words("not known")
+    else:
+        minutes = words("{minutes:.1f} at most").format(minutes=max(plan.minutes, 0.1))
     rows = {
-        "series": f"{plan.series.n_series:,}",
-        "samples": f"{plan.samples:,}",
-        "output series per push": f"{plan.output_series:,}",
-        "weights of the network": f"{plan.parameters:,}",
-        "minutes of training": minutes,
-        "read from": plan.source,
+        words("series"): f"{plan.series.n_series:,}",
+        words("samples"): f"{plan.samples:,}",
+        words("output series per push"): f"{plan.output_series:,}",
+        words("weights of the network"): f"{plan.parameters:,}",
+        words("minutes of training"): minutes,
+        words("read from"): plan.source,
     }
     cells = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in rows.items())
     notes = "".join(f"<li>{escape(text)}</li>" for text in model.warnings)
     return (
-        f'<table style="text-align: left"><caption>The plan</caption>{cells}</table>'
+        f'<table style="{TABLE}"><caption>{escape(words("The plan"))}</caption>{cells}</table>'
         f"<p class='tsf-words'><small>{escape(plan.basis)}</small></p>"
-        + (f"<p>Mind:</p><ul>{notes}</ul>" if notes else "")
-        + diff_html(model.diff)
+        + (f"<p>{escape(words('Mind:'))}</p><ul>{notes}</ul>" if notes else "")
+        + diff_html(model.diff, words)
     )
 
 
-def diff_html(diff: str) -> str:
+def diff_html(diff: str, words: Words = str) -> str:
     """A unified diff with its lines coloured."""
     if not diff:
-        return "<p>params.yaml stays as it is.</p>"
+        return f"<p>{escape(words('params.yaml stays as it is.'))}</p>"
     colours = {"+": GREEN, "-": RED}
     lines = (
         f'<span style="color: {colours[line[0]]}">{escape(line)}</span>' if line[:1] in colours else escape(line)
         for line in diff.splitlines()
     )
-    return f'<pre aria-label="change of params.yaml" style="overflow-x: auto">{chr(10).join(lines)}</pre>'
+    name = escape(words("change of params.yaml"))
+    return f'<pre aria-label="{name}" style="overflow-x: auto">{chr(10).join(lines)}</pre>'
 
 
-def run_html(run: Run | None, progress: Progress | None) -> str:
+def run_html(run: Run | None, progress: Progress | None, words: Words = str) -> str:
     """Where the run is, or how it ended."""
     if run is None:
         return ""
-    words = {
-        "pending": f"Waiting, number {run.position} in the queue.",
-        "running": f"Running: {progress.sentence if progress else 'starting'}.",
-        "completed": "Completed.",
-        "cancelled": "Cancelled.",
-        "superseded": "A newer run has taken its place.",
-        "failed": f"Failed. {run.error}",
+    states = {
+        "pending": words("Waiting, number {position} in the queue.").format(position=run.position),
+        "running": words("Running: {place}.").format(place=progress.sentence(words) if progress else words("starting")),
+        "completed": words("Completed."),
+        "cancelled": words("Cancelled."),
+        "superseded": words("A newer run has taken its place."),
+        "failed": words("Failed. {error}").format(error=run.error),
     }
     style = f' style="color: {RED}"' if run.state == "failed" else ""
-    return f'<p role="status"{style}>{escape(words[run.state])}</p>'
+    return f'<p role="status"{style}>{escape(states[run.state])}</p>'
 
 
 def share_done(run: Run | None, progress: Progress | None) -> int:
@@ -144,11 +150,11 @@ def bar_style(run: Run | None) -> str:
     return {"failed": "danger", "completed": "success"}.get(run.state if run else "", "info")
 
 
-def results_html(results: Results | None) -> str:
+def results_html(results: Results | None, words: Words = str) -> str:
     """The most urgent series with their forecasts, and what the model is worth beside its best baseline."""
     if results is None:
         return ""
-    forecast, task, scores = results.forecast, results.task, results.metrics
+    forecast, task = results.forecast, results.task
     rows = results.urgent_rows[:SHOWN]
     series = _in_order(results)
     chance = ["–"] * len(rows)
@@ -156,25 +162,40 @@ def results_html(results: Results | None) -> str:
         chance = ["–" if np.isnan(share) else f"{share:.0%}" for share in forecast.p_breach[rows, -1]]
     query = task.fetch.metric_query
     figure = plot_forecast(
-        series, forecast, rows, line=task.alert.line, unit=unit_of(query), time_zone=task.train.time_zone
+        series, forecast, rows, line=task.alert.line, unit=unit_of(query), time_zone=task.train.time_zone, words=words
     )
     names = [title_of(row) for row in label_rows({name: column[rows] for name, column in forecast.labels.items()})]
+    heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in (words("series"), words("chance")))
     cells = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{share}</td></tr>'
         for name, share in zip(names, chance, strict=True)
     )
-    better = 1 - scores["wql"] / scores["wql_best_baseline"]
-    verdict = f"{better:.0%} lower than" if better > 0 else f"{-better:.0%} higher than"
-    drawn = figure_html(figure, "History, forecast with its intervals, limit and alert line.")
+    drawn = figure_html(figure, words("History, forecast with its intervals, limit and alert line."))
     return (
         f'{STYLE}<div class="tsf-paper">{drawn}</div>'
-        f'<table style="text-align: left"><caption style="white-space: nowrap">'
-        f"Chance of reaching the alert line within the horizon</caption>"
-        f'<tr><th scope="col">series</th><th scope="col">chance</th></tr>{cells}</table>'
-        f"<p class='tsf-words'>Its loss is {verdict} that of the best baseline, {escape(scores['best_baseline'])}; "
-        f"the 80 % interval held {scores['coverage_80']:.0%} of {scores['judged']:,} held-out values. "
-        f"Model {escape(str(results.receipt['model']))}, version {escape(str(results.receipt['version']))}; written to "
-        f"{escape(str(results.receipt['sent_to']))}.</p>"
+        f'<table style="{TABLE}"><caption style="white-space: nowrap">'
+        f"{escape(words('Chance of reaching the alert line within the horizon'))}</caption>"
+        f"<tr>{heads}</tr>{cells}</table>"
+        f"<p class='tsf-words'>{escape(_verdict(results, words))}</p>"
+    )
+
+
+def _verdict(results: Results, words: Words) -> str:
+    """What the model is worth, and where its forecasts went."""
+    scores, receipt = results.metrics, results.receipt
+    better = 1 - scores["wql"] / scores["wql_best_baseline"]
+    verdict = words("{share:.0%} lower than") if better > 0 else words("{share:.0%} higher than")
+    return words(
+        "Its loss is {verdict} that of the best baseline, {baseline}; the 80 % interval held {held:.0%} of {n:,} "
+        "held-out values. Model {model}, version {version}; written to {place}."
+    ).format(
+        verdict=verdict.format(share=abs(better)),
+        baseline=scores["best_baseline"],
+        held=scores["coverage_80"],
+        n=scores["judged"],
+        model=receipt["model"],
+        version=receipt["version"],
+        place=receipt["sent_to"],
     )
 
 

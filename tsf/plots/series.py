@@ -27,6 +27,7 @@ from tsf.plots.style import (
 )
 from tsf.promql import Unit
 from tsf.series import Forecast, SeriesSet, title_of
+from tsf.words import Words
 
 __all__ = ["pick_rows", "plot_forecast", "plot_quality", "plot_series"]
 
@@ -46,24 +47,31 @@ def pick_rows(series: SeriesSet, count: int = 6) -> list[int]:
 
 @styled
 def plot_series(
-    series: SeriesSet, rows: Sequence[int], *, unit: Unit = "", time_zone: str = "UTC", title: str = ""
+    series: SeriesSet,
+    rows: Sequence[int],
+    *,
+    unit: Unit = "",
+    time_zone: str = "UTC",
+    title: str = "",
+    words: Words = str,
 ) -> Figure:
     """Usage and limit of `rows`, a panel each; where samples are missing it is shaded."""
     if not rows:
-        return nothing("No series has a sample")
+        return nothing(words("No series has a sample"))
     if not title and series.limit is not None:
         reached = sum(bool((_share(series)[row] >= 1).any()) for row in rows)
-        title = f"{reached} of these {len(rows)} series reached their limit"
-    figure, axes = panels(len(rows), title or f"{len(rows)} of {series.n_series:,} series")
+        title = words("{reached} of these {n} series reached their limit").format(reached=reached, n=len(rows))
+    title = title or words("{n} of {total:,} series").format(n=len(rows), total=series.n_series)
+    figure, axes = panels(len(rows), title)
     for axis, row in zip(axes, rows, strict=True):
         values, limit = series.values[row], None if series.limit is None else series.limit[row]
         scale, name = scale_of(_largest(values, limit), unit)
-        _gaps(axis, series.times, np.isnan(values))
-        _line(axis, series.times, values / scale, color=BLUE, lw=1.1, label="used")
+        _gaps(axis, series.times, np.isnan(values), words)
+        _line(axis, series.times, values / scale, color=BLUE, lw=1.1, label=words("used"))
         if limit is not None:
-            _line(axis, series.times, limit / scale, color=GREY, ls="--", lw=1.2, label="limit")
-        _dress(axis, _title(series, row), name, series.times, time_zone)
-    _legend(figure, axes, time_zone)
+            _line(axis, series.times, limit / scale, color=GREY, ls="--", lw=1.2, label=words("limit"))
+        _dress(axis, _title(series, row), name, series.times, time_zone, words)
+    _legend(figure, axes, time_zone, words)
     return figure
 
 
@@ -93,6 +101,7 @@ def plot_forecast(
     time_zone: str = "UTC",
     history_steps: int | None = None,
     title: str = "",
+    words: Words = str,
 ) -> Figure:
     """History, forecast with its quantile bands, limit, and the chance of a breach, a panel for each of `rows`.
 
@@ -100,65 +109,69 @@ def plot_forecast(
     line: share of the limit that counts as reached. history_steps: how much of the past is shown (3 horizons).
     """
     if not rows:
-        return nothing("No series to forecast")
+        return nothing(words("No series to forecast"))
     ahead = forecast.quantiles.shape[1]
     known = int(np.searchsorted(series.times, forecast.origin_seconds, side="right"))
     shown = series.between(max(known - (history_steps or 3 * ahead), 0), min(known + ahead, series.n_steps))
-    figure, axes = panels(len(rows), title or _forecast_title(forecast, rows), height=2.2)
+    figure, axes = panels(len(rows), title or _forecast_title(forecast, rows, words), height=2.2)
     for axis, row in zip(axes, rows, strict=True):
         limit = None if shown.limit is None else shown.limit[row]
         scale, name = scale_of(_largest(shown.values[row], limit, forecast.quantiles[row]), unit)
         past = shown.times <= forecast.origin_seconds
-        _line(axis, shown.times[past], shown.values[row, past] / scale, color=BLUE, lw=1.3, label="used")
-        _bands(axis, forecast, row, scale)
+        _line(axis, shown.times[past], shown.values[row, past] / scale, color=BLUE, lw=1.3, label=words("used"))
+        _bands(axis, forecast, row, scale, words)
         if not past.all():
             truth = shown.values[row, ~past] / scale
-            axis.plot(_dates(shown.times[~past]), truth, "o", ms=2.6, color="black", label="what came")
+            axis.plot(_dates(shown.times[~past]), truth, "o", ms=2.6, color="black", label=words("what came"))
         if limit is not None and np.isfinite(limit).any():
-            _limit_lines(axis, limit[np.isfinite(limit)][-1] / scale, line)
+            _limit_lines(axis, limit[np.isfinite(limit)][-1] / scale, line, words)
         axis.axvspan(*_dates(forecast.times[[0, -1]]), color=GREY, alpha=0.06, lw=0, zorder=0)
         title = _title(series, row, 36)  # beside it stands the chance
-        _dress(axis, title, name, np.union1d(shown.times, forecast.times), time_zone)
-        _annotate(axis, forecast, row)
-    _legend(figure, axes, time_zone)
+        _dress(axis, title, name, np.union1d(shown.times, forecast.times), time_zone, words)
+        _annotate(axis, forecast, row, words)
+    _legend(figure, axes, time_zone, words)
     return figure
 
 
-def _bands(axis: Axes, forecast: Forecast, row: int, scale: float) -> None:
+def _bands(axis: Axes, forecast: Forecast, row: int, scale: float, words: Words) -> None:
     times, levels = _dates(forecast.times), forecast.levels
     for outer, alpha in ((0.1, 0.22), (0.25, 0.35)):
         if levels[0] <= outer and 1 - outer <= levels[-1]:
             low, high = (forecast.at(level)[row] / scale for level in (outer, 1 - outer))
-            axis.fill_between(times, low, high, color=ORANGE, alpha=alpha, lw=0, label=f"{1 - 2 * outer:.0%} interval")
-    axis.plot(times, forecast.at(0.5)[row] / scale, color=RED, lw=1.5, label="median forecast")
+            name = words("{share:.0%} interval").format(share=1 - 2 * outer)
+            axis.fill_between(times, low, high, color=ORANGE, alpha=alpha, lw=0, label=name)
+    axis.plot(times, forecast.at(0.5)[row] / scale, color=RED, lw=1.5, label=words("median forecast"))
 
 
-def _limit_lines(axis: Axes, limit: float, line: float | None) -> None:
-    axis.axhline(limit, color=GREY, ls="--", lw=1.2, label="limit")
+def _limit_lines(axis: Axes, limit: float, line: float | None, words: Words) -> None:
+    axis.axhline(limit, color=GREY, ls="--", lw=1.2, label=words("limit"))
     if line is not None and line != 1:
-        axis.axhline(line * limit, color=GREY, ls=":", lw=1.2, label=f"alert line, {line:.0%}")
+        name = words("alert line, {share:.0%}").format(share=line)
+        axis.axhline(line * limit, color=GREY, ls=":", lw=1.2, label=name)
 
 
-def _annotate(axis: Axes, forecast: Forecast, row: int) -> None:
+def _annotate(axis: Axes, forecast: Forecast, row: int, words: Words) -> None:
     assert forecast.abstained is not None  # noqa: S101 - Forecast fills it in
-    said = ""
+    said, color = "", GREY
     if forecast.abstained[row]:
-        said = f"no forecast: {forecast.abstained[row]}"
+        said = words("no forecast: {reason}").format(reason=forecast.abstained[row])
     elif forecast.p_breach is not None and np.isfinite(forecast.p_breach[row, -1]):
-        said = f"chance of breach {forecast.p_breach[row, -1]:.0%}"
+        said, color = words("chance of breach {chance:.0%}").format(chance=forecast.p_breach[row, -1]), DARK_RED
     if said:
-        axis.set_title(plain(said, 60), loc="right", fontsize=9, color=DARK_RED if "chance" in said else GREY)
+        axis.set_title(plain(said, 60), loc="right", fontsize=9, color=color)
 
 
-def _forecast_title(forecast: Forecast, rows: Sequence[int]) -> str:
+def _forecast_title(forecast: Forecast, rows: Sequence[int], words: Words) -> str:
     hours = forecast.quantiles.shape[1] * forecast.step_seconds / 3600
     if forecast.p_breach is None:
-        return f"Forecast of the next {hours:g} h"
+        return words("Forecast of the next {hours:g} h").format(hours=hours)
     likely = int((np.nan_to_num(forecast.p_breach[list(rows), -1]) >= 0.5).sum())
-    return f"{likely} of these {len(rows)} series are more likely than not to reach the line within {hours:g} h"
+    return words("{likely} of these {n} series are more likely than not to reach the line within {hours:g} h").format(
+        likely=likely, n=len(rows), hours=hours
+    )
 
 
-def _dress(axis: Axes, title: str, unit: str, times: NDArray[np.int64], time_zone: str) -> None:
+def _dress(axis: Axes, title: str, unit: str, times: NDArray[np.int64], time_zone: str, words: Words) -> None:
     axis.set_title(title, fontsize=9)
     axis.set_ylabel(unit)
     axis.ticklabel_format(axis="y", useOffset=False)
@@ -166,21 +179,21 @@ def _dress(axis: Axes, title: str, unit: str, times: NDArray[np.int64], time_zon
         axis.set_xlim(*_dates(times[[0, -1]]))
     if not axis.lines or all(np.isnan(np.asarray(line.get_ydata(), float)).all() for line in axis.lines):
         axis.set_yticks([])
-        axis.text(0.5, 0.5, "no samples here", transform=axis.transAxes, ha="center", va="center", color=GREY)
-    date_axis(axis, time_zone)
+        axis.text(0.5, 0.5, words("no samples here"), transform=axis.transAxes, ha="center", va="center", color=GREY)
+    date_axis(axis, time_zone, words)
 
 
-def _legend(figure: Figure, axes: NDArray[Any], time_zone: str) -> None:
+def _legend(figure: Figure, axes: NDArray[Any], time_zone: str, words: Words) -> None:
     pairs = [pair for axis in axes for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
     handles = {label: handle for handle, label in reversed(pairs)}
     order = list(dict.fromkeys(label for _, label in pairs))
     figure.legend([handles[label] for label in order], order, loc="outside lower left", ncols=min(len(order), 4))
     for axis in axes[-2:]:
-        axis.set_xlabel(_clock(time_zone), fontsize=9)
+        axis.set_xlabel(_clock(time_zone, words), fontsize=9)
 
 
-def _clock(time_zone: str) -> str:
-    return "time in UTC" if time_zone == "UTC" else f"time in {time_zone}"
+def _clock(time_zone: str, words: Words = str) -> str:
+    return words("time in {zone}").format(zone=time_zone)
 
 
 def _title(series: SeriesSet, row: int, limit: int = 70) -> str:
@@ -224,10 +237,10 @@ def _thin(times: NDArray[np.int64], values: Floats, reduce: np.ufunc) -> tuple[N
     return times[starts], np.asarray(reduce.reduceat(values, starts))
 
 
-def _gaps(axis: Axes, times: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:
+def _gaps(axis: Axes, times: NDArray[np.int64], missing: NDArray[np.bool_], words: Words) -> None:
     edges = np.flatnonzero(np.diff(np.r_[False, missing, False].astype(int)))
     step = (times[1] - times[0]) if len(times) > 1 else 1
     spans = [(times[a] - step, times[b - 1] + step) for a, b in zip(edges[::2], edges[1::2], strict=True)]
     for number, (start, stop) in enumerate(spans[:200]):
         inside = _dates(np.clip(np.array([start, stop]), times[0], times[-1]))
-        axis.axvspan(*inside, color=GREEN, alpha=0.18, lw=0, label="" if number else "no samples")
+        axis.axvspan(*inside, color=GREEN, alpha=0.18, lw=0, label="" if number else words("no samples"))

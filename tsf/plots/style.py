@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tsf.promql import Unit
+from tsf.words import Words
 
 __all__ = [
     "BLUE",
@@ -119,11 +120,18 @@ def nothing(title: str) -> Figure:
     return figure
 
 
-def date_axis(axes: Axes, time_zone: str) -> None:
+def date_axis(axes: Axes, time_zone: str, words: Words = str) -> None:
     """Dates along x, in the clock of `time_zone`."""
     zone = ZoneInfo(time_zone)
     locator: Any = AutoDateLocator(tz=zone, minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
-    form: Any = ConciseDateFormatter(locator, tz=zone, show_offset=False)  # type: ignore[no-untyped-call]
+    month, day = words("%b"), words("%b-%d")
+    form: Any = ConciseDateFormatter(  # type: ignore[no-untyped-call]
+        locator,
+        tz=zone,
+        formats=["%Y", month, "%d", "%H:%M", "%H:%M", "%S.%f"],
+        zero_formats=["", "%Y", month, day, "%H:%M", "%H:%M"],
+        show_offset=False,
+    )
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(form)
 

@@ -16,6 +16,7 @@ from tsf.params import Params, TaskParams, TrainParams, duration_text
 from tsf.plots import pick_rows
 from tsf.presets import model_warning
 from tsf.series import SeriesSet
+from tsf.words import Words
 
 __all__ = ["Preview", "preview_task"]
 
@@ -49,7 +50,7 @@ class Preview:
         return {name: len(set(column.tolist()) - {""}) for name, column in self.series.labels.items()}
 
 
-def preview_task(params: Params, task: TaskParams) -> Preview:
+def preview_task(params: Params, task: TaskParams, words: Words = str) -> Preview:
     """Read the newest samples of `task`, build its network and time a few steps of its training.
 
     Raises TsfError in the words of the source, or of the network where it cannot be built.
@@ -59,7 +60,7 @@ def preview_task(params: Params, task: TaskParams) -> Preview:
     series, quality = fetch_from_source(
         params, task.fetch, newest_seconds(params), history_seconds=min(span, task.fetch.history)
     )
-    minutes, basis = _minutes(series, task)
+    minutes, basis = _minutes(series, task, words)
     samples = series.n_series * (task.fetch.history // step)
     return Preview(
         series=series,
@@ -70,12 +71,12 @@ def preview_task(params: Params, task: TaskParams) -> Preview:
         parameters=parameter_count(train, series),
         minutes=minutes,
         basis=basis,
-        source=source_name(params),
-        warning=model_warning(train, samples),
+        source=words(source_name(params)),
+        warning=model_warning(train, samples, words),
     )
 
 
-def _minutes(series: SeriesSet, task: TaskParams) -> tuple[float | None, str]:
+def _minutes(series: SeriesSet, task: TaskParams, words: Words) -> tuple[float | None, str]:
     """How long the training will take, and how that was found."""
     train = task.train
     if not train.batch_size:  # automatic; a GPU may take larger ones
@@ -84,15 +85,21 @@ def _minutes(series: SeriesSet, task: TaskParams) -> tuple[float | None, str]:
     try:
         few, more = (_epoch_seconds(series, train, batches) for batches in (FEW, MORE))
     except (HistoryError, SeriesError) as fault:
-        return None, f"it could not be timed: {fault}"
+        return None, words("it could not be timed: {fault}").format(fault=fault)
     batch = max(0.0, more - few) / (MORE - FEW)
     windows = min(train.windows_per_epoch, series.n_series * (task.fetch.history - train.holdout) // task.fetch.step)
     per_epoch = max(1, windows // train.batch_size)
     seconds = train.epochs * (max(0.0, few - FEW * batch) + per_epoch * batch)
-    basis = (
-        f"{MORE} batches of {train.batch_size} windows took {more:.2g} s here; {train.epochs} epochs of {per_epoch} "
-        f"batches are expected, without the start of the stages; the data read for it are the newest "
-        f"{duration_text(series.n_steps * series.step_seconds)}"
+    basis = words(
+        "{batches} batches of {size} windows took {seconds:.2g} s here; {epochs} epochs of {per_epoch} batches are "
+        "expected, without the start of the stages; the data read for it are the newest {span}"
+    ).format(
+        batches=MORE,
+        size=train.batch_size,
+        seconds=more,
+        epochs=train.epochs,
+        per_epoch=per_epoch,
+        span=duration_text(series.n_steps * series.step_seconds),
     )
     return seconds / 60, basis
 

@@ -9,7 +9,7 @@ import { Panel } from '@lumino/widgets';
 
 import type { Page } from './desk';
 import { Store } from './model/store';
-import { t } from './model/words';
+import { language, t } from './model/words';
 
 /** The one function of ipywidgets' extension that binds its widgets to a kernel outside of a notebook. */
 interface WidgetsExtension {
@@ -17,8 +17,8 @@ interface WidgetsExtension {
 }
 
 /** Python that shows the panel; a task's name is text from outside, and JSON text is a Python literal. */
-export function panelCode(task?: string): string {
-  return `from tsf.panel import TaskPanel\nTaskPanel(${task === undefined ? '' : `task=${JSON.stringify(task)}`})`;
+export function panelCode(task = ''): string {
+  return `from tsf.panel import TaskPanel\nTaskPanel(${JSON.stringify(task)}, language=${JSON.stringify(language())})`;
 }
 
 /** Shows what its kernel says; closing it ends the kernel. */
@@ -34,6 +34,7 @@ export class SetupPanel extends Panel {
   ) {
     super();
     this.addClass('tsf-setup');
+    this.node.lang = language();
     const name = session ?? `tsf-${task ?? 'new-task'}-${Date.now()}`;
     this.page = new Store<Page>({ page: 'setup', task, session: name });
     this.session = new SessionContext({
