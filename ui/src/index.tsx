@@ -17,7 +17,7 @@ import { createApi } from './model/api';
 import { Poller } from './model/feed';
 import { pageKey, pageOfUrl } from './model/pages';
 import { Store } from './model/store';
-import { setLanguage, t } from './model/words';
+import { language, setLanguage, t } from './model/words';
 import { PageWidget } from './page';
 import { SetupPanel } from './setup';
 import { Urgent } from './views/urgent';
@@ -71,8 +71,8 @@ async function readPreferences(
 ): Promise<Store<Preferences>> {
   const store = new Store<Preferences>({ refreshSeconds: 5, hours: 168 });
   const settings = await registry?.load(ID).catch(() => undefined);
-  const language = settings?.get('language').composite;
-  setLanguage(typeof language === 'string' && language !== 'auto' ? language : translator.languageCode);
+  const chosen = settings?.get('language').composite;
+  setLanguage(typeof chosen === 'string' && chosen !== 'auto' ? chosen : translator.languageCode);
   const take = () => settings && store.update(settings.composite);
   take();
   settings?.changed.connect(take);
@@ -205,6 +205,7 @@ function addSidebar(app: JupyterFrontEnd, desk: Desk, restorer: ILayoutRestorer 
   const sidebar = ReactWidget.create(<Urgent desk={desk} />);
   sidebar.id = 'tsf-urgent';
   sidebar.addClass('tsf-widget');
+  sidebar.node.lang = language();
   sidebar.title.icon = tsfIcon;
   sidebar.title.caption = t('tsf: what is about to reach its limit');
   app.shell.add(sidebar, 'left', { rank: 850 });

@@ -5,6 +5,7 @@ import * as React from 'react';
 
 import type { Desk, Page, PageName } from './desk';
 import { Store } from './model/store';
+import { language } from './model/words';
 import { DashboardPage } from './views/dashboard';
 import { LogPage } from './views/log';
 import { ModelsPage } from './views/models';
@@ -28,6 +29,7 @@ export class PageWidget extends ReactWidget {
   ) {
     super();
     this.addClass('tsf-widget');
+    this.node.lang = language();
   }
 
   protected render(): React.ReactElement {
