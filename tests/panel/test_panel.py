@@ -263,8 +263,15 @@ def test_the_labels_of_the_data_are_offered_as_dimensions(root: Path) -> None:
     assert all(box.value for box in boxes.values())
     boxes["user"].value = False
     assert panel.fields["train.dimensions"].value == "[group, storage_type, cluster]"
+    panel.plan_button.click()
+    panel.wait()
     panel.save_button.click()
+    panel.wait()  # for the look at the data that follows: it must not hide what was done
     assert saved(root, "storage")["train"]["dimensions"] == ["group", "storage_type", "cluster"]
+    assert "Saved storage." in panel.message.value
+    assert "dimensions: [group, storage_type, cluster]" in panel.plan.value
+    panel.fields["owner"].value = "ann"
+    assert panel.message.value == show.message_html("")
 
 
 def test_hiding_the_bar_hides_nothing_else(root: Path) -> None:

@@ -132,7 +132,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self.name.observe(lambda change: self._typed("name", change.new), "value")
         for key, field in self.fields.items():
             field.observe(lambda change, key=key: self._typed(key, change.new), "value")
-        self.plan_button.on_click(lambda _: self._in_thread(self.model.make_plan))
+        self.plan_button.on_click(lambda _: self._plan())
         self.save_button.on_click(lambda _: self._save())
         self.run_button.on_click(lambda _: self._run())
         self.cancel_button.on_click(lambda _: self._try(self.model.cancel))
@@ -177,6 +177,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def _typed(self, key: str, text: str) -> None:
         if self._filling:
             return
+        self.model.message = ""
         if key == "name":
             self.model.name = text.strip()
             self.model.plan = None
@@ -196,11 +197,16 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self._timer.daemon = True
         self._timer.start()
 
+    def _plan(self) -> None:
+        self.model.message = ""
+        self._in_thread(self.model.make_plan)
+
     def _save(self) -> None:
         def act() -> None:
             diff = self.model.save()
-            self.plan.value = show.diff_html(diff, self.words)
+            done = self.model.message
             self._fill(lambda: self.model.open_task(self.model.name))
+            self.plan.value, self.model.message = show.diff_html(diff, self.words), done
 
         self._try(act)
 
@@ -229,7 +235,6 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             self.model.message = self.words("This should not have happened: {fault}").format(fault=told)
 
     def _in_thread(self, act: Callable[[], Any]) -> None:
-        self.model.message = ""
         thread = threading.Thread(target=self._try, args=(act,), daemon=True)
         self._threads = [one for one in self._threads if one.is_alive()] + [thread]
         thread.start()
