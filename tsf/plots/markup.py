@@ -22,6 +22,7 @@ SVG: Any = {
     "font.sans-serif": ["DejaVu Sans", "Verdana"],
 }
 MOST_ROWS = 200  # of a data table
+LINES = re.compile(r"\bM -?[\d.]+ -?[\d.]+(?: L -?[\d.]+ -?[\d.]+)+")  # of a path, up to its first curve
 
 
 def figure_html(figure: Figure, caption: str, table: pd.DataFrame | None = None) -> str:
@@ -61,8 +62,9 @@ def _lean(tag: str, prefix: str, used: set[str]) -> str:
 
 
 def _shorter(numbers: re.Match[str]) -> str:
-    """To a hundredth of a point: nobody sees more, and it halves a report."""
-    return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", numbers[0].replace("\n", ""))
+    """To a hundredth of a point: nobody sees more, and it halves a report. A line goes on without being named again."""
+    short = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", numbers[0].replace("\n", ""))
+    return LINES.sub(lambda line: line[0].replace(" L ", " "), short)
 
 
 def _table(table: pd.DataFrame, caption: str) -> str:
