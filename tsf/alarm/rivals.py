@@ -117,7 +117,7 @@ def default_rules(line: float) -> tuple[Rule, ...]:
         Rule("predict_linear 12h to 6h", lambda h: h.linear(h.used, 12 * HOUR, 6 * HOUR) >= h.line * h.limit, 0,
              f"predict_linear(used[12h], 21600) >= {line:g} * limit"),
         Rule("predict_linear 6h to 12h", _production, 0, production),
-        Rule("the same, confirmed by the forecast", lambda h: _production(h) & _confirmed(h)),
+        Rule("predict_linear 6h to 12h, confirmed", lambda h: _production(h) & _confirmed(h)),
         Rule("node-mixin, 24 h, under 40 % free",
              lambda h: (1 - h.share < 0.4) & (h.linear(h.limit - h.used, 6 * HOUR, 24 * HOUR) < 0), HOUR,
              "free / limit < 0.4 and predict_linear(free[6h], 86400) < 0"),

@@ -34,7 +34,7 @@ __all__ = ["AlarmReplay", "replay_alarms"]
 
 MOST_FORECASTS = 400_000  # forecasts of a replay, at most; more series are forecast less often
 WEEK = 604_800
-USES_FORECAST = {"the same, confirmed by the forecast", "residual"}  # no rivals of the forecast
+USES_FORECAST = {"predict_linear 6h to 12h, confirmed", "residual"}  # no rivals of the forecast
 OURS = "tsf"
 PRODUCTION = "predict_linear 6h to 12h"
 
