@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -69,7 +70,7 @@ def _cluster(address: str) -> Iterator[Any]:
     try:
         if port := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):  # Ray itself would ask for many minutes
             socket.create_connection((port[1], int(port[2])), timeout=CONNECT_SECONDS).close()
-        ray.init(address=address, log_to_driver=False, logging_level="error")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as fault:  # Ray's ConnectionError is an OSError
         reason = str(fault).strip().splitlines()[0].rstrip(".")
         cure = "start it with `ray start --head`, or unset RAY_ADDRESS to compute here"
