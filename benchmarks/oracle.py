@@ -67,20 +67,20 @@ def most(values: Floats) -> Floats:
     return np.asarray(np.ma.masked_invalid(values).max(1).filled(np.nan))
 
 
-def taught_on_others(inputs: Floats, came: Bools, vm: NDArray[np.int64]) -> Floats:
-    """Chances of (M, F) inputs, each from trees that learnt from the VMs of the other folds."""
-    chance = np.zeros(len(came))
+def taught_on_others(inputs: Floats, came: Bools, row: NDArray[np.int64], teach: Bools | None = None) -> Floats:
+    """Chances of (M, F) inputs, each from trees that learnt from the rows (VMs, series) of the other folds.
+
+    teach: (M,) inputs that may be learnt from, all by default.
+    """
+    chance, teach = np.zeros(len(came)), np.ones(len(came), bool) if teach is None else teach
     for fold in range(FOLDS):
-        judged = vm % FOLDS == fold
+        judged = row % FOLDS == fold
         trees = HistGradientBoostingClassifier(
-            learning_rate=0.06,
-            max_iter=150,
-            max_leaf_nodes=8,
-            min_samples_leaf=100,
-            l2_regularization=50,
+            learning_rate=0.06, max_iter=150, max_leaf_nodes=8, min_samples_leaf=100, l2_regularization=50,
             random_state=0,
-        )
-        chance[judged] = trees.fit(inputs[~judged], came[~judged]).predict_proba(inputs[judged])[:, 1]
+        )  # fmt: skip
+        learnt = ~judged & teach
+        chance[judged] = trees.fit(inputs[learnt], came[learnt]).predict_proba(inputs[judged])[:, 1]
     return chance
 
 
