@@ -26,7 +26,7 @@ from tsf.io.pushgateway import send
 from tsf.io.registry import resolve
 from tsf.io.source import fetch_from_source, newest_seconds
 from tsf.learn import Calibration, Model, predict
-from tsf.params import PushParams, TaskParams, duration_text, read_params
+from tsf.params import AlertParams, PushParams, TaskParams, duration_text, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet, joined, label_rows, title_of
@@ -62,7 +62,7 @@ class Predicted:
         origin = pd.Timestamp(self.forecast.origin_seconds, unit="s").strftime("%Y-%m-%d %H:%M UTC")
         words = f"{n - silent:,} of {n:,} series were forecast {ahead} ahead from {origin} by {self.info.model}"
         if self.forecast.p_breach is not None and self.urgency.limit is not None:
-            alert = alert_in_force(TaskPaths(self.root, self.name), self.task.alert)
+            alert = self.alert
             due = int(alert.fires(self.chance, self.urgency.used, self.urgency.limit).sum())
             words += (
                 f"; {due} may reach {alert.line:.0%} of their limit, with a chance of {alert.probability:.0%} or more"
@@ -72,6 +72,11 @@ class Predicted:
         return words + (
             f"; {silent} have no forecast, because their samples are too few or too old." if silent else "."
         )
+
+    @cached_property
+    def alert(self) -> AlertParams:
+        """The alert that the rule file fires, with what the last replay chose."""
+        return alert_in_force(TaskPaths(self.root, self.name), self.task.alert)
 
     @cached_property
     def urgency(self) -> Urgency:
