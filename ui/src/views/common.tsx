@@ -154,7 +154,10 @@ export function useWindow(count: number, rowHeight: number) {
     if (!node) {
       return;
     }
-    const look = () => setView({ top: node.scrollTop, height: node.clientHeight });
+    const look = () => {
+      const [top, height] = [node.scrollTop - (node.scrollTop % rowHeight), node.clientHeight];
+      setView(old => (old.top === top && old.height === height ? old : { top, height })); // else nothing to draw
+    };
     const watch = new ResizeObserver(look);
     watch.observe(node);
     node.addEventListener('scroll', look, { passive: true });
@@ -162,7 +165,7 @@ export function useWindow(count: number, rowHeight: number) {
       watch.disconnect();
       node.removeEventListener('scroll', look);
     };
-  }, []);
+  }, [rowHeight]);
   const { first, last } = visibleRows(view.top, view.height, rowHeight, count);
   return { ref, first, last, before: first * rowHeight, after: (count - last) * rowHeight };
 }
@@ -201,19 +204,7 @@ export function LongTable<T>(props: {
         <tbody>
           <tr aria-hidden="true" style={{ height: view.before }} />
           {rows.slice(view.first, view.last).map((row, i) => (
-            <tr key={props.keyOf(row)} aria-rowindex={view.first + i + 2} style={{ height: rowHeight }}>
-              {columns.map((column, k) =>
-                k === 0 ? (
-                  <th key={column.key} scope="row">
-                    {column.cell(row)}
-                  </th>
-                ) : (
-                  <td key={column.key} className={`tsf-${column.kind ?? 'text'}`}>
-                    {column.cell(row)}
-                  </td>
-                )
-              )}
-            </tr>
+            <Row key={props.keyOf(row)} row={row} columns={columns} index={view.first + i + 2} height={rowHeight} />
           ))}
           <tr aria-hidden="true" style={{ height: view.after }} />
         </tbody>
@@ -221,6 +212,32 @@ export function LongTable<T>(props: {
     </div>
   );
 }
+
+interface RowProps<T> {
+  row: T;
+  columns: Column<T>[];
+  index: number;
+  height: number;
+}
+
+/** Drawn again only when it has changed: while one scrolls, the rows that come in are all there is to draw. */
+const Row = React.memo(function Row<T>({ row, columns, index, height }: RowProps<T>): React.ReactElement {
+  return (
+    <tr aria-rowindex={index} style={{ height }}>
+      {columns.map((column, k) =>
+        k === 0 ? (
+          <th key={column.key} scope="row">
+            {column.cell(row)}
+          </th>
+        ) : (
+          <td key={column.key} className={`tsf-${column.kind ?? 'text'}`}>
+            {column.cell(row)}
+          </td>
+        )
+      )}
+    </tr>
+  );
+}) as <T>(props: RowProps<T> & { key: string }) => React.ReactElement;
 
 function HeadCell<T>({ column }: { column: Column<T> }): React.ReactElement {
   const { sort } = column;
