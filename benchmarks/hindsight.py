@@ -26,7 +26,8 @@ from tsf.learn.breach import anchors, breach_features, season_steps
 from tsf.learn.forecast import exceedance, rolling_answers
 from tsf.params import read_params
 from tsf.project import TaskPaths
-from tsf.stages.alarms import PRODUCTION, AlarmReplay, replay_alarms
+from tsf.stages.alarm_replay import replay_alarms
+from tsf.stages.alarms import PRODUCTION, AlarmReplay
 from tsf.stages.evaluate import read_series
 from tsf.stages.models import load_model
 

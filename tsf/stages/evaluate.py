@@ -20,7 +20,8 @@ from tsf.learn.explain import Explanation, explain
 from tsf.params import TaskParams, duration_text, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
-from tsf.stages.alarms import AlarmReplay, replay_alarms
+from tsf.stages.alarm_replay import replay_alarms
+from tsf.stages.alarms import AlarmReplay
 from tsf.stages.models import load_model
 from tsf.stages.train import epochs_frame
 
