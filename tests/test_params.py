@@ -14,16 +14,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from tsf.errors import ParamsError
-from tsf.params import (
-    AlertParams,
-    Params,
-    duration_text,
-    horizon_text,
-    parse_duration,
-    parse_params,
-    read_params,
-    schema_text,
-)
+from tsf.kinds import duration_text, horizon_text, parse_duration
+from tsf.params import AlertParams, Params, parse_params, read_params, schema_text
 
 ROOT = Path(__file__).parents[1]
 

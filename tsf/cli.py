@@ -16,7 +16,8 @@ from rich.table import Table
 
 from tsf.errors import ParamsError, TsfError
 from tsf.io.logs import start_log
-from tsf.params import Params, duration_text, read_params
+from tsf.kinds import duration_text
+from tsf.params import Params, read_params
 from tsf.presets import PRESETS
 from tsf.project import Stage, TaskPaths, find_root
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
-from zoneinfo import available_timezones
 
 from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     ValidationError,
-    WithJsonSchema,
     model_validator,
 )
 from ruamel.yaml import YAML
@@ -29,7 +23,21 @@ from ruamel.yaml.error import YAMLError
 from typing_extensions import Self
 
 from tsf.errors import ParamsError
-from tsf.promql import check_query, selectors
+from tsf.kinds import (
+    Duration,
+    Label,
+    Level,
+    Limit,
+    LimitQuery,
+    Moment,
+    Owners,
+    Query,
+    Sink,
+    Source,
+    TimeOfDay,
+    Zone,
+    duration_text,
+)
 
 __all__ = [
     "AlertParams",
@@ -46,134 +54,13 @@ __all__ = [
     "TaskParams",
     "TrainParams",
     "WorkingHoursParams",
-    "duration_text",
-    "horizon_text",
-    "parse_duration",
     "parse_params",
     "read_params",
     "schema_text",
 ]
 
 ModelType = Literal["lstm", "gru", "transformer", "cnn_lstm", "attention"]
-UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 TASK_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,62}\Z")  # safe in paths, URLs, DVC stage names, metric names and the shell
-LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
-
-
-def parse_duration(text: object) -> int:
-    """Seconds of a Prometheus duration (`1h30m`, `60d`). Raises ValueError for anything else, bare numbers included."""
-    pattern = "".join(rf"(?:(\d+){unit})?" for unit in UNIT_SECONDS)
-    match = re.fullmatch(pattern, text) if isinstance(text, str) else None
-    counts = match.groups("0") if match else ()
-    seconds = sum(int(count) * size for count, size in zip(counts, UNIT_SECONDS.values(), strict=False))
-    if seconds <= 0:
-        raise ValueError(f"{text!r} is not a duration; write a number with its unit, such as 5m, 1h or 60d")
-    return seconds
-
-
-def duration_text(seconds: int) -> str:
-    """The Prometheus duration of a whole number of seconds, days at the most: 43200 -> `12h`, 5400 -> `1h30m`."""
-    parts = []
-    for unit in "dhms":
-        count, seconds = divmod(seconds, UNIT_SECONDS[unit])
-        parts += [f"{count}{unit}"] if count else []
-    return "".join(parts) or "0s"
-
-
-def horizon_text(seconds: int) -> str:
-    """A horizon as the label of a metric has it, in one unit and never in days: 86400 -> `24h`, 5400 -> `90m`."""
-    unit = next(unit for unit in "hms" if seconds % UNIT_SECONDS[unit] == 0)
-    return f"{seconds // UNIT_SECONDS[unit]}{unit}"
-
-
-def _time_of_day(text: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        raise ValueError(f"{text!r} is not a time of day; write it quoted, as '20:00'")
-    return text
-
-
-def _zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f"{name!r} is not a time zone; write an IANA name: UTC, Europe/Berlin, Asia/Shanghai")
-    return name
-
-
-def _moment(text: str) -> str:
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        raise ValueError(f"{text!r} is not a time; write it quoted, as '2026-11-01T00:00:00Z'") from None
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone; end it with Z for UTC")
-    return text
-
-
-def _address(url: str) -> str:
-    parts = urlsplit(url)
-    if "@" in (parts.netloc or url):  # first, so that no message shows it
-        raise ValueError("the address carries a password; put it in the environment (PROMETHEUS_USERNAME, …_PASSWORD)")
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError(f"{url!r} is not an address; write http://host:9090 or https://host")
-    return url.rstrip("/")
-
-
-def _source(url: str) -> str:
-    return url if url == "demo" else _address(url)
-
-
-def _sink(url: str) -> str:
-    return url if url == "textfile" else _address(url)
-
-
-def _owners(place: str) -> str:
-    return _address(place) if "://" in place else place
-
-
-def _query(query: str) -> str:
-    try:
-        return check_query(query, "query")
-    except ParamsError as fault:
-        raise ValueError(f"{fault.what}; {fault.cure}") from None
-
-
-def _limit(limit: object) -> object:
-    """Only parsed: a limit named …_total is a size, not a counter."""
-    if isinstance(limit, str):
-        try:
-            selectors(limit)
-        except ParamsError as fault:
-            raise ValueError(f"{fault.what}; {fault.cure}") from None
-    elif limit is not None and not (isinstance(limit, int | float) and 0 < limit < math.inf):
-        raise ValueError(f"{limit!r} is no limit; write PromQL, a number above 0, or null for no breach output")
-    return limit
-
-
-def _label(name: str) -> str:
-    if not LABEL_NAME.match(name):
-        raise ValueError(f"{name!r} is not a label name; use letters, digits and _")
-    return name
-
-
-Duration = Annotated[
-    int,
-    BeforeValidator(parse_duration),
-    PlainSerializer(duration_text),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "title": "duration",
-            "pattern": r"^(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?$",
-            "examples": ["5m", "1h"],
-        }
-    ),
-]
-"""Written `1h` in YAML, whole seconds in Python."""
-TimeOfDay = Annotated[str, AfterValidator(_time_of_day), Field(title="time of day")]
-Zone = Annotated[str, AfterValidator(_zone), Field(title="time zone")]
-Moment = Annotated[str, AfterValidator(_moment), Field(title="time")]
-Query = Annotated[str, AfterValidator(_query), Field(title="PromQL")]
-Label = Annotated[str, AfterValidator(_label), Field(title="label")]
-Level = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Section(BaseModel):
@@ -192,10 +79,8 @@ class _Section(BaseModel):
 class PrometheusParams(_Section):
     """Where metrics come from and where forecasts go; passwords and tokens come from the environment only."""
 
-    base_url: Annotated[str, AfterValidator(_source)] = Field(
-        "demo", description="'demo', or a Prometheus: http://host:9090"
-    )
-    pushgateway_url: Annotated[str, AfterValidator(_sink)] = Field(
+    base_url: Source = Field("demo", description="'demo', or a Prometheus: http://host:9090")
+    pushgateway_url: Sink = Field(
         "textfile",
         description="'textfile' (node_exporter's format, in textfile/), or a Pushgateway: http://host:9091",
     )
@@ -243,9 +128,7 @@ class FetchParams(_Section):
     """What a task reads."""
 
     metric_query: Query = Field(description="PromQL of what is used")
-    limit: Annotated[Annotated[str, Field(title="PromQL")] | float | None, BeforeValidator(_limit)] = Field(
-        None, description="PromQL or number of what may be used; null: no breach output"
-    )
+    limit: Limit = Field(None, description="PromQL or number of what may be used; null: no breach output")
     covariates: dict[Label, Query] = Field({}, description="name -> PromQL of a series that may explain the metric")
     step: Duration = Field("1h", description="distance of two samples")  # type: ignore[assignment]
     history: Duration = Field("60d", description="how much is read, up to snapshot.until")  # type: ignore[assignment]
@@ -340,7 +223,7 @@ class PushParams(_Section):
         (),
         description="labels that sums over the other labels keep, such as group; forecasts of series add up to theirs",
     )
-    total_limit: Annotated[Annotated[str, Field(title="PromQL")] | None, BeforeValidator(_limit)] = Field(
+    total_limit: LimitQuery = Field(
         None, description="PromQL of the limits of the totals; by default the limits of the series add up"
     )
     max_series: int = Field(100_000, ge=1, description="more output series are refused before anything is sent")
@@ -381,7 +264,7 @@ class AlertParams(_Section):
     act: Duration = Field("1h", description="notice that people need, within the horizon; a later alarm is late")  # type: ignore[assignment]
     budget: float = Field(5.0, gt=0, description="alarms a week that a team can bear")
     team: Label | Literal[""] = Field("", description="label whose values are teams; by default all go to the owner")
-    owners: Annotated[str, AfterValidator(_owners)] = Field(
+    owners: Owners = Field(
         "",
         description="CSV of owners, a path or an address: columns are labels and `owner`; the others have the task's",
     )

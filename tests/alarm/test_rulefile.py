@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 from tests.servers import run_promtool
 from tsf.alarm.rulecases import rule_tests
 from tsf.alarm.rulefile import RuleTerms, rule_file
-from tsf.params import horizon_text, read_params
+from tsf.kinds import horizon_text
+from tsf.params import read_params
 
 NASTY = 'a "quoted" {{ $labels.group }} \\ \n: # owner \U0001f98a \u2028 \x85 it\'s 100 %'
 SHIPPED = read_params(Path(__file__).parents[2]).tasks

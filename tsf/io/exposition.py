@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsf.errors import SinkError
-from tsf.params import PushParams, duration_text, horizon_text
+from tsf.kinds import duration_text, horizon_text
+from tsf.params import PushParams
 from tsf.series import Floats, Forecast, label_rows
 
 __all__ = ["ModelInfo", "Present", "forecast_exposition", "output_cardinality", "output_names"]

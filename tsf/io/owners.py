@@ -11,7 +11,7 @@ import requests
 
 from tsf.errors import ConnectError, ServerError, SourceError
 from tsf.io.files import one_line
-from tsf.params import LABEL_NAME
+from tsf.kinds import LABEL_NAME
 
 __all__ = ["Owners", "read_owners"]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from tsf.flow.progress import Progress
 from tsf.flow.queue import Run
+from tsf.kinds import duration_text
 from tsf.panel.model import KEYS, Results, TaskModel, written
-from tsf.params import duration_text
 from tsf.plots import figure_html, pick_rows, plot_forecast, plot_series
 from tsf.promql import unit_of
 from tsf.series import SeriesSet, label_rows, title_of

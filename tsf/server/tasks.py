@@ -22,7 +22,8 @@ from tsf.io.files import read_json
 from tsf.io.prometheus import effective
 from tsf.io.pushgateway import retire
 from tsf.io.registry import versions
-from tsf.params import Params, TaskParams, horizon_text, read_params
+from tsf.kinds import horizon_text
+from tsf.params import Params, TaskParams, read_params
 from tsf.project import STAGES, TaskPaths
 from tsf.server import worker
 from tsf.server.answers import Answer, ConflictError, json_answer, page_of, time_text

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tsf.errors import SeriesError
 from tsf.io.artifacts import alert_in_force, read_forecast, read_series
 from tsf.io.source import newest_seconds
-from tsf.params import AlertParams, Params, TaskParams, horizon_text
+from tsf.kinds import horizon_text
+from tsf.params import AlertParams, Params, TaskParams
 from tsf.project import TaskPaths
 from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of

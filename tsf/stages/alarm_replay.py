@@ -19,6 +19,7 @@ from tsf.stages.shards import over_shards
 
 __all__ = ["replay_alarms"]
 
+LEAST_SERIES = 20  # of a shard: each is forecast at every step
 MOST_FORECASTS = 400_000  # forecasts of a replay, at most; more series are forecast less often
 
 
@@ -36,7 +37,7 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
     every = max(1, -(-series.n_series * held // MOST_FORECASTS))
     twelve = min(max(43_200 // series.step_seconds, 1), horizon)
     forecasts = partial(_forecasts, model, task.alert.line, first, every, horizon, twelve)
-    parts = zip(*over_shards(forecasts, series), strict=True)
+    parts = zip(*over_shards(forecasts, series, least=LEAST_SERIES), strict=True)
     chance, middle, upper, band = (np.concatenate(part, axis=-2) for part in parts)  # (…, N, T) each
     history = History(series.values, limit, series.step_seconds, task.alert.line, horizon, chance, middle, upper)
     alert = task.alert

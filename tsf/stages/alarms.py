@@ -22,9 +22,10 @@ from tsf.alarm.policy import (
 )
 from tsf.alarm.replay import Breaches, Kind, Outcome, Score, Terms, score, unseen
 from tsf.alarm.rivals import History, Rule, evaluate_rule
+from tsf.kinds import duration_text
 from tsf.learn import is_night
 from tsf.learn.breach import reliability
-from tsf.params import TaskParams, duration_text
+from tsf.params import TaskParams
 from tsf.plots import Timeline
 from tsf.series import Floats, SeriesSet, label_rows, title_of
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from tsf.errors import SeriesError
 from tsf.io.artifacts import read_series, write_series
-from tsf.params import PushParams, duration_text
+from tsf.kinds import duration_text
+from tsf.params import PushParams
 from tsf.series import Floats, Forecast, SeriesSet
 
 __all__ = ["Audit", "keep_issued"]

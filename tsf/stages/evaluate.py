@@ -14,10 +14,11 @@ from tsf.errors import HistoryError
 from tsf.io.artifacts import read_series, write_json
 from tsf.io.files import replacing
 from tsf.io.registry import promote, register
+from tsf.kinds import duration_text
 from tsf.learn import Backtest, Model, backtest, default_baselines, model_forecaster
 from tsf.learn.backtest import rolling_origins
 from tsf.learn.explain import Explanation, explain
-from tsf.params import TaskParams, duration_text, read_params
+from tsf.params import TaskParams, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
 from tsf.stages.alarm_replay import replay_alarms

@@ -12,7 +12,8 @@ from tsf.io.artifacts import write_json, write_series
 from tsf.io.logs import start_log
 from tsf.io.quality import Quality
 from tsf.io.source import fetch_from_source, source_name
-from tsf.params import TaskParams, duration_text, read_params
+from tsf.kinds import duration_text
+from tsf.params import TaskParams, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.series import SeriesSet
 

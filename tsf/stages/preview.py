@@ -10,9 +10,10 @@ import torch
 from tsf.errors import HistoryError, SeriesError
 from tsf.io.exposition import output_cardinality
 from tsf.io.source import fetch_from_source, newest_seconds, source_name
+from tsf.kinds import duration_text
 from tsf.learn import Epoch, fit, parameter_count
 from tsf.learn.course import largest_batch
-from tsf.params import Params, TaskParams, TrainParams, duration_text
+from tsf.params import Params, TaskParams, TrainParams
 from tsf.plots import pick_rows
 from tsf.presets import model_warning
 from tsf.series import SeriesSet

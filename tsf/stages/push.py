@@ -25,8 +25,9 @@ from tsf.io.prometheus import effective
 from tsf.io.pushgateway import send
 from tsf.io.registry import resolve
 from tsf.io.source import fetch_from_source, newest_seconds
+from tsf.kinds import duration_text
 from tsf.learn import Calibration, Model, predict
-from tsf.params import AlertParams, PushParams, TaskParams, duration_text, read_params
+from tsf.params import AlertParams, PushParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet, joined, label_rows, title_of

@@ -10,7 +10,8 @@ from tsf.io.artifacts import alert_in_force
 from tsf.io.exposition import output_names
 from tsf.io.files import replacing
 from tsf.io.owners import Owners, read_owners
-from tsf.params import duration_text, horizon_text, read_params
+from tsf.kinds import duration_text, horizon_text
+from tsf.params import read_params
 from tsf.project import TaskPaths, find_root
 
 __all__ = ["write_rules"]

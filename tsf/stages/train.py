@@ -15,8 +15,9 @@ from tsf.errors import TsfError
 from tsf.io.artifacts import read_series
 from tsf.io.checkpoint import read_checkpoint, write_checkpoint
 from tsf.io.registry import resolve, versions
+from tsf.kinds import duration_text
 from tsf.learn import Checkpoint, Epoch, Model, fit, fit_breach, parameter_count
-from tsf.params import TaskParams, duration_text, read_params
+from tsf.params import TaskParams, read_params
 from tsf.presets import model_warning
 from tsf.project import TaskPaths, find_root
 from tsf.series import SeriesSet

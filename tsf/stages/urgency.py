@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tsf.params import duration_text
+from tsf.kinds import duration_text
 from tsf.plots.style import scale_of
 from tsf.promql import Unit
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of

@@ -1,0 +1,158 @@
+"""The kinds of values in params.yaml, checked as they are read: durations, times, addresses, PromQL, labels."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from tsf.errors import ParamsError
+from tsf.promql import check_query, selectors
+
+__all__ = [
+    "LABEL_NAME",
+    "Duration",
+    "Label",
+    "Level",
+    "Limit",
+    "LimitQuery",
+    "Moment",
+    "Owners",
+    "Query",
+    "Sink",
+    "Source",
+    "TimeOfDay",
+    "Zone",
+    "duration_text",
+    "horizon_text",
+    "parse_duration",
+]
+
+UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
+
+
+def parse_duration(text: object) -> int:
+    """Seconds of a Prometheus duration (`1h30m`, `60d`). Raises ValueError for anything else, bare numbers included."""
+    pattern = "".join(rf"(?:(\d+){unit})?" for unit in UNIT_SECONDS)
+    match = re.fullmatch(pattern, text) if isinstance(text, str) else None
+    counts = match.groups("0") if match else ()
+    seconds = sum(int(count) * size for count, size in zip(counts, UNIT_SECONDS.values(), strict=False))
+    if seconds <= 0:
+        raise ValueError(f"{text!r} is not a duration; write a number with its unit, such as 5m, 1h or 60d")
+    return seconds
+
+
+def duration_text(seconds: int) -> str:
+    """The Prometheus duration of a whole number of seconds, days at the most: 43200 -> `12h`, 5400 -> `1h30m`."""
+    parts = []
+    for unit in "dhms":
+        count, seconds = divmod(seconds, UNIT_SECONDS[unit])
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
+def horizon_text(seconds: int) -> str:
+    """A horizon as the label of a metric has it, in one unit and never in days: 86400 -> `24h`, 5400 -> `90m`."""
+    unit = next(unit for unit in "hms" if seconds % UNIT_SECONDS[unit] == 0)
+    return f"{seconds // UNIT_SECONDS[unit]}{unit}"
+
+
+def _time_of_day(text: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError(f"{text!r} is not a time of day; write it quoted, as '20:00'")
+    return text
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is not a time zone; write an IANA name: UTC, Europe/Berlin, Asia/Shanghai")
+    return name
+
+
+def _moment(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time; write it quoted, as '2026-11-01T00:00:00Z'") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; end it with Z for UTC")
+    return text
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    if "@" in (parts.netloc or url):  # first, so that no message shows it
+        raise ValueError("the address carries a password; put it in the environment (PROMETHEUS_USERNAME, …_PASSWORD)")
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError(f"{url!r} is not an address; write http://host:9090 or https://host")
+    return url.rstrip("/")
+
+
+def _source(url: str) -> str:
+    return url if url == "demo" else _address(url)
+
+
+def _sink(url: str) -> str:
+    return url if url == "textfile" else _address(url)
+
+
+def _owners(place: str) -> str:
+    return _address(place) if "://" in place else place
+
+
+def _query(query: str) -> str:
+    try:
+        return check_query(query, "query")
+    except ParamsError as fault:
+        raise ValueError(f"{fault.what}; {fault.cure}") from None
+
+
+def _limit(limit: object) -> object:
+    """Only parsed: a limit named …_total is a size, not a counter."""
+    if isinstance(limit, str):
+        try:
+            selectors(limit)
+        except ParamsError as fault:
+            raise ValueError(f"{fault.what}; {fault.cure}") from None
+    elif limit is not None and not (isinstance(limit, int | float) and 0 < limit < math.inf):
+        raise ValueError(f"{limit!r} is no limit; write PromQL, a number above 0, or null for no breach output")
+    return limit
+
+
+def _label(name: str) -> str:
+    if not LABEL_NAME.match(name):
+        raise ValueError(f"{name!r} is not a label name; use letters, digits and _")
+    return name
+
+
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    PlainSerializer(duration_text),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "title": "duration",
+            "pattern": r"^(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?$",
+            "examples": ["5m", "1h"],
+        }
+    ),
+]
+"""Written `1h` in YAML, whole seconds in Python."""
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day), Field(title="time of day")]
+Zone = Annotated[str, AfterValidator(_zone), Field(title="time zone")]
+Moment = Annotated[str, AfterValidator(_moment), Field(title="time")]
+Query = Annotated[str, AfterValidator(_query), Field(title="PromQL")]
+Label = Annotated[str, AfterValidator(_label), Field(title="label")]
+Level = Annotated[float, Field(gt=0, lt=1)]
+Source = Annotated[str, AfterValidator(_source)]
+Sink = Annotated[str, AfterValidator(_sink)]
+Owners = Annotated[str, AfterValidator(_owners)]
+LimitQuery = Annotated[Annotated[str, Field(title="PromQL")] | None, BeforeValidator(_limit)]
+Limit = Annotated[Annotated[str, Field(title="PromQL")] | float | None, BeforeValidator(_limit)]
