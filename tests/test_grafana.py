@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from ruamel.yaml import YAML
 
 from tests.io.test_exposition import INFO, forecast_of, present_of, samples
 from tests.servers import running_prometheus, running_pushgateway
@@ -20,7 +21,8 @@ from tsf.io.exposition import forecast_exposition
 from tsf.params import PushParams
 from tsf.promql import selectors
 
-DASHBOARD: dict[str, Any] = json.loads((Path(__file__).parents[1] / "deploy/grafana/tsf.json").read_text("utf-8"))
+DEPLOY = Path(__file__).parents[1] / "deploy/grafana"
+DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "tsf.json").read_text("utf-8"))
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 CHOSEN = {"task": "storage", "horizon": "24h"}
 NOT_PUSHED = {  # of Prometheus itself, and of the Jupyter server
@@ -64,6 +66,16 @@ def test_the_dashboard_is_whole_and_bound_to_no_installation() -> None:
         beside = any(one[a] + one[d] <= other[a] or other[a] + other[d] <= one[a] for a, d in (("x", "w"), ("y", "h")))
         assert beside, f"{one} lies on {other}"
     assert "id" not in DASHBOARD
+
+
+def test_it_can_be_provisioned_as_it_is() -> None:
+    """Nothing in it is filled in by a person who imports it, and the provider is of the one form that Grafana reads."""
+    assert "__inputs" not in DASHBOARD
+    provider = YAML(typ="safe").load((DEPLOY / "provisioning.yml").read_text("utf-8"))
+    assert provider["apiVersion"] == 1
+    [one] = provider["providers"]
+    assert one["type"] == "file"
+    assert Path(one["options"]["path"]).is_absolute()
 
 
 @pytest.mark.parametrize(("panel", "query"), [*queries()], ids=[panel for panel, _ in queries()])
