@@ -177,13 +177,13 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def _typed(self, key: str, text: str) -> None:
         if self._filling:
             return
-        self.model.message = ""
         if key == "name":
             self.model.name = text.strip()
             self.model.plan = None
             self.model.check()
         else:
             self.model.set_text(key, text or "")
+        self.model.message = self.model.problems.get("", "")  # what was told of other settings is void
         if key.startswith("fetch."):
             self._look_soon(PAUSE_SECONDS)
 
