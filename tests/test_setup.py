@@ -354,7 +354,7 @@ def test_every_package_that_is_imported_is_declared(folder: str, extras: tuple[s
     unknown = {
         name: path
         for name, path in imported.items()
-        if name not in {*sys.stdlib_module_names, "tsf", "tests", "benchmarks", "tomli"}
+        if name not in {*sys.stdlib_module_names, "tsf", "tests", "benchmarks", "tomli", "tomllib"}
         and not (Path(path) == ROOT / "benchmarks/rivals.py" and name in peers)
         and not declared & {canonicalize_name(owner) for owner in owners.get(name, [])}
     }
