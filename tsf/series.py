@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -14,12 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tsf.errors import SeriesError
+from tsf.kinds import LABEL_NAME
 
 __all__ = ["Forecast", "SeriesSet", "carried", "joined", "label_rows", "title_of"]
 
 Floats = NDArray[np.float64]
 Labels = Mapping[str, NDArray[np.object_]]
-LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")  # what Prometheus accepts everywhere
 DIRECTIONS = {  # marks, embeddings, overrides and isolates of Unicode, each to its escape
     code: f"\\u{code:04x}" for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 }

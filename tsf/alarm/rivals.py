@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from tsf.series import carried
 
-__all__ = ["History", "Rule", "breach_rule", "default_rules", "evaluate_rule", "firing", "rolling_linear",
-           "run_lengths"]  # fmt: skip
+__all__ = ["PRODUCTION", "USES_FORECAST", "History", "Rule", "breach_rule", "default_rules", "evaluate_rule", "firing",
+           "rolling_linear", "run_lengths"]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 HOUR, DAY, WEEK = 3_600, 86_400, 604_800
+PRODUCTION = "predict_linear 6h to 12h"
+CONFIRMED, RESIDUAL = f"{PRODUCTION}, confirmed", "residual"
+USES_FORECAST = {CONFIRMED, RESIDUAL}  # no rivals of the forecast
 SHARD = 256  # series at a time, so that the arrays stay in the processor's cache
 
 
@@ -116,8 +119,8 @@ def default_rules(line: float) -> tuple[Rule, ...]:
     return (
         Rule("predict_linear 12h to 6h", lambda h: h.linear(h.used, 12 * HOUR, 6 * HOUR) >= h.line * h.limit, 0,
              f"predict_linear(used[12h], 21600) >= {line:g} * limit"),
-        Rule("predict_linear 6h to 12h", _production, 0, production),
-        Rule("predict_linear 6h to 12h, confirmed", lambda h: _production(h) & _confirmed(h)),
+        Rule(PRODUCTION, _production, 0, production),
+        Rule(CONFIRMED, lambda h: _production(h) & _confirmed(h)),
         Rule("node-mixin, 24 h, under 40 % free",
              lambda h: (1 - h.share < 0.4) & (h.linear(h.limit - h.used, 6 * HOUR, 24 * HOUR) < 0), HOUR,
              "free / limit < 0.4 and predict_linear(free[6h], 86400) < 0"),
@@ -133,7 +136,7 @@ def default_rules(line: float) -> tuple[Rule, ...]:
         Rule("seasonal naive", lambda h: _season_ago(h) >= h.line * h.limit),
         Rule("climatology", lambda h: _climatology(h) >= 0.5),
         Rule("Brownian risk", lambda h: _brownian(h) >= 0.5),
-        Rule("residual", lambda h: np.zeros(h.used.shape, bool) if h.upper is None else h.used > h.upper),
+        Rule(RESIDUAL, lambda h: np.zeros(h.used.shape, bool) if h.upper is None else h.used > h.upper),
     )  # fmt: skip
 
 

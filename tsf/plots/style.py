@@ -123,6 +123,7 @@ def nothing(title: str) -> Figure:
 def date_axis(axes: Axes, time_zone: str, words: Words = str) -> None:
     """Dates along x, in the clock of `time_zone`."""
     zone = ZoneInfo(time_zone)
+    # Both ignores: matplotlib has not annotated these two constructors.
     locator: Any = AutoDateLocator(tz=zone, minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     month, day = words("%b"), words("%b-%d")
     form: Any = ConciseDateFormatter(  # type: ignore[no-untyped-call]

@@ -21,7 +21,7 @@ from tsf.alarm.policy import (
     replay_choices,
 )
 from tsf.alarm.replay import Breaches, Kind, Outcome, Score, Terms, score, unseen
-from tsf.alarm.rivals import History, Rule, evaluate_rule
+from tsf.alarm.rivals import PRODUCTION, USES_FORECAST, History, Rule, evaluate_rule
 from tsf.kinds import duration_text
 from tsf.learn import is_night
 from tsf.learn.breach import reliability
@@ -29,12 +29,10 @@ from tsf.params import TaskParams
 from tsf.plots import Timeline
 from tsf.series import Floats, SeriesSet, label_rows, title_of
 
-__all__ = ["OURS", "PRODUCTION", "WEEK", "AlarmReplay"]
+__all__ = ["OURS", "WEEK", "AlarmReplay"]
 
 WEEK = 604_800
-USES_FORECAST = {"predict_linear 6h to 12h, confirmed", "residual"}  # no rivals of the forecast
 OURS = "tsf"
-PRODUCTION = "predict_linear 6h to 12h"
 
 
 @dataclass(frozen=True, eq=False)
