@@ -59,10 +59,21 @@ def test_any_other_fault_names_the_cell_and_the_notebook_that_shows_it(root: Pat
         run_stage("fetch", "cpu", root)
 
 
-def test_a_kernel_that_dies_is_told_as_such(root: Path) -> None:
-    put_notebook(root, "import os\nos._exit(9)")
+def test_what_a_kernel_says_while_it_ends_is_not_taken_for_the_fault(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dying = "import atexit, os\natexit.register(os.write, 2, b'Traceback: zmq.error.ZMQError')"
+    put_notebook(root, f"{dying}\nfrom tsf.errors import EmptyError\nraise EmptyError('nothing', cure='widen it')")
+    with pytest.raises(FlowError, match="widen it"):
+        run_stage("fetch", "cpu", root)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_kernel_that_dies_is_told_as_such_with_its_last_words(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    put_notebook(root, "import os\nos.write(2, b'CUDA: uncorrectable ECC')\nos._exit(9)")
     with pytest.raises(FlowError, match="run out of memory"):
         run_stage("fetch", "cpu", root)
+    assert "uncorrectable ECC" in capfd.readouterr().err
     assert (root / "reports/cpu/fetch.failed.ipynb").is_file()
 
 

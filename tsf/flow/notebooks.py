@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, get_args
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, TYPE_CHECKING, Any, get_args
 
 from tsf import errors
 from tsf.errors import FlowError, ParamsError, TsfError
@@ -24,6 +24,9 @@ from tsf.flow.index import write_index
 from tsf.io.files import replacing
 from tsf.params import read_params
 from tsf.project import Stage, TaskPaths, find_root
+
+if TYPE_CHECKING:
+    from jupyter_client.manager import AsyncKernelManager
 
 __all__ = ["export_report", "main", "run_stage"]
 
@@ -47,7 +50,11 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
         raise FlowError(f"{source} does not exist", cure="run `dvc repro notebooks`")
     running = paths.notebook(stage).with_suffix(".running.ipynb")
     running.parent.mkdir(parents=True, exist_ok=True)
-    with _only_run(running.with_suffix(".lock"), f"{stage}@{task}"), TemporaryDirectory() as sockets:
+    with (
+        _only_run(running.with_suffix(".lock"), f"{stage}@{task}"),
+        TemporaryDirectory() as sockets,
+        TemporaryFile() as heard,
+    ):
         # Sockets in a folder of our own: no port that another user could reach, no name that another kernel could have.
         for left in paths.output(stage).glob(".*.tmp"):  # by a run that was killed: DVC would keep it as data
             left.unlink()
@@ -62,6 +69,7 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
                 progress_bar=False,
                 execution_timeout=CELL_TIMEOUT_SECONDS,
                 config=Config({"KernelManager": kernel}),
+                kernel_manager_class=_managed_with_stderr(heard),
                 stdout_file=sys.stdout,
             )
         except Exception as fault:
@@ -69,6 +77,8 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
             where = f"{stage}@{task}"
             if isinstance(fault, PapermillExecutionError):
                 raise _sentence(fault, where, paths.failed_notebook(stage)) from None
+            heard.seek(0)
+            sys.stderr.write(heard.read().decode(errors="replace"))  # a kernel that dies says why there, and only there
             cure = f"open {paths.failed_notebook(stage)}; a kernel that died has most often run out of memory"
             if isinstance(fault, OSError) and fault.errno == errno.ENOSPC:
                 cure = "free the disk, then run it again; what was made before is as it was"
@@ -111,6 +121,21 @@ def main(arguments: list[str]) -> int:
         return 1
     print(report.relative_to(find_root()))
     return 0
+
+
+def _managed_with_stderr(file: IO[bytes]) -> type[AsyncKernelManager]:
+    """A manager whose kernel writes its own stderr, which is not the cells', to `file`.
+
+    A kernel that is told to end may still log a traceback of its sockets (pyzmq's "Socket operation on non-socket"):
+    beside the one sentence about a user's mistake it would read as the fault.
+    """
+    from jupyter_client.manager import AsyncKernelManager
+
+    class Manager(AsyncKernelManager):
+        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # as its own is
+            await super().start_kernel(**options, stderr=file)
+
+    return Manager
 
 
 def _sentence(fault: Any, where: str, notebook: Path) -> TsfError:
