@@ -23,7 +23,7 @@ from benchmarks.oracle import taught_on_others
 from tsf.alarm.policy import THRESHOLDS, Choice, gates_of, replay_choices
 from tsf.alarm.rivals import PRODUCTION
 from tsf.learn import Model
-from tsf.learn.breach import anchors, breach_features, season_steps
+from tsf.learn.breach_inputs import anchors, breach_features, past_of, season_steps
 from tsf.learn.forecast import exceedance, rolling_answers
 from tsf.params import read_params
 from tsf.project import TaskPaths
@@ -50,11 +50,12 @@ def oracle(model: Model, alarms: AlarmReplay) -> Floats:
         known = np.flatnonzero((answer.abstained == "") & np.isfinite(threshold))
         assert answer.peaks is not None
         chance = exceedance(answer.peaks[known], levels, threshold[known])
-        past = series.values[known, max(0, origin + 1 - length) : origin + 1]
+        place = np.full(len(known), origin)
+        past = past_of(series.values, known, place, length, model.params.prediction_steps, series.step_seconds)
         found = breach_features(chance[:, steps - 1], past, threshold[known], steps, season, samples, line)
         inputs.append(found[:, -1])
         rows.append(known)
-        places.append(np.full(len(known), origin))
+        places.append(place)
     table, row, place = np.concatenate(inputs), np.concatenate(rows), np.concatenate(places)
     counted = np.concatenate([np.zeros((series.n_series, 1)), np.cumsum(alarms.breaches.under_way, axis=1)], axis=1)
     end = np.minimum(place + 1 + terms.horizon_steps, series.n_steps)

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from benchmarks.score import TsfForecast, load_protocol, series_with_limit
-from tsf.learn.breach import anchors, breach_features, corrected, season_steps
+from tsf.learn.breach import corrected
+from tsf.learn.breach_inputs import anchors, breach_features, past_of, season_steps
 from tsf.learn.forecast import exceedance, rolling_answers
 
 Floats = NDArray[np.float64]
@@ -106,7 +107,8 @@ def judged_windows(
         rows = np.flatnonzero(counts)
         assert answer.peaks is not None
         chance = exceedance(answer.peaks[rows], levels, limit[rows])
-        past = memory[rows, origin - length : origin]
+        place = np.full(len(rows), origin - 1)
+        past = past_of(memory, rows, place, length, HORIZON, STEP_SECONDS)
         inputs = breach_features(chance[:, steps - 1], past, limit[rows], steps, season, samples)[:, -1]
         before = [seen_before(each[rows], origin) for each in others]
         after = [seen_after(each[rows], origin) for each in others]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from tsf.learn import breach
-from tsf.learn.breach import FEATURES, anchors, breach_features, corrected, fit_head, logistic, reliability
+from tsf.learn.breach import corrected, fit_head, logistic, reliability
+from tsf.learn.breach_inputs import FEATURES, Past, anchors, breach_features, looked_back, past_of
 
 FEATURE_COUNT = len(FEATURES)
 RNG = np.random.default_rng(0)
@@ -83,7 +86,8 @@ def test_the_corrected_chance_never_falls_along_the_horizon_and_keeps_unknowns()
     assert head is not None
     chance = np.sort(RNG.random((5, 24)), axis=1)
     chance[4] = np.nan
-    found = corrected(chance, RNG.random((5, 72)), np.ones(5), 24, 1, head, 1.0)
+    past = Past(RNG.random((5, 72)), RNG.random((5, 4, 25)))
+    found = corrected(chance, past, np.ones(5), 24, 1, head, 1.0)
     assert (np.diff(found[:4], axis=1) >= 0).all()
     assert ((found[:4] > 0) & (found[:4] < 1)).all()
     assert np.isnan(found[4]).all()
@@ -101,10 +105,62 @@ def test_features_are_finite_whatever_the_context_lacks() -> None:
     values = RNG.random((4, 50))
     values[0] = np.nan
     values[1, 10:] = np.nan
+    weeks = RNG.random((4, 4, 61))
+    weeks[1], weeks[0, 2:], weeks[2, :, 0] = np.nan, np.nan, np.nan
     threshold = np.array([1.0, 0.5, np.nan, 0.0])
-    found = breach_features(np.full((4, 3), 0.2), values, threshold, np.array([1, 6, 60]), 24, 2, 0.9)
+    found = breach_features(np.full((4, 3), 0.2), Past(values, weeks), threshold, np.array([1, 6, 60]), 24, 2, 0.9)
     assert found.shape == (4, 3, FEATURE_COUNT)
     assert np.isfinite(found).all()
+
+
+HOURS = 5 * 168
+WEEKLY = np.tile(np.where(np.arange(168) == 100, 0.3, 0.0), 5)[None] + 0.5  # a burst of an hour, once a week
+
+
+def weekly_features(values: np.ndarray, origin: int) -> dict[str, float]:
+    """The features of the weeks for the 24 hours after `origin`, by name; the line is 0.7."""
+    past = past_of(values, np.array([0]), np.array([origin]), 72, 24, 3_600)
+    found = breach_features(np.full((1, 1), 0.1), past, np.array([0.7]), np.array([24]), 24, 1)[0, 0]
+    return {name: float(value) for name, value in zip(FEATURES, found, strict=True) if "week" in name}
+
+
+def test_a_burst_of_every_week_is_expected_in_its_hours_and_in_no_others() -> None:
+    before, after = (weekly_features(WEEKLY, 4 * 168 + hour) for hour in (90, 110))
+    assert logistic(np.array(before["same_week"])) > 0.7
+    assert logistic(np.array(after["same_week"])) < 0.1
+    assert before["mean_of_weeks"] == pytest.approx(0.8 / 0.7 - 1)
+    assert after["most_of_weeks"] == pytest.approx(0.5 / 0.7 - 1)
+
+
+def test_a_week_that_nobody_measured_says_nothing() -> None:
+    gone = WEEKLY.copy()
+    gone[:, 168 : 3 * 168] = np.nan
+    assert weekly_features(gone, 4 * 168 + 90)["mean_of_weeks"] == pytest.approx(0.8 / 0.7 - 1)
+
+
+@given(
+    st.integers(0, HOURS - 1),
+    st.integers(2, 300),
+    st.integers(1, 400),  # more than two weeks, in hours
+)
+def test_a_past_holds_nothing_of_the_future(origin: int, length: int, horizon: int) -> None:
+    known = RNG.random((2, HOURS))
+    hidden = np.where(np.arange(HOURS) > origin, np.nan, known)
+    rows, origins = np.array([0, 1]), np.array([origin, origin])
+    for whole, cut in zip(*(past_of(v, rows, origins, length, horizon, 3_600) for v in (known, hidden)), strict=True):
+        np.testing.assert_array_equal(whole, cut)
+
+
+def test_a_past_is_the_same_from_the_steps_that_a_forecast_reads() -> None:
+    known = RNG.random((2, HOURS))
+    reads = looked_back(3_600)
+    rows = np.array([0, 1])
+    for origin in (HOURS - 1, HOURS - 50):
+        part = known[:, origin + 1 - reads : origin + 1]
+        whole = past_of(known, rows, np.array([origin] * 2), 72, 24, 3_600)
+        cut = past_of(part, rows, np.array([reads - 1] * 2), 72, 24, 3_600)
+        for one, other in zip(whole, cut, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_reliability_counts_by_tenths() -> None:

@@ -1,7 +1,8 @@
 """The chance of a breach: what the network says of the running maximum, weighed with how the line was met before.
 
-At a few anchors of the horizon boosted trees read the network's chance and what the context tells: how often windows
-like the one to come met the line, how far away it is, how restless the series is. The correction, interpolated between
+At a few anchors of the horizon boosted trees read the network's chance and what the past tells: how often windows like
+the one to come met the line, how far away it is, how restless the series is, what the same hours brought in the weeks
+before. The correction, interpolated between
 the anchors, moves the network's chance. It is fitted on windows before every origin that it is used at. The fewer
 breaches they hold, the more a mix of the network and a random walk is believed instead: with little history, as of a
 few file systems over some months, a walk ranks the series better than anything learnt can.
@@ -12,37 +13,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from tsf.series import carried
+from tsf.learn.breach_inputs import SURE, Past, anchors, breach_features, logit
 
-__all__ = [
-    "FEATURES",
-    "BreachHead",
-    "anchors",
-    "breach_features",
-    "corrected",
-    "fit_head",
-    "known_values",
-    "reliability",
-    "season_steps",
-]
+__all__ = ["BreachHead", "corrected", "fit_head", "reliability"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-FEATURES = (
-    "network", "walk", "often", "often_lately", "same_phase", "same_wait", "same_level", "brownian",
-    "line", "gap", "gap_day", "gap_horizon", "mean_gap", "restless", "wait", "never", "move", "time_over",
-)  # fmt: skip
-ANCHORS = 3
 DEPTH, TREES, RATE = 3, 100, 0.06  # of the boosted trees: shallow ones, as windows overlap and are alike
 LEAF_WINDOWS = 20  # independent windows that a leaf rests on, at the least
 SHRINKAGE = 50.0  # pull of a leaf to zero
 BELIEF_EVENTS = 60.0  # so many independent breaches weigh as much as what is believed beforehand
 NETWORK_SHARE = 1 / 3  # of that belief; the walk, which needs no learning, has the rest
-HALF_NORMAL = np.sqrt(np.pi / 2)  # standard deviation of a normal step over its mean size
-SURE = 7.0  # logits beyond this are cut: nothing is more certain than 0.1 %
 BINS = 10
 
 
@@ -66,20 +49,15 @@ class BreachHead:
     events: int
 
 
-def anchors(horizon: int) -> NDArray[np.int64]:
-    """Steps ahead (1 … H) at which the correction is computed, the last one H."""
-    return np.unique(np.round(np.geomspace(max(1, horizon / 8), horizon, min(ANCHORS, horizon))).astype(np.int64))
-
-
 def corrected(
-    chance: Floats, values: Floats, threshold: Floats, season: int, samples: int, head: BreachHead, line: float
+    chance: Floats, past: Past, threshold: Floats, season: int, samples: int, head: BreachHead, line: float
 ) -> Floats:
     """(N, H) chance of the network -> (N, H) chance, never falling along H; NaN stays.
 
-    values: (N, L) the context; threshold: (N,) what must be reached; season: steps of a day (or of what repeats).
+    threshold: (N,) what must be reached; season: steps of a day (or of what repeats).
     """
     steps = anchors(chance.shape[1])
-    features = breach_features(chance[:, steps - 1], values, threshold, steps, season, samples, line)
+    features = breach_features(chance[:, steps - 1], past, threshold, steps, season, samples, line)
     moves = _odds(features, head) - features[..., 0]  # (N, A)
     ahead = np.arange(1, chance.shape[1] + 1)
     place = np.clip(np.searchsorted(steps, ahead), 1, max(len(steps) - 1, 1))
@@ -90,62 +68,6 @@ def corrected(
     # Lowered to what is said of later steps, which rests on more breaches: raising those would say too much of all.
     rising = np.minimum.accumulate(logistic(moved)[:, ::-1], axis=1)[:, ::-1]
     return np.asarray(np.where(np.isnan(chance), np.nan, rising))
-
-
-def breach_features(
-    chance: Floats,
-    values: Floats,
-    threshold: Floats,
-    steps: NDArray[np.int64],
-    season: int,
-    samples: int,
-    line: float = 1.0,
-) -> Floats:
-    """(N, A, F) features; chance: (N, A) the network's at `steps` ahead. The rest as in `corrected`.
-
-    Shares of windows are those that began below the line and are over by the origin, with a prior of a few windows.
-    """
-    n, length = values.shape
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.clip(values / np.where(threshold > 0, threshold, np.nan)[:, None], -3, 3)
-    filled = known_values(share)
-    hit = _runs(np.where(np.isfinite(share), share >= 1, False), samples)
-    index = np.arange(length)
-    since = index - np.maximum.accumulate(np.where(hit, index, -length), axis=1)
-    below, wait, gap = filled < 1, since[:, -1:], 1 - filled[:, -1:]
-    alike_wait = (np.abs(since - wait) <= np.maximum(1, 0.1 * wait)) & below
-    alike_level = (np.abs(filled - filled[:, -1:]) <= 0.1 * np.maximum(gap, 0.05)) & below
-    day = filled[:, -min(season, length) :]
-    moves = np.diff(filled, axis=1)
-    mean, spread = moves.mean(1), moves.std(1) + 1e-6
-    stride = HALF_NORMAL * np.abs(moves).mean(1) + 1e-9  # unlike `spread`, one great jump hardly moves it
-    counts = np.concatenate([np.zeros((n, 1)), np.cumsum(hit, axis=1)], axis=1)
-    columns = []
-    for number, ahead in enumerate(steps.tolist()):
-        ahead = min(ahead, length - 1)
-        met = counts[:, ahead + 1 :] > counts[:, 1:-ahead]  # (N, L - ahead), after each step but the last
-        start = slice(0, length - ahead)
-        often = _often(met, below[:, start], 5.0)
-        lately = _often(met[:, -2 * season :], below[:, start][:, -2 * season :], 2.0)
-        back = length - 1 - season * np.arange(1, length // season + 1)
-        back = back[(back >= 0) & (back < length - ahead)]
-        past_turns = _often(met[:, back], below[:, back], 1.0, often) if len(back) else often
-        drift, reach = mean * ahead, spread * np.sqrt(ahead)
-        columns.append(np.stack([
-            logit(chance[:, number]), logit(_walk(gap[:, 0], stride * np.sqrt(ahead), samples)),
-            logit(often), logit(lately), logit(past_turns),
-            logit(_often(met, alike_wait[:, start], 2.0, often)), logit(_often(met, alike_level[:, start], 2.0, often)),
-            np.clip((drift - gap[:, 0]) / reach, -8, 8),
-            np.full(n, line), gap[:, 0], 1 - day.max(1), 1 - filled[:, -min(ahead, length) :].max(1), 1 - day.mean(1),
-            np.log(day.std(1) + 1e-3), np.log1p(np.minimum(wait[:, 0], length) / season), ~hit.any(1),
-            filled[:, -1] - filled[:, -1 - min(max(ahead // 4, 1), length - 1)], hit.mean(1),
-        ], axis=1))  # fmt: skip
-    return np.asarray(np.nan_to_num(np.stack(columns, axis=1)))
-
-
-def season_steps(step_seconds: int) -> int:
-    """Steps of a day, or of a week where the step is a day or more."""
-    return max(1, round((86_400 if step_seconds <= 43_200 else 604_800) / step_seconds))
 
 
 def fit_head(features: Floats, events: Bools, newest: Bools, worth: float) -> BreachHead | None:
@@ -237,45 +159,6 @@ def reliability(chance: Floats, came: NDArray[np.generic]) -> Floats:
     return np.stack([*means, count], axis=1)
 
 
-def logit(chance: Floats) -> Floats:
-    """Log odds, cut at +-SURE."""
-    edge = 1 / (1 + np.exp(SURE))
-    held = np.clip(chance, edge, 1 - edge)
-    return np.asarray(np.log(held / (1 - held)))
-
-
 def logistic(odds: Floats) -> Floats:
     """The chance of log odds, cut at +-SURE."""
     return np.asarray(1 / (1 + np.exp(-np.clip(odds, -SURE, SURE))))
-
-
-def _walk(gap: Floats, reach: Floats, samples: int) -> Floats:
-    """(N,) chance that a walk without drift, with this standard deviation at its end, meets a line `gap` above.
-
-    First passage of a Brownian motion by the reflection principle: 2 (1 - Phi(gap / reach)). For each further one of
-    the `samples` in a row that a breach needs, half of them are still above.
-    """
-    return 0.5 ** (samples - 1) * torch.erfc(torch.from_numpy(np.clip(gap / reach, 0, 30) / np.sqrt(2))).numpy()
-
-
-def _often(met: Bools, counts: Bools, prior: float, expected: Floats | float = 0.02) -> Floats:
-    """(N,) share of the windows that count which met the line, with `prior` windows of the `expected` share."""
-    return np.asarray(((met & counts).sum(1) + prior * expected) / (counts.sum(1) + prior))
-
-
-def _runs(over: Bools, samples: int) -> Bools:
-    """(N, L) whether the last `samples` steps are all over."""
-    hit = over.copy()
-    for back in range(1, samples):
-        hit[:, back:] &= over[:, :-back]
-        hit[:, :back] = False
-    return hit
-
-
-def known_values(values: Floats) -> Floats:
-    """(N, L) gaps filled by the value before, those at the start by the first one."""
-    seen = np.isfinite(values)
-    if seen.all():
-        return values
-    filled, first = carried(values), np.take_along_axis(values, seen.argmax(1)[:, None], axis=1)
-    return np.nan_to_num(np.where(np.isnan(filled), first, filled))

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tsf.learn.breach import BreachHead, anchors, breach_features, fit_head, known_values, season_steps
+from tsf.learn.breach import BreachHead, fit_head
+from tsf.learn.breach_inputs import anchors, breach_features, known_values, past_of, season_steps
 from tsf.learn.forecast import exceedance, rolling_answers
 from tsf.learn.model import Model
 from tsf.learn.train import judged_steps, least_context
@@ -27,11 +28,11 @@ def fit_breach(model: Model, series: SeriesSet) -> Model:
     """
     if series.limit is None:
         return model
-    head = _fit(replace(model, breach=None), series)
+    head = _fit(replace(model, breach=None), series, series.limit)
     return replace(model, breach=head)
 
 
-def _fit(model: Model, series: SeriesSet) -> BreachHead | None:
+def _fit(model: Model, series: SeriesSet, limit: Floats) -> BreachHead | None:
     params, total = model.params, series.n_steps
     length, horizon, samples = params.sequence_length, params.prediction_steps, model.spec.breach_samples
     steps, season = anchors(horizon), season_steps(series.step_seconds)
@@ -39,26 +40,23 @@ def _fit(model: Model, series: SeriesSet) -> BreachHead | None:
     first, last = min(length, max(least_context(params), total // 3)) - 1, total - horizon - 1
     count = int(np.clip(MOST_WINDOWS // series.n_series, 16, 96))
     origins = np.unique(np.linspace(first, last, count).astype(int))
-    features, events, held = [], [], []
+    features, events, held, rows = [], [], [], np.arange(series.n_series)
     places = origins.tolist()
     answers = rolling_answers(model, series, places, with_peaks=True)
     for origin, (_, peaks, _, _) in zip(places, answers, strict=True):
         assert peaks is not None  # noqa: S101 - asked for
-        past = series.between(max(0, origin + 1 - length), origin + 1)
-        limit = past.limit[:, -1] if past.limit is not None else np.full(series.n_series, np.nan)
+        past = past_of(series.values, rows, np.full(len(rows), origin), length, horizon, series.step_seconds)
         newest = known_values(past.values)[:, -samples:].min(1)
         ahead = series.values[:, max(origin + 2 - samples, 0) : origin + 1 + horizon]
         for line in LINES:
-            threshold = line * limit
+            threshold = line * limit[:, origin]
             reached = newest >= threshold  # by the last `samples` values: then the breach has come already
             known = np.isfinite(peaks[:, 0, 0]) & np.isfinite(threshold) & ~reached & np.isfinite(ahead).any(1)
             if not known.any():
                 continue
             chance = exceedance(peaks[known], np.array(params.quantiles), threshold[known])
             features.append(
-                breach_features(
-                    chance[:, steps - 1], past.values[known], threshold[known], steps, season, samples, line
-                )
+                breach_features(chance[:, steps - 1], past.take(known), threshold[known], steps, season, samples, line)
             )
             events.append(_met(ahead[known], threshold[known], samples, horizon)[:, steps - 1])
             held.append(np.full(int(known.sum()), origin + horizon >= total - judged))

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from tsf.errors import ModelError
-from tsf.learn.breach import corrected, season_steps
+from tsf.learn.breach import corrected
+from tsf.learn.breach_inputs import Past, past_of, season_steps
 from tsf.learn.calibration import stretched
 from tsf.learn.model import Model
 from tsf.learn.train import least_context, pick_device
@@ -29,7 +30,7 @@ BATCH_STEPS = 400_000  # steps of context at a time, at most; bounds the memory
 def predict(
     model: Model, series: SeriesSet, *, line: float = 1.0, horizon: int | None = None, confidence: float = 0.5
 ) -> Forecast:
-    """Forecast every series from its last step on; only the last sequence_length steps are read.
+    """Forecast every series from its last step on; only the last `model.looks_back` steps are read.
 
     line: share of the last known limit whose reaching is a breach. confidence: the time to the limit is the earliest
     step with this chance of a breach. horizon: steps ahead, the model's own by default, never more.
@@ -108,7 +109,7 @@ def rolling_answers(
     together = max(1, size // n)
     for begin in range(0, len(origins), together):
         asked = np.asarray(origins[begin : begin + together])
-        start = max(0, int(asked[0]) + 1 - length)
+        start = max(0, int(asked[0]) + 1 - model.looks_back)
         recent = series.between(start, int(asked[-1]) + 1)
         shape = (len(asked), n, params.prediction_steps)
         # Filled part by part: these are by far the largest arrays of a forecast, and stand in memory once.
@@ -130,19 +131,19 @@ def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: f
     """Write into `found`, (O, N, ...) each, what is said of all of `recent` at each of its O steps `origins`."""
     length = model.params.sequence_length
     for number, origin in enumerate(origins.tolist()):
-        past = recent.values[:, max(0, origin + 1 - length) : origin + 1]
-        found.abstained[number] = _abstained(past, model.params)
+        newest = recent.values[:, max(0, origin + 1 - length) : origin + 1]
+        found.abstained[number] = _abstained(newest, model.params)
     at, rows = np.nonzero(found.abstained == "")
     if not len(at):
         return
-    steps, peaks = _quantiles(model, recent, rows, origins[at])
+    start = max(0, int(origins[0]) + 1 - length)  # the network needs no more than the contexts
+    steps, peaks = _quantiles(model, recent.between(start, recent.n_steps), rows, origins[at] - start)
     found.steps[at, rows] = steps
     if found.peaks is not None:
         found.peaks[at, rows] = peaks
     if found.chance is not None and recent.limit is not None:
-        short = min(length, int(origins[0]) + 1)  # at the begin of a history
-        contexts = np.lib.stride_tricks.sliding_window_view(recent.values, short, axis=1)
-        past = contexts[rows, origins[at] + 1 - short]
+        horizon = model.params.prediction_steps
+        past = past_of(recent.values, rows, origins[at], length, horizon, recent.step_seconds)
         threshold = line * recent.limit[rows, origins[at]]
         found.chance[at, rows] = _chance(model, past, recent.step_seconds, peaks, threshold, line)
 
@@ -173,7 +174,7 @@ def _quantiles(
     return real(steps, model.calibration.steps), real(peaks, model.calibration.peaks)
 
 
-def _chance(model: Model, past: Floats, step_seconds: int, peaks: Floats, threshold: Floats, line: float) -> Floats:
+def _chance(model: Model, past: Past, step_seconds: int, peaks: Floats, threshold: Floats, line: float) -> Floats:
     """(N, H) probability that the (N,) threshold is reached, corrected where the model has a breach head."""
     chance = exceedance(peaks, np.array(model.params.quantiles), threshold)
     if model.breach is None:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from tsf.errors import ModelError
 from tsf.learn.breach import BreachHead
+from tsf.learn.breach_inputs import looked_back
 from tsf.learn.features import CALENDAR, seasons_of
 from tsf.learn.network import Ensemble, Shape
 from tsf.params import TrainParams
@@ -91,6 +92,12 @@ class Model:
     def params(self) -> TrainParams:
         """The parameters it was trained with."""
         return self.spec.params
+
+    @property
+    def looks_back(self) -> int:
+        """The newest steps that a forecast reads; fewer do, but tell less of a breach."""
+        length = self.params.sequence_length
+        return length if self.breach is None else max(length, looked_back(self.spec.step_seconds))
 
     @property
     def coverage(self) -> float:

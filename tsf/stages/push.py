@@ -178,7 +178,7 @@ def predict_task(
         params,
         task.fetch,
         newest_seconds(params),
-        history_seconds=model.params.sequence_length * model.spec.step_seconds,
+        history_seconds=model.looks_back * model.spec.step_seconds,
     )
     if user is not None:
         users = context.labels.get("user", np.full(context.n_series, "", object))
