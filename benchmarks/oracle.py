@@ -1,4 +1,4 @@
-"""What could be known of VM memory's breaches: python -m benchmarks.oracle PATH/protocol_breach.py PATH/TRACE.parquet.
+"""What could be known: python -m benchmarks.oracle PATH/protocol_breach.py PATH/TRACE.parquet.
 
 The breach head learns from the days before the judged ones. Each oracle here may learn from the judged days themselves,
 of all VMs but the fifth that it is asked about, so it knows how that time was different, and differs by what it sees:
@@ -8,7 +8,9 @@ of all VMs but the fifth that it is asked about, so it knows how that time was d
     future    also processor and network of the hours ahead, which nobody has when the alarm must ring
 
 Where `same` is hardly better than the head, no better learning of these inputs helps; where `past` is not better than
-`same`, covariates do not. Scores are the protocol's. The last line of stdout is one line of JSON.
+`same`, covariates do not. The file systems, four to seven of which ever meet a line, are too few to be asked about each
+other: there a logistic regression, `weighed`, learns on the very windows that it is judged by how much the head, the
+protocol's rivals and the distance to the line should count. Scores are the protocol's. The last line of stdout is JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,15 +28,17 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 
 from benchmarks.score import TsfForecast, load_protocol, series_with_limit
 from tsf.learn.breach import corrected
-from tsf.learn.breach_inputs import anchors, breach_features, past_of, season_steps
+from tsf.learn.breach_inputs import anchors, breach_features, logit, past_of, season_steps
 from tsf.learn.forecast import exceedance, rolling_answers
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 HORIZON, STEP_SECONDS, DAY = 72, 300, 288
+FORTNIGHT = 14
 FOLDS = 5
 
 
@@ -123,8 +129,45 @@ def judged_windows(
     return joined, head, came, vm
 
 
+def file_systems(protocol: ModuleType, fullness: Floats, asked: TsfForecast) -> dict[str, dict[str, float]]:
+    """Scores per line of the head, and of the best weights of head, rivals and distance for these very windows."""
+    days, start = fullness.shape[1], int(0.6 * fullness.shape[1])  # as the protocol has them
+    rivals = (protocol.BrownianSER().breach_prob, protocol.Climatology().breach_prob, partial(last_value, protocol))
+    result = {}
+    for line in (60.0, 70.0, 75.0, 80.0):
+        said, met = [], []
+        for origin in range(start, days - FORTNIGHT + 1):
+            past, ahead = fullness[:, :origin], fullness[:, origin : origin + FORTNIGHT]
+            newest = pd.DataFrame(past[:, -12:].T).ffill().to_numpy()[-1]
+            counts = (newest < line) & np.isfinite(ahead).any(1)
+            info = {"season": 7, "train": fullness[:, :start], "step_s": 86_400}
+            limit = np.full(len(past), line)
+            chances = [each(past, FORTNIGHT, limit, info) for each in (asked.breach_prob, *rivals)]
+            inputs = np.stack([*chances, line - newest], axis=1)
+            said.append(inputs[counts])
+            met.append((np.nan_to_num(ahead[counts], nan=-np.inf) >= line).any(1))
+        chance, came = np.concatenate(said), np.concatenate(met)
+        table = np.concatenate([logit(chance[:, :-1]), np.log(chance[:, -1:] + 0.1)], axis=1)
+        weighed = LogisticRegression(C=10, max_iter=2_000).fit(table, came).predict_proba(table)[:, 1]
+        for name, one in (("head", chance[:, 0]), ("weighed", weighed)):
+            result[f"file systems {line:.0f} {name}"] = scored(protocol, one, came)
+    return result
+
+
+def last_value(protocol: ModuleType, past: Floats, horizon: int, limit: Floats, info: dict[str, Any]) -> Floats:
+    """The chance by the protocol's last value with its random walk."""
+    return np.asarray(protocol.p_from_quantiles(protocol.last_value(past, horizon, info), limit))
+
+
+def scored(protocol: ModuleType, chance: Floats, came: Bools) -> dict[str, float]:
+    """The protocol's figures."""
+    scores = protocol.Scores()
+    scores.add(chance, came, np.full(len(came), np.nan))
+    return {key: float(scores.out()[key]) for key in ("n", "events", "BSS", "AP", "ECE")}
+
+
 def main() -> None:
-    options = argparse.ArgumentParser(description="What an oracle could know of VM memory's breaches.")
+    options = argparse.ArgumentParser(description="What an oracle could know of breaches.")
     options.add_argument("protocol", type=Path)
     options.add_argument("trace", type=Path)
     options.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -136,11 +179,11 @@ def main() -> None:
     for line in (0.6, 0.8):
         inputs, head, came, vm = judged_windows(asked, memory, others, line)
         chances = {"head": head} | {name: taught_on_others(table, came, vm) for name, table in inputs.items()}
-        for name, chance in chances.items():
-            scores = protocol.Scores()
-            scores.add(chance, came, np.full(len(came), np.nan))
-            result[f"{line} {name}"] = {key: float(scores.out()[key]) for key in ("n", "events", "BSS", "AP", "ECE")}
-            sys.stderr.write(f"{line} {name}: {result[f'{line} {name}']}\n")
+        result |= {f"memory {line} {name}": scored(protocol, chance, came) for name, chance in chances.items()}
+    fullness = load_protocol(chosen.protocol.with_name("protocol_nersc_storage.py")).load_year()[0]
+    result |= file_systems(protocol, fullness, asked)
+    for name, one in result.items():
+        sys.stderr.write(f"{name}: {one}\n")
     sys.stdout.write(json.dumps(result) + "\n")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tsf.learn import Model, fit, last_value, predict, predict_linear
+from tsf.learn import Model, fit, fit_breach, last_value, predict, predict_linear
 from tsf.learn.forecast import BATCH
 from tsf.learn.windows import Windows
 from tsf.params import TrainParams
@@ -43,8 +43,10 @@ def main() -> None:
         sequence_length=options.context, prediction_steps=options.steps, model_type=options.model_type, epochs=1,
         windows_per_epoch=64, dimensions=("user",), device="cpu",
     )  # fmt: skip
-    model = fit(made(100, 3 * (options.context + options.steps)), params)
-    series = made(options.series, options.context)
+    learnt = made(100, max(3 * (options.context + options.steps), 1_000))
+    model = fit_breach(fit(learnt, params), learnt)
+    assert model.breach is not None
+    series = made(options.series, model.looks_back)
     jobs: dict[str, Callable[[], object]] = {
         "tsf predict": lambda: predict(model, series).quantiles,
         "bare network": bare(model, series),
@@ -58,8 +60,8 @@ def main() -> None:
         print(f"round {number + 1}: {rows['tsf predict'][-1][0]:.2f} s", file=sys.stderr)
     answer = options.series * options.steps * len(params.quantiles) * 8 / MIB
     print(f"{options.series:,} series x {options.steps} steps x {len(params.quantiles)} quantiles from "
-          f"{options.context} steps, with breach probability; {options.threads} threads; median of {options.rounds} "
-          f"rounds. The quantiles alone are {answer:,.0f} MiB.")  # fmt: skip
+          f"{options.context} steps, with a breach head that looks back {model.looks_back}; {options.threads} threads; "
+          f"median of {options.rounds} rounds. The quantiles alone are {answer:,.0f} MiB.")  # fmt: skip
     print(f"{'':20}{'seconds':>10}{'CPU s':>10}{'series/s':>12}{'peak MiB':>10}")
     result = {}
     for name, found in rows.items():
@@ -70,14 +72,14 @@ def main() -> None:
 
 
 def made(n: int, steps: int, step_seconds: int = 3_600) -> SeriesSet:
-    """Daily waves with noise, 1 % gaps and a limit."""
+    """Daily waves with noise, 1 % gaps and a limit that some of them meet."""
     random = np.random.default_rng(0)
     values = 50 + 10 * np.sin(2 * np.pi * (step_seconds * np.arange(steps) / 86_400 + random.random((n, 1))))
     values += random.normal(0, 1, values.shape)
     values[random.random(values.shape) < 0.01] = np.nan
     names = np.array([f"user{row}" for row in range(n)], object)
     times = 1_700_006_400 + step_seconds * np.arange(steps)
-    return SeriesSet({"user": names}, times, step_seconds, values, limit=np.full(values.shape, 100.0))
+    return SeriesSet({"user": names}, times, step_seconds, values, limit=np.full(values.shape, 64.0))
 
 
 def bare(model: Model, series: SeriesSet) -> Callable[[], object]:
