@@ -26,10 +26,10 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "storage": Preset(
-        "Quotas run 85–95 % full and follow working weeks: a week of context, a day ahead, breaches from 98 % on.",
+        "Quotas run 85–95 % full and follow working weeks: two weeks of context, a day ahead, breaches from 98 % on.",
         {
             "fetch": {"metric_query": "storage_used_bytes", "limit": "storage_quota_bytes"},
-            "train": {"model_type": "lstm", "sequence_length": 168, "prediction_steps": 24},
+            "train": {"model_type": "lstm", "sequence_length": 336, "prediction_steps": 24},
         },
     ),
     "gpu": Preset(
@@ -46,12 +46,12 @@ PRESETS: dict[str, Preset] = {
         },
     ),
     "network": Preset(
-        "Links saturate at peaks, not in total: query the peak of an interval, two days back, six hours ahead.",
+        "Links saturate at peaks, not in total: query the peak of an interval, a week back, six hours ahead.",
         {
             "fetch": {"metric_query": "network_throughput", "limit": "network_capacity"},
             "train": {
                 "model_type": "lstm",
-                "sequence_length": 48,
+                "sequence_length": 168,
                 "prediction_steps": 6,
                 "dimensions": ["cluster", "node"],
                 "breach_samples": 2,

@@ -18,7 +18,7 @@ __all__ = ["fit_breach"]
 
 Floats = NDArray[np.float64]
 LINES = (0.7, 0.8, 0.9, 0.95, 0.98, 1.0)  # shares of the limit; more than one, as breaches of the last alone are rare
-MOST_WINDOWS = 20_000
+MOST_WINDOWS = 40_000
 
 
 def fit_breach(model: Model, series: SeriesSet) -> Model:
