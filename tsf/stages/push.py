@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsf.errors import FlowError, ModelError, ParamsError, SourceError
+from tsf.errors import EmptyError, FlowError, ModelError, ParamsError, SourceError
 from tsf.io.artifacts import alert_in_force, read_json, write_forecast, write_json
 from tsf.io.exposition import ModelInfo, Present, forecast_exposition
 from tsf.io.logs import start_log
@@ -180,6 +180,7 @@ def predict_task(
         newest_seconds(params),
         history_seconds=model.looks_back * model.spec.step_seconds,
     )
+    context = _present(context, model.params.sequence_length, task.fetch.metric_query)
     if user is not None:
         users = context.labels.get("user", np.full(context.n_series, "", object))
         if not (users == user).any():
@@ -198,6 +199,20 @@ def predict_task(
     if task.push.totals and with_totals and user is None:
         totals = read_totals(params, task, model, context, forecast)
     return Predicted(name, task, context, forecast, info, root, model.calibration, totals)
+
+
+def _present(context: SeriesSet, length: int, query: str) -> SeriesSet:
+    """The series with a sample in the last `length` steps: those of pods and users long gone are nobody's forecast."""
+    there = np.isfinite(context.values[:, -length:]).any(1)
+    if there.all():
+        return context
+    if not there.any():
+        raise EmptyError(
+            f"no series has a sample in the last {duration_text(length * context.step_seconds)}",
+            where=query,
+            cure="see whether its exporter still runs, or move snapshot.until (tsf run --now does)",
+        )
+    return context.take(np.flatnonzero(there))
 
 
 def push(name: str, root: Path | None = None) -> Pushed:
