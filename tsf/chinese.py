@@ -132,8 +132,8 @@ CHINESE: dict[str, str] = {
     "GPU memory moves in plateaus with the jobs: three days of context show who runs what, half a day ahead.": (
         "显存用量随作业呈阶梯状变化：回看三天，可知谁在运行什么；预测半天。"
     ),
-    "Links saturate at peaks, not in total: query the peak of an interval, a week back, six hours ahead.": (
-        "链路饱和取决于峰值而非总量：请查询时段内的峰值；回看一周，预测六小时。"
+    "Links saturate at peaks, not in total: query the peak of an interval, two days back, six hours ahead.": (
+        "链路饱和取决于峰值而非总量：请查询时段内的峰值；回看两天，预测六小时。"
     ),
     "CPU is bounded by 0 and 100 % and follows the hours of work: a week of context, half a day ahead.": (
         "CPU 使用率介于 0 与 100% 之间，随上下班时间变化：回看一周，预测半天。"

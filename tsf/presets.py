@@ -46,12 +46,12 @@ PRESETS: dict[str, Preset] = {
         },
     ),
     "network": Preset(
-        "Links saturate at peaks, not in total: query the peak of an interval, a week back, six hours ahead.",
+        "Links saturate at peaks, not in total: query the peak of an interval, two days back, six hours ahead.",
         {
             "fetch": {"metric_query": "network_throughput", "limit": "network_capacity"},
             "train": {
                 "model_type": "lstm",
-                "sequence_length": 168,
+                "sequence_length": 48,
                 "prediction_steps": 6,
                 "dimensions": ["cluster", "node"],
                 "breach_samples": 2,
