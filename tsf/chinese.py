@@ -126,8 +126,8 @@ CHINESE: dict[str, str] = {
     "%b": "%m月",
     "%b-%d": "%m-%d",
     # The presets
-    "Quotas run 85–95 % full and follow working weeks: two weeks of context, a day ahead, breaches from 98 % on.": (
-        "配额使用率通常在 85–95%，并随工作周起伏：回看两周，预测一天，达到 98% 即为超限。"
+    "Quotas run 85–95 % full and follow working weeks: nine days of context, a day ahead, breaches from 98 % on.": (
+        "配额使用率通常在 85–95%，并随工作周起伏：回看九天，预测一天，达到 98% 即为超限。"
     ),
     "GPU memory moves in plateaus with the jobs: three days of context show who runs what, half a day ahead.": (
         "显存用量随作业呈阶梯状变化：回看三天，可知谁在运行什么；预测半天。"

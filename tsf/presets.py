@@ -26,10 +26,10 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "storage": Preset(
-        "Quotas run 85–95 % full and follow working weeks: two weeks of context, a day ahead, breaches from 98 % on.",
+        "Quotas run 85–95 % full and follow working weeks: nine days of context, a day ahead, breaches from 98 % on.",
         {
             "fetch": {"metric_query": "storage_used_bytes", "limit": "storage_quota_bytes"},
-            "train": {"model_type": "lstm", "sequence_length": 336, "prediction_steps": 24},
+            "train": {"model_type": "lstm", "sequence_length": 216, "prediction_steps": 24},
         },
     ),
     "gpu": Preset(

@@ -216,7 +216,7 @@ def test_a_series_without_a_forecast_has_no_chance_of_a_breach(model: TaskModel)
 def test_the_controls_show_the_model_and_change_it(root: Path) -> None:
     panel = TaskPanel(root=root, live=False)
     assert panel.choice.value == "+storage"
-    assert panel.fields["train.sequence_length"].value == "336"
+    assert panel.fields["train.sequence_length"].value == "216"
     panel.fields["fetch.metric_query"].value = "sum("
     assert panel.save_button.disabled
     assert 'role="alert"' in panel.notes["fetch.metric_query"].value
