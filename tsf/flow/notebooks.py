@@ -132,7 +132,8 @@ def _managed_with_stderr(file: IO[bytes]) -> type[AsyncKernelManager]:
     from jupyter_client.manager import AsyncKernelManager
 
     class Manager(AsyncKernelManager):
-        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # as its own is
+        # Ignored: AsyncKernelManager's own method is a coroutine, too, against the annotation of the class below it.
+        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
             await super().start_kernel(**options, stderr=file)
 
     return Manager

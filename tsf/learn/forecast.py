@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tsf.errors import ModelError
 from tsf.learn.breach import corrected
-from tsf.learn.breach_inputs import Past, past_of, season_steps
+from tsf.learn.breach_inputs import past_of, season_steps
 from tsf.learn.calibration import stretched
 from tsf.learn.model import Model
 from tsf.learn.train import least_context, pick_device
@@ -142,10 +142,13 @@ def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: f
     if found.peaks is not None:
         found.peaks[at, rows] = peaks
     if found.chance is not None and recent.limit is not None:
-        horizon = model.params.prediction_steps
-        past = past_of(recent.values, rows, origins[at], length, horizon, recent.step_seconds)
         threshold = line * recent.limit[rows, origins[at]]
-        found.chance[at, rows] = _chance(model, past, recent.step_seconds, peaks, threshold, line)
+        chance = exceedance(peaks, np.array(model.params.quantiles), threshold)
+        if model.breach is not None:
+            step, samples = recent.step_seconds, model.spec.breach_samples
+            past = past_of(recent.values, rows, origins[at], length, model.params.prediction_steps, step)
+            chance = corrected(chance, past, threshold, season_steps(step), samples, model.breach, line)
+        found.chance[at, rows] = chance
 
 
 @torch.no_grad()
@@ -172,15 +175,6 @@ def _quantiles(
         return np.asarray(scale.unscaled(torch.from_numpy(moved).to(device)).cpu().numpy().clip(low, high))
 
     return real(steps, model.calibration.steps), real(peaks, model.calibration.peaks)
-
-
-def _chance(model: Model, past: Past, step_seconds: int, peaks: Floats, threshold: Floats, line: float) -> Floats:
-    """(N, H) probability that the (N,) threshold is reached, corrected where the model has a breach head."""
-    chance = exceedance(peaks, np.array(model.params.quantiles), threshold)
-    if model.breach is None:
-        return chance
-    season, samples = season_steps(step_seconds), model.spec.breach_samples
-    return corrected(chance, past, threshold, season, samples, model.breach, line)
 
 
 def exceedance(quantiles: Floats, levels: Floats, threshold: Floats) -> Floats:
