@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +18,8 @@ SMALLEST = 0.02  # an error inside the context below this counts as this, in sca
 LARGEST = 20.0  # inputs are cut here, in scaled units
 CONVOLVED = 3  # segments under a convolution
 BEST_FIRST = 6.0  # at the start a naive forecast weighs as its error to the power of minus this
+RARELY = -6.0  # at the start a quantile is held to the last value by at least the logistic function of this
+CHANGED = 1e-4  # scaled values that differ by less are the same
 
 
 class Window(NamedTuple):
@@ -67,7 +70,8 @@ class Naives(nn.Module):
     """The forecasts that need no learning, and how wrong each kind was inside the context.
 
     Last value; last value and the slope of the context; and for each season its last turn, its mean turn, and its last
-    turn moved by how much the last step and the last segment lie above those one season earlier.
+    turn moved by how much the last step and the last segment lie above those one season earlier. What is moved stays
+    within what the context has seen: scaled values are logarithms, on which a peak grows with its level.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -90,7 +94,7 @@ class Naives(nn.Module):
         newest = torch.where(seen > 0, index, 0).amax(1, keepdim=True)
         last = values.gather(1, newest)  # (B, 1)
         ahead = torch.arange(self.horizon, device=values.device)
-        slope = _slope(values, seen)
+        slope, lowest, highest = _slope(values, seen), values.amin(1, keepdim=True), values.amax(1, keepdim=True)
         found = [last.expand(-1, self.horizon), last + slope * (ahead + self.context - newest)]
         for season, moves in zip(self.seasons, self.moves, strict=True):
             count = self.context // season
@@ -100,7 +104,8 @@ class Naives(nn.Module):
             if count > 1:
                 mean = (turns * there).sum(1) / there.sum(1).clamp(min=1)
                 found.append(torch.where(there.sum(1) > 0, mean, last)[:, ahead % season])
-            found += [turn + self._rise(values, seen, season, size) for size in moves]
+            rises = [self._rise(values, seen, season, size) for size in moves]
+            found += [torch.minimum(torch.maximum(turn + rise, lowest), highest) for rise in rises]
         return torch.stack(found, dim=2)
 
     def _rise(self, values: Tensor, seen: Tensor, season: int, size: int) -> Tensor:
@@ -121,6 +126,19 @@ class Naives(nn.Module):
             mean = ((values[:, lag:] - values[:, :-lag]).abs() * pairs).sum(1) / count.clamp(min=1)
             found.append(torch.where(count >= 4, mean.clamp(min=SMALLEST).log(), torch.nan))
         return torch.stack(found, dim=1)
+
+
+def stillness(values: Tensor, seen: Tensor) -> Tensor:
+    """(B, L), (B, L) -> (B, 2): the share of steps that are as the one before, and how long nothing has changed.
+
+    Memory that is reserved and released stands still between jumps; what jumped an hour ago may fall back, what has
+    stood for a day stays. The length is the share of the context on a logarithmic scale, 0 for one step.
+    """
+    pairs = seen[:, 1:] * seen[:, :-1]
+    changed = ((values[:, 1:] - values[:, :-1]).abs() > CHANGED) * pairs
+    newest = (changed * torch.arange(1, values.shape[1], device=values.device)).amax(1)
+    share = 1 - changed.sum(1) / pairs.sum(1).clamp(min=1)
+    return torch.stack([share, (values.shape[1] - newest).log() / math.log(values.shape[1])], dim=1)
 
 
 def _slope(values: Tensor, seen: Tensor) -> Tensor:
@@ -205,32 +223,66 @@ BACKBONES: dict[ModelType, Callable[[Shape], nn.Module]] = {
 }
 
 
+class Quantiles(nn.Module):
+    """Quantiles around a forecast: each is moved from it, then held to the last value as far as that pays.
+
+    The two are learnt apart, as no correction is exact: where a series stands still, the middle of the distribution is
+    its last value, while the tails are free.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.move = nn.Linear(shape.width, shape.segment * len(shape.levels))
+        self.hold = nn.Linear(shape.width, shape.segment * len(shape.levels))
+        for part in (self.move, self.hold):
+            nn.init.normal_(part.weight, std=0.01)
+
+    def forward(self, states: Tensor, forecast: Tensor, last: Tensor, unit: Tensor) -> Tensor:
+        """States (B, M, W), forecast (B, H, 1), last value and unit of the moves (B, 1, 1) -> (B, H, Q)."""
+        moved = forecast + unit * _steps(self.move(states), self.shape)
+        return last + torch.sigmoid(-_steps(self.hold(states), self.shape)) * (moved - last)
+
+    def start_from(self, targets: Tensor, forecast: Tensor, last: Tensor, unit: Tensor) -> None:
+        """Set the biases so that the quantiles are those of these targets: (B, H), (B, H), (B, 1), (B, 1)."""
+        levels = torch.tensor(self.shape.levels, device=targets.device)
+        wrong, stale = (
+            ((targets - way) / unit).abs().clamp(max=LARGEST).nanmean(0).nan_to_num(1.0) for way in (forecast, last)
+        )
+        both = _by_place(torch.stack([wrong, stale], dim=1), self.shape).clamp(min=1e-6).log()  # (segment, 2)
+        hold = (BEST_FIRST * (both[:, :1] - both[:, 1:])).clamp(RARELY, 0.0)
+        self.hold.bias.copy_(hold.expand(-1, len(levels)).flatten())
+        free = torch.sigmoid(-hold[torch.arange(self.shape.horizon, device=hold.device) % self.shape.segment, 0])
+        needed = ((last + (targets - last) / free - forecast) / unit).clamp(-LARGEST, LARGEST)
+        spread = torch.nanquantile(needed, levels, dim=0).T.nan_to_num(0.0)  # (H, Q)
+        self.move.bias.copy_(_by_place(spread, self.shape).flatten())
+
+
 class Network(nn.Module):
-    """Quantiles of each future step, and of the running maximum up to it, as corrections of a mix of naive forecasts.
+    """Quantiles of each future step, and of the running maximum up to it, around a mix of naive forecasts.
 
     The context is cut into segments; each becomes one token, as does each future segment (its calendar and naive
     forecasts). One backbone reads the tokens in time order; the future ones give, per step, the weights of the mix and
-    the corrections, in units of the error that the best naive forecast made inside the context.
+    the moves of the quantiles, in units of the error that the best naive forecast made inside the context.
     """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         self.naives = Naives(shape)
-        width, kinds, levels = shape.width, len(self.naives.kinds), len(shape.levels)
+        width, kinds = shape.width, len(self.naives.kinds)
         self.past = nn.Linear(shape.past_segment * (2 + shape.extras) + 2 * shape.calendar, width)
         self.future = nn.Linear(shape.segment * kinds + 2 * shape.calendar, width)
-        self.errors = nn.Linear(len(self.naives.lags), width, bias=False)
+        self.errors = nn.Linear(len(self.naives.lags) + 2, width, bias=False)
         self.labels = nn.ModuleList(nn.Embedding(count + 1, width) for count in shape.labels)
         self.dropout = nn.Dropout(shape.dropout)
         self.backbone = BACKBONES[shape.model_type](shape)
         self.mix = nn.Linear(width, shape.segment * kinds)
         self.trust = nn.Parameter(torch.ones(kinds))  # how much an error inside the context counts against a forecast
-        self.steps = nn.Linear(width, shape.segment * levels)
-        self.peaks = nn.Linear(width, shape.segment * levels)
+        self.steps, self.peaks = Quantiles(shape), Quantiles(shape)
         self.typical: Tensor
         self.register_buffer("typical", torch.zeros(len(self.naives.lags)))
-        for head in (self.mix, self.steps, self.peaks, *self.labels):
+        for head in (self.mix, *self.labels):
             nn.init.normal_(head.weight, std=0.01)
 
     @torch.no_grad()
@@ -243,20 +295,12 @@ class Network(nn.Module):
         self.typical.copy_(self.naives.errors(window.values, window.seen).nanmean(0).nan_to_num(0.0))
         errors, unit = self._gauge(window)
         away = ((targets[..., None] - naives) / unit).abs().clamp(max=LARGEST)
-        weights = -BEST_FIRST * self._by_place(away.nanmean(0).nan_to_num(1.0)).clamp(min=1e-6).log()
+        weights = -BEST_FIRST * _by_place(away.nanmean(0).nan_to_num(1.0), self.shape).clamp(min=1e-6).log()
         self.mix.bias.copy_((weights - weights.amax(1, keepdim=True)).flatten())
         states = torch.zeros(len(naives), self.shape.future_count, self.shape.width, device=naives.device)
         base = (self._weights(states, errors) * naives).sum(2)
-        levels = torch.tensor(self.shape.levels, device=naives.device)
-        for head, left in ((self.steps, targets - base), (self.peaks, peaks - base.cummax(1).values)):
-            relative = (left / unit[..., 0]).clamp(-LARGEST, LARGEST)
-            spread = torch.nanquantile(relative, levels, dim=0).T.nan_to_num(0.0)  # (H, Q)
-            head.bias.copy_(self._by_place(spread).flatten())
-
-    def _by_place(self, table: Tensor) -> Tensor:
-        """(H, X) -> (segment, X): the mean over the segments, per place in the segment."""
-        size = self.shape.segment
-        return torch.stack([table[min(place, len(table) - 1) :: size].mean(0) for place in range(size)])
+        for head, wanted, way in ((self.steps, targets, base), (self.peaks, peaks, base.cummax(1).values)):
+            head.start_from(wanted, way, naives[:, 0, :1], unit[..., 0])
 
     def _gauge(self, window: Window) -> tuple[Tensor, Tensor]:
         """(B, K) errors inside the context against typical ones, and (B, 1, 1) the unit of corrections."""
@@ -267,12 +311,13 @@ class Network(nn.Module):
     def _weights(self, states: Tensor, errors: Tensor) -> Tensor:
         """(B, H, C), 1 in sum along C."""
         against = self.trust * errors[:, self.naives.kinds]  # (B, C)
-        weights: Tensor = (self._unfold(self.mix(states)) - against[:, None]).softmax(2)
+        weights: Tensor = (_steps(self.mix(states), self.shape) - against[:, None]).softmax(2)
         return weights
 
     def _tokens(self, window: Window, naives: Tensor, errors: Tensor) -> Tensor:
         """(B, M, W): the past segments, oldest first, then the future ones."""
         shape, device = self.shape, naives.device
+        errors = torch.cat([errors, stillness(window.values, window.seen)], dim=1)
         past = torch.cat([window.values[..., None], window.seen[..., None], window.extras], dim=2)
         ends = shape.context - shape.past_segment * torch.arange(shape.past_count - 1, -1, -1, device=device)
         starts = shape.context + shape.segment * torch.arange(shape.future_count, device=device)
@@ -292,15 +337,22 @@ class Network(nn.Module):
         states = self.backbone(self.dropout(self._tokens(window, naives, errors)))
         states = self.dropout(states[:, -self.shape.future_count :])
         base = (self._weights(states, errors) * naives).sum(2, keepdim=True)  # (B, H, 1)
-        steps = (base + unit * self._unfold(self.steps(states))).sort(dim=2).values
-        ceiling = base.detach().cummax(1).values
-        peaks = (ceiling + unit * self._unfold(self.peaks(states))).cummax(1).values.sort(dim=2).values
+        last, ceiling = naives[:, :1, :1], base.detach().cummax(1).values
+        steps = self.steps(states, base, last, unit).sort(dim=2).values
+        peaks = self.peaks(states, ceiling, last, unit).cummax(1).values.sort(dim=2).values
         return steps, peaks
 
-    def _unfold(self, flat: Tensor) -> Tensor:
-        """(B, M, segment * X) -> (B, H, X)."""
-        steps = flat.reshape(len(flat), self.shape.future_count * self.shape.segment, -1)
-        return steps[:, : self.shape.horizon]
+
+def _steps(flat: Tensor, shape: Shape) -> Tensor:
+    """(B, M, segment * X) -> (B, H, X)."""
+    steps = flat.reshape(len(flat), shape.future_count * shape.segment, -1)
+    return steps[:, : shape.horizon]
+
+
+def _by_place(table: Tensor, shape: Shape) -> Tensor:
+    """(H, X) -> (segment, X): the mean over the segments, per place in the segment."""
+    size = shape.segment
+    return torch.stack([table[min(place, len(table) - 1) :: size].mean(0) for place in range(size)])
 
 
 def _segments(steps: Tensor, count: int, size: int, *, at_front: bool) -> Tensor:
