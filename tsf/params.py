@@ -172,7 +172,7 @@ class TrainParams(_Section):
     num_layers: int = Field(1, ge=1, le=64, description="layers of the network")
     d_model: int = Field(64, ge=2, le=8192, description="width of the Transformer")
     nhead: int = Field(4, ge=1, le=256, description="attention heads; must divide d_model, or hidden_dim for attention")
-    early_stopping_patience: int = Field(15, ge=1, description="epochs without a better validation loss")
+    early_stopping_patience: int = Field(30, ge=1, description="epochs without a better validation loss")
     windows_per_epoch: int = Field(2048, ge=1, description="windows drawn for an epoch, at most")
     level_shifts: float = Field(0.3, ge=0, le=1, description="share of the windows that are taught a change of level")
     members: int = Field(1, ge=1, le=16, description="networks trained side by side; their quantiles are averaged")

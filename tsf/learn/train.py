@@ -37,7 +37,7 @@ AVERAGING = 0.998  # share of the old weights in the moving average that is judg
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 LABEL_DROPOUT = 0.1  # share of labels shown as "unknown", so that this slot is trained
 SHIFT = 0.2  # standard deviation of the logarithm of a level shift
-RECENT = 0.3  # share of the level shifts whose age is even on a logarithmic scale
+RECENT = 0.15  # share of the level shifts whose age is even on a logarithmic scale
 JUDGED = 2_048  # windows that judge, at most, and windows that set the start
 
 
