@@ -1,5 +1,4 @@
 import json
-import math
 
 import numpy as np
 import pytest
@@ -134,10 +133,3 @@ def test_a_level_shift_multiplies_all_before_one_step():
         assert len(set(row[:older])) == 1
         assert set(row[older:]) <= {1.0}
     assert (_level_shifts(10, 48, 0.0, torch.device("cpu")) == 1).all()
-
-
-def test_most_level_shifts_are_of_any_age_and_some_are_young():
-    factors = _level_shifts(20_000, 1_000, 1.0, torch.device("cpu"))
-    ages = (factors == 1).sum(1).numpy()
-    assert np.mean(ages <= 100) == pytest.approx(0.85 * 0.1 + 0.15 * math.log(100) / math.log(1_000), abs=0.02)
-    assert np.mean(ages > 500) == pytest.approx(0.85 * 0.5 + 0.15 * (1 - math.log(500) / math.log(1_000)), abs=0.02)

@@ -37,7 +37,6 @@ AVERAGING = 0.998  # share of the old weights in the moving average that is judg
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 LABEL_DROPOUT = 0.1  # share of labels shown as "unknown", so that this slot is trained
 SHIFT = 0.2  # standard deviation of the logarithm of a level shift
-RECENT = 0.15  # share of the level shifts whose age is even on a logarithmic scale
 JUDGED = 2_048  # windows that judge, at most, and windows that set the start
 
 
@@ -295,15 +294,12 @@ def _level_shifts(size: int, context: int, share: float, device: torch.device) -
     """(size, context) factors: in this share of the windows all before a random step is another level, elsewhere 1.
 
     Real series change their level seldom, so a history holds few examples; without these the network trusts old
-    seasons more than what it has just seen. It is hardest where little has been seen of the new level: the age of a
-    part of the changes is even on a logarithmic scale.
+    seasons more than what it has just seen.
     """
-    age = context * torch.rand(size, 1, device=device)
-    recent = torch.rand(size, 1, device=device) < RECENT
-    age = torch.where(recent, context ** torch.rand(size, 1, device=device), age)
+    change = torch.rand(size, 1, device=device) * context
     changed = torch.rand(size, 1, device=device) < share
     factor = torch.exp(SHIFT * torch.randn(size, 1, device=device, dtype=torch.float64))
-    older = torch.arange(context, device=device) < context - age
+    older = torch.arange(context, device=device) < change
     return torch.where(older & changed, factor, 1.0)
 
 
