@@ -20,10 +20,10 @@ def test_an_input_that_foretells_the_values_helps_and_one_of_noise_does_not(fold
     values = 60 + np.roll(cause, 12, axis=1) + random.normal(0, 1, cause.shape)
     series = series_of(values, covariates={"cause": cause, "noise": random.normal(0, 1, cause.shape)})
     write_series(series, folder.paths.series)
-    sizes = {"epochs": 40, "windows_per_epoch": 2_048, "hidden_dim": 32, "learning_rate": 0.01}
+    sizes = {"epochs": 20, "windows_per_epoch": 2_048, "hidden_dim": 32, "learning_rate": 0.01}
     folder.set(**sizes, dimensions=[], night={"start": "00:00", "end": "00:00"})
     before, said = (folder.root / "params.yaml").read_text(), []
-    found = ablate("a", folder.root, folds=1, progress=said.append)
+    found = ablate("a", folder.root, folds=3, progress=said.append)
     assert found.table.index[0] == "covariate cause"
     assert found.table.loc["covariate cause", "change"] > 0.5
     assert found.table["verdict"].iloc[0] == "helps"
