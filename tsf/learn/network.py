@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,16 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from tsf.learn.naives import Naives, stillness
 from tsf.params import ModelType
 
 __all__ = ["Ensemble", "Network", "Shape", "Window"]
 
-SMALLEST = 0.02  # an error inside the context below this counts as this, in scaled units
 LARGEST = 20.0  # inputs are cut here, in scaled units
 CONVOLVED = 3  # segments under a convolution
 BEST_FIRST = 6.0  # at the start a naive forecast weighs as its error to the power of minus this
 RARELY = -6.0  # at the start a quantile is held to the last value by at least the logistic function of this
-CHANGED = 1e-4  # scaled values that differ by less are the same
 
 
 class Window(NamedTuple):
@@ -64,89 +62,6 @@ class Shape:
     def future_count(self) -> int:
         """Segments in the horizon."""
         return -(-self.horizon // self.segment)
-
-
-class Naives(nn.Module):
-    """The forecasts that need no learning, and how wrong each kind was inside the context.
-
-    Last value; last value and the slope of the context; and for each season its last turn, its mean turn, and its last
-    turn moved by how much the last step and the last segment lie above those one season earlier. What is moved stays
-    within what the context has seen: scaled values are logarithms, on which a peak grows with its level.
-    """
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        self.context, self.horizon, self.seasons = shape.context, shape.horizon, shape.seasons
-        self.lags = (min(shape.segment, shape.context - 1), *shape.seasons)
-        self.moves = [
-            [size for size in dict.fromkeys((1, shape.segment)) if size <= min(season, shape.context - season)]
-            for season in shape.seasons
-        ]
-        kinds = [0, 0]  # the lag whose error stands for each forecast
-        for number, season in enumerate(shape.seasons):
-            kinds += [number + 1] * (1 + (shape.context // season > 1) + len(self.moves[number]))
-        self.kinds: Tensor
-        self.register_buffer("kinds", torch.tensor(kinds), persistent=False)
-
-    def forward(self, values: Tensor, seen: Tensor) -> Tensor:
-        """(B, L), (B, L) -> (B, H, C); what is missing falls back on the last value seen."""
-        index = torch.arange(self.context, device=values.device)
-        newest = torch.where(seen > 0, index, 0).amax(1, keepdim=True)
-        last = values.gather(1, newest)  # (B, 1)
-        ahead = torch.arange(self.horizon, device=values.device)
-        slope, lowest, highest = _slope(values, seen), values.amin(1, keepdim=True), values.amax(1, keepdim=True)
-        found = [last.expand(-1, self.horizon), last + slope * (ahead + self.context - newest)]
-        for season, moves in zip(self.seasons, self.moves, strict=True):
-            count = self.context // season
-            turns, there = (part[:, -count * season :].unflatten(1, (count, season)) for part in (values, seen))
-            turn = torch.where(there[:, -1] > 0, turns[:, -1], last)[:, ahead % season]
-            found.append(turn)
-            if count > 1:
-                mean = (turns * there).sum(1) / there.sum(1).clamp(min=1)
-                found.append(torch.where(there.sum(1) > 0, mean, last)[:, ahead % season])
-            rises = [self._rise(values, seen, season, size) for size in moves]
-            found += [torch.minimum(torch.maximum(turn + rise, lowest), highest) for rise in rises]
-        return torch.stack(found, dim=2)
-
-    def _rise(self, values: Tensor, seen: Tensor, season: int, size: int) -> Tensor:
-        """(B, 1) mean of the last `size` steps above that of one season earlier; 0 where one is unknown."""
-        means, counts = [], []
-        for end in (self.context, self.context - season):
-            there = seen[:, end - size : end]
-            counts.append(there.sum(1, keepdim=True))
-            means.append((values[:, end - size : end] * there).sum(1, keepdim=True) / counts[-1].clamp(min=1))
-        return torch.where((counts[0] > 0) & (counts[1] > 0), means[0] - means[1], 0.0)
-
-    def errors(self, values: Tensor, seen: Tensor) -> Tensor:
-        """(B, K) logarithm of the mean absolute difference at each lag of the context; NaN for fewer than 4 pairs."""
-        found = []
-        for lag in self.lags:
-            pairs = seen[:, lag:] * seen[:, :-lag]
-            count = pairs.sum(1)
-            mean = ((values[:, lag:] - values[:, :-lag]).abs() * pairs).sum(1) / count.clamp(min=1)
-            found.append(torch.where(count >= 4, mean.clamp(min=SMALLEST).log(), torch.nan))
-        return torch.stack(found, dim=1)
-
-
-def stillness(values: Tensor, seen: Tensor) -> Tensor:
-    """(B, L), (B, L) -> (B, 2): the share of steps that are as the one before, and how long nothing has changed.
-
-    Memory that is reserved and released stands still between jumps; what jumped an hour ago may fall back, what has
-    stood for a day stays. The length is the share of the context on a logarithmic scale, 0 for one step.
-    """
-    pairs = seen[:, 1:] * seen[:, :-1]
-    changed = ((values[:, 1:] - values[:, :-1]).abs() > CHANGED) * pairs
-    newest = (changed * torch.arange(1, values.shape[1], device=values.device)).amax(1)
-    share = 1 - changed.sum(1) / pairs.sum(1).clamp(min=1)
-    return torch.stack([share, (values.shape[1] - newest).log() / math.log(values.shape[1])], dim=1)
-
-
-def _slope(values: Tensor, seen: Tensor) -> Tensor:
-    """(B, 1) least-squares slope per step."""
-    steps = torch.arange(values.shape[1], device=values.device, dtype=values.dtype)
-    count = seen.sum(1, keepdim=True).clamp(min=1)
-    away = seen * (steps - (seen * steps).sum(1, keepdim=True) / count)
-    return (away * values).sum(1, keepdim=True) / away.square().sum(1, keepdim=True).clamp(min=1)
 
 
 class Recurrent(nn.Module):
@@ -269,11 +184,11 @@ class Network(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.naives = Naives(shape)
+        self.naives = Naives(shape.context, shape.horizon, shape.segment, shape.seasons)
         width, kinds = shape.width, len(self.naives.kinds)
         self.past = nn.Linear(shape.past_segment * (2 + shape.extras) + 2 * shape.calendar, width)
         self.future = nn.Linear(shape.segment * kinds + 2 * shape.calendar, width)
-        self.errors = nn.Linear(len(self.naives.lags) + 2, width, bias=False)
+        self.errors = nn.Linear(len(self.naives.lags) + 2, width, bias=False)  # and the two of stillness
         self.labels = nn.ModuleList(nn.Embedding(count + 1, width) for count in shape.labels)
         self.dropout = nn.Dropout(shape.dropout)
         self.backbone = BACKBONES[shape.model_type](shape)
