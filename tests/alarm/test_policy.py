@@ -9,6 +9,7 @@ from tsf.alarm.replay import Breaches, Score, Terms, find_breaches, replay, scor
 from tsf.alarm.rivals import firing
 
 TERMS = Terms(horizon_steps=12, act_steps=2)
+SET = Policy(0.5, 0, 0.0, "as params.yaml sets it", ())
 FULL = np.full((40, 400), 0.99)  # in use: no gate tells anything
 
 
@@ -24,7 +25,7 @@ def fleet(n: int = 40, steps: int = 400, seed: int = 0) -> tuple[np.ndarray, Bre
 
 def test_the_choice_is_the_cheapest_within_the_budget() -> None:
     chance, breaches = fleet()
-    policy = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, fallback=0.5)
+    policy = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, as_set=SET)
     said = [choice for choice in policy.curve if choice.score.weekly <= 30.0]
     assert policy.chosen
     assert min(choice.score.cost for choice in said) == next(
@@ -38,18 +39,24 @@ def test_a_smaller_budget_never_makes_more_alarms() -> None:
     chance, breaches = fleet()
     weekly = []
     for budget in (1000.0, 50.0, 20.0, 5.0):
-        policy = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=budget, fallback=0.5)
+        policy = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=budget, as_set=SET)
         outcome = replay(firing(chance >= policy.threshold, policy.for_steps), breaches, TERMS)
         weekly.append(score(outcome, TERMS, n_series=len(chance), weeks=2.0).weekly)
     assert weekly == sorted(weekly, reverse=True)
 
 
-def test_with_few_breaches_the_threshold_stays_as_set() -> None:
+def test_with_few_breaches_all_stays_as_set() -> None:
     used = np.full((3, 100), 0.5)
     policy = choose_policy(
-        used, used, find_breaches(used, np.ones_like(used)), TERMS, weeks=1, budget=5, fallback=0.4, gate=0.3
+        used,
+        used,
+        find_breaches(used, np.ones_like(used)),
+        TERMS,
+        weeks=1,
+        budget=5,
+        as_set=Policy(0.4, 3, 0.3, "", ()),
     )
-    assert (policy.threshold, policy.for_steps, policy.gate, policy.chosen) == (0.4, 0, 0.3, False)
+    assert (policy.threshold, policy.for_steps, policy.gate, policy.chosen) == (0.4, 3, 0.3, False)
 
 
 def score_of(policy: Policy) -> Score:
@@ -65,18 +72,18 @@ def test_a_gate_is_chosen_where_it_keeps_false_alarms_away_and_no_other() -> Non
     chance[:, 140:150] = chance[:, 50:60] = 0.9
     chosen = choose_policy(
         chance, np.where(used < 1, np.where(chance > 0.5, 0.85, 0.7), 1), breaches, TERMS, weeks=2, budget=99,
-        fallback=0.5, gate=0.5,
+        as_set=Policy(0.5, 0, 0.5, "", ()),
     )  # fmt: skip
     assert (chosen.gate, score_of(chosen).false) == (0.0, 10)
     empty = np.where(np.arange(200) < 100, 0.4, 0.85) * np.ones_like(used)
-    gated = choose_policy(chance, empty, breaches, TERMS, weeks=2, budget=99, fallback=0.5)
+    gated = choose_policy(chance, empty, breaches, TERMS, weeks=2, budget=99, as_set=SET)
     assert 0.4 < gated.gate <= 0.85
     assert (score_of(gated).false, score_of(gated).met) == (0, 10)
 
 
 def test_no_choice_on_the_frontier_is_beaten_by_another() -> None:
     chance, breaches = fleet()
-    best = frontier(choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, fallback=0.5).curve)
+    best = frontier(choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, as_set=SET).curve)
     assert [one.score.met for one in best] == sorted({one.score.met for one in best})
 
 
@@ -96,7 +103,7 @@ def test_the_gate_asks_for_no_less_recall_and_half_the_false_alarms() -> None:
 
 def test_hindsight_tells_a_poor_choice_from_breaches_that_cannot_be_foreseen() -> None:
     chance, breaches = fleet()
-    curve = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, fallback=0.5).curve
+    curve = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, as_set=SET).curve
     best = max(one.score.met for one in curve)
     false = min(one.score.false for one in curve if one.score.met == best)
     total = curve[0].score.breaches

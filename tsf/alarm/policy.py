@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -95,32 +95,31 @@ def choose_policy(
     *,
     weeks: float,
     budget: float,
-    fallback: float,
+    as_set: Policy,
     line: float = 1.0,
-    gate: float = 0.0,
     teams: NDArray[np.int64] | None = None,
 ) -> Policy:
     """Replay (N, T) `chance` at every threshold, `for` and gate; the cheapest within `budget` alarms a week and team.
 
     share: (N, T) of the limit in use; line: share at which it counts as reached. Pass the earlier part of a history
     alone, so that the choice can be judged on the later one. Ties go to fewer alarms. With fewer than 5 breaches
-    threshold and gate stay at `fallback` and `gate`. Where no choice keeps the budget, the quietest one wins.
+    threshold, `for` and gate stay `as_set`. Where no choice keeps the budget, the quietest one wins.
     """
-    gates = gates_of(line, gate)
+    gates = gates_of(line, as_set.gate)
     curve = replay_choices(
         chance,
         share,
         breaches,
         terms,
         weeks=weeks,
-        thresholds=sorted({*THRESHOLDS, fallback}),
+        thresholds=sorted({*THRESHOLDS, as_set.threshold}),
         gates=gates,
         teams=teams,
     )
     found = curve[0].score.breaches
     if found < FEWEST:
         few = f"{found} breaches in the earlier weeks are too few to choose from, so the threshold stays as set"
-        return Policy(fallback, 0, gate, few, curve)
+        return replace(as_set, reason=few, curve=curve)
     inside = [choice for choice in curve if choice.score.weekly <= budget]
     if not inside:
         best = min(curve, key=lambda choice: (choice.score.weekly, choice.score.cost))

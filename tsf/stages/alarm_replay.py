@@ -43,15 +43,15 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
     alert = task.alert
     act = int(np.clip(-(-alert.act // series.step_seconds), 1, horizon))
     terms = Terms(horizon, act, first, alert.cost_false, alert.cost_miss, alert.cost_late)
-    breaches = find_breaches(series.values, alert.line * limit, samples=model.spec.breach_samples, rest_steps=horizon)
+    breaches = find_breaches(series.values, alert.line * limit, samples=model.params.breach_samples, rest_steps=horizon)
     teams = _teams(series, alert.team)
     half = first + held // 2
     policy = Policy(alert.probability, alert.hold, alert.gate, "as params.yaml sets it", ())
     if alert.policy == "auto":
         policy = choose_policy(
             chance[:, :half], history.share[:, :half], _before(breaches, half), terms,
-            weeks=(half - first) * series.step_seconds / WEEK, budget=alert.budget, fallback=alert.probability,
-            line=alert.line, gate=alert.gate, teams=teams,
+            weeks=(half - first) * series.step_seconds / WEEK, budget=alert.budget, as_set=policy,
+            line=alert.line, teams=teams,
         )  # fmt: skip
         if policy.chosen:
             terms = Terms(horizon, act, half, alert.cost_false, alert.cost_miss, alert.cost_late)
