@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-tasks_app = typer.Typer(help="List, show, add and remove tasks.", invoke_without_command=True, rich_markup_mode=None)
+tasks_app = typer.Typer(help="List, add and remove tasks.", invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(tasks_app, name="tasks")
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
@@ -95,7 +95,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes at the most; early stopping ends sooner.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows in a step of the optimiser.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Largest step size of the schedule.")] = None,
-    hidden_dim: Annotated[int | None, typer.Option(help="Width of LSTM and GRU.")] = None,
+    hidden_dim: Annotated[int | None, typer.Option(help="Width of every kind but the Transformer.")] = None,
     num_layers: Annotated[int | None, typer.Option(help="Layers of the network.")] = None,
     model_type: Annotated[ModelChoice | None, typer.Option(help="The kind of network.")] = None,
     d_model: Annotated[int | None, typer.Option(help="Width of the Transformer.")] = None,

@@ -168,3 +168,13 @@ def test_reliability_counts_by_tenths() -> None:
     assert table[0].tolist() == [0.05, 0.5, 2.0]
     assert table[9, 1:].tolist() == [1.0, 2.0]
     assert np.isnan(table[5, 0])
+
+
+def test_the_walk_and_the_weeks_see_the_whole_horizon_where_the_context_is_shorter() -> None:
+    random, steps = np.random.default_rng(0), np.array([9, 25, 72])
+    values = 0.5 + 0.01 * random.normal(0, 1, (1, 24)).cumsum(1)
+    weeks = np.tile(np.linspace(0, 0.3, 73), (1, 4, 1))
+    found = breach_features(np.full((1, 3), 0.1), Past(values, weeks), np.full(1, 0.6), steps, 24, 1)
+    columns = {name: found[0, :, place] for place, name in enumerate(FEATURES)}
+    assert (np.diff(columns["walk"]) > 0).all()
+    assert np.diff(columns["most_of_weeks"]) == pytest.approx([0.5 * 16 / 72, 0.5 * 47 / 72])

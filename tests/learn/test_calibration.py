@@ -20,7 +20,7 @@ def too_narrow(windows: int = 400, horizon: int = 8) -> tuple[np.ndarray, np.nda
 
 def test_too_narrow_quantiles_are_stretched_to_their_coverage():
     quantiles, targets = too_narrow()
-    calibration = calibrate(quantiles, targets, quantiles, targets, LEVELS)
+    calibration = calibrate(quantiles, targets, quantiles, targets, LEVELS, np.arange(400) % 10)
     assert calibration.steps[:, [0, 4]] == pytest.approx(2.0, abs=0.2)
     assert calibration.coverage == pytest.approx(0.8, abs=0.02)
     assert calibration.n == targets.size
@@ -30,12 +30,34 @@ def test_too_narrow_quantiles_are_stretched_to_their_coverage():
 def test_unknown_targets_do_not_count():
     quantiles, targets = too_narrow()
     targets[:, ::2] = np.nan
-    assert calibrate(quantiles, targets, quantiles, targets, LEVELS).n == targets.size // 2
+    assert calibrate(quantiles, targets, quantiles, targets, LEVELS, np.zeros(400, int)).n == targets.size // 2
+
+
+def test_a_series_is_not_judged_by_its_own_windows():
+    """Each of four series has a level of error of its own: what was measured on one says little of the others."""
+    random, rows = np.random.default_rng(0), np.repeat(np.arange(4), 80)
+    measured, fresh = [], []
+    for _ in range(60):
+        quantiles, _ = too_narrow(windows=320)
+        targets = (random.normal(0, 2, 4)[rows] + random.normal(0, 0.3, 320))[:, None].repeat(8, axis=1)
+        calibration = calibrate(quantiles, targets, quantiles, targets, LEVELS, rows)
+        moved = stretched(quantiles[:1], calibration.steps, LEVELS)[0, 0]
+        others = random.normal(0, 2, 1_000) + random.normal(0, 0.3, 1_000)
+        measured.append(calibration.coverage)
+        fresh.append(((moved[0] <= others) & (others <= moved[-1])).mean())
+    assert np.mean(measured) < np.mean(fresh) + 0.02
+
+
+def test_one_series_alone_is_judged_by_the_other_half_of_its_time():
+    quantiles, targets = too_narrow()
+    targets[:200] *= 10
+    inside = calibrate(quantiles, targets, quantiles, targets, LEVELS, np.zeros(400, int)).coverage
+    assert inside == pytest.approx((0.98 + 0.25) / 2, abs=0.12)
 
 
 def test_a_few_windows_hardly_move_the_quantiles():
     quantiles, targets = too_narrow(windows=2)
-    factors = calibrate(quantiles, 100 * targets, quantiles, targets, LEVELS).steps
+    factors = calibrate(quantiles, 100 * targets, quantiles, targets, LEVELS, np.arange(2)).steps
     assert factors.max() < 4 ** (2 / 12) + 1e-9
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,14 +69,22 @@ def test_a_checkpoint_of_other_data_or_parameters_is_passed_over(limited_series)
     assert [epoch.number for epoch in told] == [1, 2, 1, 2]
 
 
+def test_a_checkpoint_of_a_network_that_is_built_otherwise_is_passed_over(limited_series, monkeypatch):
+    params = small_params(epochs=2)
+    point, told = cut_after(1, limited_series, params), []
+    monkeypatch.setattr("tsf.learn.model.seasons_of", lambda *_: (12,))
+    fit(limited_series, params, resume=point, progress=told.append)
+    assert [epoch.number for epoch in told] == [1, 2]
+
+
 def too_small_for(batch, monkeypatch):
     """A memory that does not hold a step of more windows than `batch`."""
     step = train._step
 
-    def limited(network, windows, teach, spec, asked):
+    def limited(network, lesson, asked):
         if asked > batch:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return step(network, windows, teach, spec, asked)
+        return step(network, lesson, asked)
 
     monkeypatch.setattr(train, "_step", limited)
 
@@ -137,14 +146,41 @@ def test_a_model_of_another_shape_is_no_start_and_that_is_said(limited_series, s
     assert "it knows the labels user" in said[0]
 
 
-def test_half_precision_learns_about_the_same(limited_series):
-    full, half = (fit(limited_series, small_params(epochs=3, precision=name)) for name in ("float32", "bfloat16"))
+@pytest.mark.parametrize(
+    ("parts", "what"),
+    [
+        pytest.param({"limit": None}, "limited is False there and True here", id="limit"),
+        pytest.param({"covariates": {"io": np.ones((12, 480))}}, "covariates is ('io',) there and () here", id="io"),
+    ],
+)
+def test_a_model_of_other_inputs_is_no_start_and_that_is_said(limited_series, parts, what):
+    said, other = [], fit(replace(limited_series, **parts), small_params(epochs=1))
+    fit(limited_series, small_params(epochs=1), start=other, say=said.append)
+    assert said[0].endswith(f"is another: {what}")
+
+
+def test_a_model_of_other_quantiles_is_no_start_and_that_is_said(limited_series, small_model):
+    said = []
+    fit(limited_series, small_params(epochs=1, quantiles=(0.2, 0.5, 0.8)), start=small_model, say=said.append)
+    assert said[0].endswith("is another: its quantiles are others")
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_half_precision_learns_about_the_same(model_type, limited_series):
+    full, half = (
+        fit(limited_series, small_params(model_type=model_type, epochs=3, precision=name))
+        for name in ("float32", "bfloat16")
+    )
     assert not torch.equal(weights(full), weights(half))
     assert half.history[-1].validation_loss == pytest.approx(full.history[-1].validation_loss, rel=0.05)
 
 
-def test_every_epoch_and_seed_draws_anew():
-    assert len({epoch_seed(seed, number) for seed in range(5) for number in range(5)}) == 25
+def test_every_epoch_seed_and_process_draws_anew(monkeypatch):
+    found = set()
+    for rank in range(3):
+        monkeypatch.setattr("tsf.learn.ranks.rank", lambda rank=rank: rank)
+        found |= {epoch_seed(seed, number) for seed in range(5) for number in range(5)}
+    assert len(found) == 75
 
 
 WORKER = """

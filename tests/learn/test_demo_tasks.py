@@ -22,7 +22,7 @@ def test_a_short_training_beats_every_baseline_of_a_shipped_task(name: str) -> N
     series, _ = fetch_demo(DemoParams(groups=6, users_per_group=4), task.fetch, PARAMS.snapshot.until_seconds)
     held = task.train.holdout // series.step_seconds
     params = task.train.model_copy(update={"epochs": 25, "members": 1})
-    model = fit(series.between(0, series.n_steps - held), params, breach_samples=params.breach_samples)
+    model = fit(series.between(0, series.n_steps - held), params)
     horizon, levels = params.prediction_steps, params.quantiles
     origins = rolling_origins(series.n_steps, held, horizon, 12)
     forecasters = {"model": model_forecaster(model)} | default_baselines(series.step_seconds, series.n_steps, levels)

@@ -2,13 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.learn.conftest import MODEL_TYPES, daily_waves, series_of, small_params
 from tsf.errors import ModelError
-from tsf.learn import fit, predict
-from tsf.learn.forecast import BATCH
+from tsf.learn import fit, fit_breach, predict
+from tsf.learn.forecast import BATCH, rolling_forecasts
 
 pytestmark = pytest.mark.models
 
@@ -181,3 +182,20 @@ def test_any_context_gives_increasing_finite_quantiles_or_a_reason(small_model, 
     answered = forecast.abstained == ""
     assert np.isfinite(forecast.quantiles[answered]).all()
     assert np.isnan(forecast.quantiles[~answered]).all()
+
+
+def test_a_forecast_on_another_device_leaves_the_model_where_it_was(small_model, limited_series, monkeypatch):
+    monkeypatch.setattr("tsf.learn.forecast.pick_device", lambda _: torch.device("meta"))
+    with pytest.raises(NotImplementedError):  # nothing can be read back from this device
+        predict(small_model, limited_series)
+    assert {weight.device.type for weight in small_model.network.parameters()} == {"cpu"}
+
+
+def test_an_origin_says_the_same_alone_and_after_early_ones(limited_series):
+    model = fit_breach(fit(limited_series, small_params(epochs=1)), limited_series)
+    assert model.breach is not None
+    together = [*rolling_forecasts(model, limited_series, [10, 20, 60, 300])]
+    for said, origin in zip(together, (10, 20, 60, 300), strict=True):
+        alone = predict(model, limited_series.between(0, origin + 1))
+        assert said.quantiles == pytest.approx(alone.quantiles, nan_ok=True)
+        assert said.p_breach == pytest.approx(alone.p_breach, nan_ok=True)

@@ -19,6 +19,7 @@ from tsf.learn import (
 )
 from tsf.learn.model import build_network, build_spec
 from tsf.learn.train import _level_shifts
+from tsf.learn.windows import Windows
 
 pytestmark = pytest.mark.models
 
@@ -72,6 +73,12 @@ def test_members_differ_and_their_forecasts_are_averaged(limited_series):
     model = fit(limited_series, small_params(members=2, epochs=1))
     first, second = model.network.members
     assert not torch.equal(first.past.weight, second.past.weight)
+    windows = Windows(limited_series, model.params, model.spec.vocabularies, (), torch.device("cpu"))
+    window, _ = windows.gather(torch.arange(3), torch.full((3,), 100))
+    with torch.no_grad():
+        both, one, two = (network(window)[0] for network in (model.network, first, second))
+    assert torch.allclose(both, (one + two) / 2)
+    assert not torch.allclose(one, two)
 
 
 def test_progress_is_told_every_epoch_and_the_best_one_is_kept(limited_series):

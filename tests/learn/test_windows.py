@@ -4,13 +4,13 @@ import torch
 
 from tests.learn.conftest import daily_waves, series_of, small_params
 from tsf.learn.windows import Windows, label_indices
-from tsf.series import carried
 
 CPU = torch.device("cpu")
 
 
-def windows_of(values: np.ndarray, **parts: object) -> Windows:
-    return Windows(series_of(values, **parts), small_params(sequence_length=4, prediction_steps=3), {}, (), CPU)
+def windows_of(values: np.ndarray, samples: int = 1, **parts: object) -> Windows:
+    params = small_params(sequence_length=4, prediction_steps=3, breach_samples=samples)
+    return Windows(series_of(values, **parts), params, {}, (), CPU)
 
 
 def test_a_window_ends_at_its_origin_and_its_targets_follow():
@@ -18,7 +18,7 @@ def test_a_window_ends_at_its_origin_and_its_targets_follow():
     at = torch.tensor([0]), torch.tensor([5])
     window, scale = windows.gather(*at)
     assert scale.unscaled(window.values)[0].tolist() == pytest.approx([3, 4, 5, 6], rel=1e-6)
-    assert windows.targets(*at, 1)[0].tolist() == [[7, 8, 9]]
+    assert windows.targets(*at)[0].tolist() == [[7, 8, 9]]
 
 
 def test_steps_before_the_first_one_are_missing():
@@ -28,15 +28,14 @@ def test_steps_before_the_first_one_are_missing():
 
 
 def test_the_running_maximum_is_that_of_the_least_of_several_samples_in_a_row():
-    windows = windows_of(np.array([[1.0, 1, 1, 5, 9, 2, 8]]))
-    at = torch.tensor([0]), torch.tensor([3])
-    assert windows.targets(*at, 1)[1].tolist() == [[9, 9, 9]]
-    assert windows.targets(*at, 2)[1].tolist() == [[5, 5, 5]]
+    values, at = np.array([[1.0, 1, 1, 5, 9, 2, 8]]), (torch.tensor([0]), torch.tensor([3]))
+    assert windows_of(values).targets(*at)[1].tolist() == [[9, 9, 9]]
+    assert windows_of(values, 2).targets(*at)[1].tolist() == [[5, 5, 5]]
 
 
 def test_a_missing_sample_breaks_a_run_and_leaves_the_maximum_unknown_until_one_is_complete():
-    windows = windows_of(np.array([[1.0, 1, 1, 5, np.nan, 2, 8]]))
-    peaks = windows.targets(torch.tensor([0]), torch.tensor([3]), 2)[1][0]
+    windows = windows_of(np.array([[1.0, 1, 1, 5, np.nan, 2, 8]]), 2)
+    peaks = windows.targets(torch.tensor([0]), torch.tensor([3]))[1][0]
     assert peaks[:2].isnan().all()
     assert peaks[2] == 2
 
@@ -63,7 +62,10 @@ def test_unknown_and_absent_labels_take_the_slot_zero():
 
 
 def test_a_limit_is_carried_through_its_gaps():
-    assert carried(np.array([[np.nan, 2.0, np.nan, 3.0]]))[0].tolist()[1:] == [2.0, 2.0, 3.0]
+    limit = np.array([[np.nan, 2.0, np.nan, 3.0]])
+    windows = windows_of(np.ones((1, 4)), limit=limit)
+    assert windows.limit is not None
+    assert windows.limit[0, -3:].tolist() == [2.0, 2.0, 3.0]
 
 
 def test_a_burst_out_of_a_quiet_context_is_scaled_to_its_order_of_magnitude_and_back():

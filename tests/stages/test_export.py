@@ -14,14 +14,15 @@ from tsf.learn import fit, predict
 from tsf.learn.deploy import Deployed
 from tsf.learn.features import calendar
 from tsf.learn.windows import label_indices
+from tsf.params import TrainParams
 from tsf.stages.export import export_onnx, export_task
 from tsf.stages.models import load_model, save_model
 
 pytestmark = pytest.mark.models
 
 
-def inputs_of(model, series):
-    """What a caller without torch gives: the newest context of each series, and the calendar."""
+def inputs_of(model, series, told=None):
+    """What a caller without torch gives: the newest context of each series, and the calendar, by what it was `told`."""
     length, ahead = model.params.sequence_length, model.params.prediction_steps
     steps = series.times[-1] + series.step_seconds * np.arange(1 - length, ahead + 1)
     tables = [series.covariates[name][:, -length:] for name in model.spec.covariates]
@@ -29,7 +30,7 @@ def inputs_of(model, series):
         "values": series.values[:, -length:],
         "limit": np.full(series.n_series, np.nan) if series.limit is None else series.limit[:, -1],
         "covariates": np.stack(tables, 1) if tables else np.zeros((series.n_series, 0, length)),
-        "calendar": calendar(steps, model.params),
+        "calendar": calendar(steps, model.params if told is None else TrainParams(**told)),
         "labels": label_indices(series, model.spec.vocabularies),
     }
 
@@ -38,17 +39,20 @@ def inputs_of(model, series):
 def test_the_onnx_file_gives_the_forecast_of_the_model_for_any_number_of_rows(model_type, tmp_path):
     values = daily_waves()
     series = series_of(values, limit=np.full(values.shape, 95.0), covariates={"io": np.roll(values, 1, 1)})
-    model = fit(series, small_params(model_type=model_type, epochs=2))
+    clock = {"time_zone": "Europe/Berlin", "holidays": "DE", "night": {"start": "20:00", "end": "06:00"}}
+    model = fit(series, small_params(model_type=model_type, epochs=2, **clock))
     export_onnx(model, tmp_path / "a.onnx", "0123456789ab")
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
     facts = json.loads(session.get_modelmeta().custom_metadata_map["tsf"])
     assert facts["version"] == "0123456789ab"
     assert facts["labels"]["user"][0] == "user0"
+    assert facts["limited"]
+    told = {name: facts[name] for name in clock}
     values = values.copy()
     values[4, -20:-3] = np.nan
     for rows in (range(12), [4]):
         some = replace(series, values=values).take(list(rows))
-        quantiles, peaks = session.run(["quantiles", "peak_quantiles"], inputs_of(model, some))
+        quantiles, peaks = session.run(["quantiles", "peak_quantiles"], inputs_of(model, some, told))
         assert quantiles == pytest.approx(predict(model, some).quantiles, rel=1e-5)
         assert (np.diff(peaks, axis=2) >= 0).all()
 

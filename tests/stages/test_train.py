@@ -10,6 +10,7 @@ from tsf.errors import FlowError
 from tsf.io.artifacts import read_card
 from tsf.io.checkpoint import read_checkpoint, write_checkpoint
 from tsf.io.registry import promote, register
+from tsf.stages.distributed import launch
 from tsf.stages.train import plan, train
 
 pytestmark = pytest.mark.models
@@ -90,3 +91,10 @@ def test_a_transformer_on_few_samples_is_warned_of_and_memory_is_shown_before_tr
     train(planned, folder.root)
     assert capsys.readouterr().out.startswith(f"mind: {planned.warning}\n")
     assert planned.memory == 8 * 2 * 12 * (408 + 48) + 28 * planned.parameters
+
+
+def test_a_fault_that_nobody_foresaw_is_named_and_not_torchruns_own(tmp_path, monkeypatch) -> None:
+    (tmp_path / "broken.py").write_text("raise ZeroDivisionError('the cause')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(FlowError, match="2 processes could not train together: ZeroDivisionError: the cause"):
+        launch("broken", "a", 2, tmp_path)

@@ -1,6 +1,7 @@
 """The search for parameters, with a tiny budget."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from tests.learn.conftest import small_params
+from tests.learn.conftest import daily_waves, series_of, small_params
 from tests.stages.conftest import Folder
-from tsf.errors import HistoryError
+from tsf.errors import HistoryError, ModelError
+from tsf.io.artifacts import read_series
 from tsf.learn.search import cross_validate, longest_context
-from tsf.params import TrainParams
+from tsf.params import TrainParams, read_params
+from tsf.stages.train import training_part
 from tsf.stages.tune import tune
 
 pytestmark = pytest.mark.models
@@ -73,3 +76,37 @@ def test_the_notebook_runs_and_says_what_it_found(folder: Folder, monkeypatch) -
     shown = str(notebook.cells)
     assert "a: parameters that were tried" in shown
     assert "All trials, the best first" in shown
+
+
+def test_present_parameters_are_judged_as_they_are_and_odd_sizes_are_no_trouble(folder: Folder) -> None:
+    folder.set(learning_rate=0.0123456, dropout=0.6, hidden_dim=50, nhead=4, epochs=1)
+    tuned = tune("a", folder.root, trials=6, folds=1, model_types=["attention"])
+    first = tuned.trials.iloc[0]
+    assert (first["dropout"], first["hidden_dim"], first["model_type"]) == (0.6, 50, "lstm")
+    task = read_params(folder.root).task("a")
+    alone = next(cross_validate(training_part(read_series(folder.paths.series), task), task.train, 1))
+    assert first["wql"] == alone
+    assert len(tuned.trials) == 6
+
+
+def test_a_trial_that_diverges_is_cut_short_and_the_search_goes_on(folder: Folder, monkeypatch) -> None:
+    calls = []
+
+    def judged(*_: object) -> Iterator[float]:
+        calls.append(1)
+        if len(calls) == 2:
+            raise ModelError("training diverged in epoch 1")
+        yield float(len(calls))
+
+    monkeypatch.setattr("tsf.stages.tune.cross_validate", judged)
+    tuned = tune("a", folder.root, trials=3, folds=1)
+    assert tuned.trials["wql"].isna().tolist() == [False, True, False]
+    assert tuned.values == {}
+    assert tuned.summary.endswith("none is better than the present parameters.")
+
+
+def test_a_fold_of_zeros_is_refused_with_a_reason() -> None:
+    values = daily_waves()
+    values[:, -48:] = 0
+    with pytest.raises(HistoryError, match="fold 1 of 1 cannot be judged: in its 48 steps nothing but zeros"):
+        next(cross_validate(series_of(values), small_params(epochs=1), 1))

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from tsf.errors import HistoryError
 from tsf.learn.baselines import Forecaster
-from tsf.learn.features import is_night, seasons_of
+from tsf.learn.breach_inputs import met_by, season_steps
+from tsf.learn.features import is_night
 from tsf.learn.forecast import predict
-from tsf.learn.metrics import coverage, mase, pinball, points_of_limit, seasonal_error
+from tsf.learn.metrics import coverage, mase, pinball, points_of_limit, seasonal_error, wql
 from tsf.learn.model import Model
 from tsf.params import NightParams
 from tsf.series import Forecast, Labels, SeriesSet, carried
@@ -95,7 +96,7 @@ def backtest(
     said: dict[str, list[Floats]] = {name: [] for name in forecasters}
     chance: dict[str, list[Floats]] = {name: [] for name in forecasters}
     truth, scales = [], []
-    season = season or _season(series.step_seconds)
+    season = season or season_steps(series.step_seconds)
     for origin in origins:
         past = series.between(0, origin + 1)
         truth.append(series.values[:, origin + 1 : origin + 1 + horizon])
@@ -173,12 +174,11 @@ class _Judged:
         common = known & np.logical_and.reduce(list(answered.values()))
         truth = np.where(common, self.truth, np.nan)
         scales = np.repeat(self.scales[..., None], truth.shape[2], axis=2)
-        total = float(np.abs(truth[common]).sum())
         rows = []
         for name, said in self.answers.items():
             row = {
                 "forecaster": name,
-                "wql": float(said.loss[common].sum() / total) if total > 0 else float("nan"),
+                "wql": wql(truth, said.loss),
                 "mase": mase(truth, said.middle, scales),
                 "coverage": coverage(truth, said.low, said.high),
             }
@@ -187,11 +187,6 @@ class _Judged:
             row["answered"] = float((answered[name] & known).sum() / max(known.sum(), 1))
             rows.append(row | {"n": int(common.sum())})
         return pd.DataFrame(rows)
-
-
-def _season(step_seconds: int) -> int:
-    cycles = [steps for steps in seasons_of(step_seconds, 10**9) if steps * step_seconds >= 86_400]
-    return cycles[0] if cycles else 1
 
 
 def _limits(series: SeriesSet, origins: Sequence[int]) -> Floats | None:
@@ -205,13 +200,9 @@ def _breached(series: SeriesSet, origins: Sequence[int], horizon: int, line: Flo
     """(O, N, H) whether `samples` values in a row reached the (O, N) line, the last of them at or before the step."""
     found = []
     for number, origin in enumerate(origins):
-        start = origin + 2 - samples
-        window = series.values[:, max(start, 0) : origin + 1 + horizon]
-        window = np.pad(window, ((0, 0), (max(-start, 0), 0)), constant_values=np.nan)
-        over = np.where(np.isfinite(window), window >= line[number][:, None], False)
-        runs = np.lib.stride_tricks.sliding_window_view(over, samples, axis=1).all(2)
+        window = series.values[:, max(origin + 2 - samples, 0) : origin + 1 + horizon]
         known = np.isfinite(line[number]) & np.isfinite(window).any(1)
-        found.append(np.where(known[:, None], np.maximum.accumulate(runs, axis=1), np.nan))
+        found.append(np.where(known[:, None], met_by(window, line[number], samples, horizon), np.nan))
     return np.stack(found)
 
 

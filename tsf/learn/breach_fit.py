@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsf.learn.breach import BreachHead, fit_head
-from tsf.learn.breach_inputs import anchors, breach_features, known_values, past_of, season_steps
+from tsf.learn.breach_inputs import anchors, breach_features, known_values, met_by, past_of, season_steps
 from tsf.learn.forecast import exceedance, rolling_answers
 from tsf.learn.model import Model
-from tsf.learn.train import judged_steps, least_context
-from tsf.series import SeriesSet
+from tsf.learn.places import judged_steps, least_context
+from tsf.series import SeriesSet, carried
 
 __all__ = ["fit_breach"]
 
@@ -28,13 +28,13 @@ def fit_breach(model: Model, series: SeriesSet) -> Model:
     """
     if series.limit is None:
         return model
-    head = _fit(replace(model, breach=None), series, series.limit)
+    head = _fit(replace(model, breach=None), series, carried(series.limit))
     return replace(model, breach=head)
 
 
 def _fit(model: Model, series: SeriesSet, limit: Floats) -> BreachHead | None:
     params, total = model.params, series.n_steps
-    length, horizon, samples = params.sequence_length, params.prediction_steps, model.spec.breach_samples
+    length, horizon, samples = params.sequence_length, params.prediction_steps, model.params.breach_samples
     steps, season = anchors(horizon), season_steps(series.step_seconds)
     judged = judged_steps(total, horizon, series.step_seconds)
     first, last = min(length, max(least_context(params), total // 3)) - 1, total - horizon - 1
@@ -58,7 +58,7 @@ def _fit(model: Model, series: SeriesSet, limit: Floats) -> BreachHead | None:
             features.append(
                 breach_features(chance[:, steps - 1], past.take(known), threshold[known], steps, season, samples, line)
             )
-            events.append(_met(ahead[known], threshold[known], samples, horizon)[:, steps - 1])
+            events.append(met_by(ahead[known], threshold[known], samples, horizon)[:, steps - 1])
             held.append(np.full(int(known.sum()), origin + horizon >= total - judged))
     if not features:
         return None
@@ -66,11 +66,3 @@ def _fit(model: Model, series: SeriesSet, limit: Floats) -> BreachHead | None:
     worth = min(1.0, spacing / horizon) / len(LINES)
     table, came, new = (np.concatenate(parts) for parts in (features, events, held))
     return fit_head(table, came, new, worth)
-
-
-def _met(ahead: Floats, threshold: Floats, samples: int, horizon: int) -> NDArray[np.bool_]:
-    """(N, H) whether `samples` values in a row reached the threshold by each step."""
-    over = np.where(np.isfinite(ahead), ahead >= threshold[:, None], False)
-    over = np.pad(over, ((0, 0), (horizon + samples - 1 - over.shape[1], 0)))
-    runs = np.lib.stride_tricks.sliding_window_view(over, samples, axis=1).all(2)
-    return np.asarray(np.maximum.accumulate(runs, axis=1))

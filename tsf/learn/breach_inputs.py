@@ -22,6 +22,7 @@ __all__ = [
     "known_values",
     "logit",
     "looked_back",
+    "met_by",
     "past_of",
     "season_steps",
 ]
@@ -112,13 +113,13 @@ def breach_features(
     counts = np.concatenate([np.zeros((n, 1)), np.cumsum(hit, axis=1)], axis=1)
     columns = []
     for number, ahead in enumerate(steps.tolist()):
-        ahead = min(ahead, length - 1)
-        met = counts[:, ahead + 1 :] > counts[:, 1:-ahead]  # (N, L - ahead), after each step but the last
-        start = slice(0, length - ahead)
+        within = min(ahead, length - 1)  # what a short context holds of such a horizon
+        met = counts[:, within + 1 :] > counts[:, 1:-within]  # (N, L - within), after each step but the last
+        start = slice(0, length - within)
         often = _often(met, below[:, start], 5.0)
         lately = _often(met[:, -2 * season :], below[:, start][:, -2 * season :], 2.0)
         back = length - 1 - season * np.arange(1, length // season + 1)
-        back = back[(back >= 0) & (back < length - ahead)]
+        back = back[(back >= 0) & (back < length - within)]
         past_turns = _often(met[:, back], below[:, back], 1.0, often) if len(back) else often
         rises = np.fmax.reduce(weeks[:, :, 1 : ahead + 1], axis=2) - weeks[:, :, 0]  # (N, 4)
         known = np.isfinite(rises)
@@ -130,7 +131,7 @@ def breach_features(
             logit(often), logit(lately), logit(past_turns),
             logit(_often(met, alike_wait[:, start], 2.0, often)), logit(_often(met, alike_level[:, start], 2.0, often)),
             np.clip((drift - gap[:, 0]) / reach, -8, 8),
-            np.full(n, line), gap[:, 0], 1 - day.max(1), 1 - filled[:, -min(ahead, length) :].max(1), 1 - day.mean(1),
+            np.full(n, line), gap[:, 0], 1 - day.max(1), 1 - filled[:, -within:].max(1), 1 - day.mean(1),
             np.log(day.std(1) + 1e-3), np.log1p(np.minimum(wait[:, 0], length) / season), ~hit.any(1),
             filled[:, -1] - filled[:, -1 - min(max(ahead // 4, 1), length - 1)], hit.mean(1),
             logit(_often(np.where(known, rises, 0) >= gap, known, 1.0, often)),
@@ -163,6 +164,15 @@ def _walk(gap: Floats, reach: Floats, samples: int) -> Floats:
 def _often(met: Bools, counts: Bools, prior: float, expected: Floats | float = 0.02) -> Floats:
     """(N,) share of the windows that count which met the line, with `prior` windows of the `expected` share."""
     return np.asarray(((met & counts).sum(1) + prior * expected) / (counts.sum(1) + prior))
+
+
+def met_by(ahead: Floats, threshold: Floats, samples: int, horizon: int) -> Bools:
+    """(N, H) whether `samples` values in a row reached the (N,) threshold by each of the last `horizon` steps.
+
+    ahead: (N, S) the values of these steps, and of up to `samples` - 1 before them.
+    """
+    over = np.where(np.isfinite(ahead), ahead >= threshold[:, None], False)
+    return np.asarray(np.maximum.accumulate(_runs(over, samples)[:, -horizon:], axis=1))
 
 
 def _runs(over: Bools, samples: int) -> Bools:

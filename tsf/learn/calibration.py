@@ -16,16 +16,24 @@ PRIOR_WINDOWS = 10  # as many windows vote for "leave it as it is"
 
 
 def calibrate(
-    steps: Floats, step_targets: Floats, peaks: Floats, peak_targets: Floats, levels: tuple[float, ...]
+    steps: Floats,
+    step_targets: Floats,
+    peaks: Floats,
+    peak_targets: Floats,
+    levels: tuple[float, ...],
+    rows: NDArray[np.int64],
 ) -> Calibration:
     """Fit the factors on M windows: scaled quantiles (M, H, Q) and targets (M, H), NaN where unknown.
 
-    Coverage is measured by cross-fitting: even windows judge the factors of odd ones and the other way round.
+    Coverage is measured by cross-fitting: half of the series, by the (M,) number `rows` of each window's, judges the
+    factors of the other half and the other way round; the windows of one series alone, in the order of time, by halves
+    of that. Windows of one series are too alike to judge each other.
     """
     low, high = _interval(levels)
     inside = []
-    for part in (slice(0, None, 2), slice(1, None, 2)):
-        other = slice(1 - (part.start or 0), None, 2)
+    number = np.unique(rows, return_inverse=True)[1]
+    first = number % 2 == 0 if number.any() else np.arange(len(rows)) < len(rows) // 2
+    for part, other in ((first, ~first), (~first, first)):
         moved = stretched(steps[part], _factors(steps[other], step_targets[other], levels), levels)
         known = np.isfinite(step_targets[part])
         hit = (moved[..., low] <= step_targets[part]) & (step_targets[part] <= moved[..., high])

@@ -6,8 +6,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tsf.errors import ModelError
 from tsf.learn import ranks
 from tsf.learn.model import Epoch, Model, Spec
+from tsf.learn.weights import Weights
 from tsf.series import SeriesSet
 
 __all__ = ["Checkpoint", "Course", "checkpoint", "epoch_seed", "identity", "largest_batch", "restore", "warm_start"]
@@ -38,17 +39,7 @@ class Checkpoint:
     facts: Mapping[str, Any]
 
 
-class Moving(Protocol):
-    """What a checkpoint needs of the optimiser: its tensors, each (P,), and how many updates it has done."""
-
-    flat: Tensor
-    mean: Tensor
-    square: Tensor
-    average: Tensor
-    count: int
-
-
-STATE = ("flat", "mean", "square", "average")
+STATE = ("flat", "mean", "square", "average")  # of Weights, beside its count
 
 
 @dataclass
@@ -89,14 +80,15 @@ class Course:
         return f"out of memory: batch_size halved from {self.asked} to {self.batch}, the number of steps stays"
 
 
-def identity(series: SeriesSet, spec: Spec, device: torch.device, start: Model | None) -> str:
-    """Of which training a checkpoint is: equal only where data, parameters, start and torch are."""
+def identity(series: SeriesSet, spec: Spec, network: nn.Module, start: Model | None) -> str:
+    """Of which training a checkpoint is: equal only where data, parameters, device, network, start and torch are."""
     begun = "" if start is None else hashlib.sha256(_bytes_of(start.network)).hexdigest()
-    facts = [
-        series.data_hash, spec.params.model_dump(mode="json"), spec.breach_samples, device.type, ranks.count(), begun,
-        torch.__version__,
-    ]  # fmt: skip
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    shapes = {name: [tensor.device.type, *tensor.shape] for name, tensor in network.state_dict().items()}
+    plain = {field.name: getattr(spec, field.name) for field in fields(spec)} | {
+        "params": spec.params.model_dump(mode="json")
+    }
+    facts = [series.data_hash, plain, shapes, ranks.count(), begun, torch.__version__]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=dict).encode()).hexdigest()
 
 
 def _bytes_of(network: nn.Module) -> bytes:
@@ -108,7 +100,7 @@ def epoch_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number, ranks.rank()]).generate_state(1, np.uint64)[0])
 
 
-def checkpoint(key: str, course: Course, weights: Moving, network: nn.Module) -> Checkpoint:
+def checkpoint(key: str, course: Course, weights: Weights, network: nn.Module) -> Checkpoint:
     """All that `restore` needs, copied to the CPU."""
     tensors = {f"weights.{name}": getattr(weights, name) for name in STATE} | {"best": course.best}
     tensors |= {f"buffer.{name}": tensor for name, tensor in _buffers(network).items()}
@@ -124,7 +116,7 @@ def checkpoint(key: str, course: Course, weights: Moving, network: nn.Module) ->
     return Checkpoint({name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}, facts)
 
 
-def restore(saved: Checkpoint, course: Course, weights: Moving, network: nn.Module) -> None:
+def restore(saved: Checkpoint, course: Course, weights: Weights, network: nn.Module) -> None:
     """Set all three to where `saved` was made."""
     buffers, device = _buffers(network), weights.flat.device
 
@@ -155,6 +147,11 @@ def warm_start(network: nn.Module, spec: Spec, start: Model) -> str:
     Returns "" or, where the two have different shapes, why nothing was copied.
     """
     mine, theirs = network.state_dict(), start.network.state_dict()
+    for name in ("step_seconds", "seasons", "covariates", "limited"):
+        if (there := getattr(start.spec, name)) != (here := getattr(spec, name)):
+            return f"{name} is {there} there and {here} here"
+    if start.params.quantiles != spec.params.quantiles:
+        return "its quantiles are others"
     if [*spec.vocabularies] != [*start.spec.vocabularies]:
         return f"it knows the labels {', '.join(start.spec.vocabularies) or '(none)'}"
     rows = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,8 +16,8 @@ from tsf.learn.breach import corrected
 from tsf.learn.breach_inputs import past_of, season_steps
 from tsf.learn.calibration import stretched
 from tsf.learn.model import Model
-from tsf.learn.train import least_context, pick_device
-from tsf.learn.windows import Windows
+from tsf.learn.places import least_context
+from tsf.learn.windows import Windows, pick_device
 from tsf.params import TrainParams
 from tsf.series import Forecast, SeriesSet, carried
 
@@ -35,7 +36,7 @@ def predict(
     line: share of the last known limit whose reaching is a breach. confidence: the time to the limit is the earliest
     step with this chance of a breach. horizon: steps ahead, the model's own by default, never more.
     Series without enough fresh samples get NaN and the reason in `abstained`. Labels never seen in training are fine.
-    Raises ModelError where the step differs from the model's.
+    Raises ModelError where the step differs from the model's, or the horizon is longer than it has learnt.
     """
     newest = [series.n_steps - 1]
     return next(rolling_forecasts(model, series, newest, line=line, horizon=horizon, confidence=confidence))
@@ -103,12 +104,13 @@ def rolling_answers(
     """`Answers` at each of the increasing `origins`; the windows of several go through the network together."""
     params, n = model.params, series.n_series
     length, levels = params.sequence_length, len(params.quantiles)
+    model = _placed(model)
     if series.limit is not None and not np.isfinite(series.limit).all():
         series = replace(series, limit=carried(series.limit))
     size = max(1, min(BATCH, BATCH_STEPS // length))
-    together = max(1, size // n)
-    for begin in range(0, len(origins), together):
-        asked = np.asarray(origins[begin : begin + together])
+    together, early = max(1, size // n), int(np.searchsorted(origins, length - 1))
+    for begin in (*range(early), *range(early, len(origins), together)):  # contexts of early ones differ in length
+        asked = np.asarray(origins[begin : begin + (1 if begin < early else together)])
         start = max(0, int(asked[0]) + 1 - model.looks_back)
         recent = series.between(start, int(asked[-1]) + 1)
         shape = (len(asked), n, params.prediction_steps)
@@ -145,10 +147,17 @@ def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: f
         threshold = line * recent.limit[rows, origins[at]]
         chance = exceedance(peaks, np.array(model.params.quantiles), threshold)
         if model.breach is not None:
-            step, samples = recent.step_seconds, model.spec.breach_samples
+            step, samples = recent.step_seconds, model.params.breach_samples
             past = past_of(recent.values, rows, origins[at], length, model.params.prediction_steps, step)
             chance = corrected(chance, past, threshold, season_steps(step), samples, model.breach, line)
         found.chance[at, rows] = chance
+
+
+def _placed(model: Model) -> Model:
+    """The model on the device of its forecasts; the caller's own stays where it is, as others may be using it."""
+    device = pick_device(model.params.device if model.params.device == "cpu" else "auto")
+    network = model.network if device.type == "cpu" else deepcopy(model.network).to(device)
+    return replace(model, network=network.eval())
 
 
 @torch.no_grad()
@@ -157,8 +166,7 @@ def _quantiles(
 ) -> tuple[Floats, Floats]:
     """(B, H, Q) quantiles of B windows in the metric's unit: of the steps and of the running maximum."""
     spec, params = model.spec, model.spec.params
-    device = pick_device(params.device if params.device == "cpu" else "auto")
-    model.network.to(device).eval()
+    device = next(model.network.parameters()).device
     if not spec.limited:
         recent = replace(recent, limit=None)
     elif recent.limit is None:  # a model that knows limits is asked without one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["coverage", "mase", "pinball", "points_of_limit", "seasonal_error", "smape", "wql"]
+__all__ = ["coverage", "mase", "pinball", "points_of_limit", "seasonal_error", "wql"]
 
 Floats = NDArray[np.float64]
 
@@ -16,12 +16,14 @@ def pinball(truth: Floats, quantiles: Floats, levels: Floats) -> Floats:
     return np.asarray(2 * np.maximum(levels * away, (levels - 1) * away))
 
 
-def wql(truth: Floats, quantiles: Floats, levels: Floats) -> float:
-    """Weighted quantile loss as GluonTS and GIFT-Eval define it: mean over levels of sum(pinball) / sum(|truth|)."""
-    losses = pinball(truth, quantiles, levels)
-    known = np.isfinite(losses).all(-1)
+def wql(truth: Floats, losses: Floats) -> float:
+    """Weighted quantile loss as GluonTS and GIFT-Eval define it: sum(losses) / sum(|truth|).
+
+    losses: the mean pinball loss of each value over the levels, shaped like the truth. NaN where all values are 0.
+    """
+    known = np.isfinite(truth) & np.isfinite(losses)
     total = np.abs(truth[known]).sum()
-    return float(losses[known].sum(0).mean() / total) if total > 0 else float("nan")
+    return float(losses[known].sum() / total) if total > 0 else float("nan")
 
 
 def seasonal_error(past: Floats, season: int) -> Floats:
@@ -35,12 +37,6 @@ def seasonal_error(past: Floats, season: int) -> Floats:
 def mase(truth: Floats, median: Floats, scale: Floats) -> float:
     """Mean absolute error in units of the seasonal error `scale`, shaped like the truth; no error where it has none."""
     return _mean(np.abs(truth - median) / np.where(scale > 0, scale, np.nan))
-
-
-def smape(truth: Floats, median: Floats) -> float:
-    """Symmetric mean absolute percentage error of the M4 competition, 0 … 200; 0 where both are 0."""
-    size = np.abs(truth) + np.abs(median)
-    return _mean(200 * np.abs(truth - median) / np.where(size > 0, size, 1))
 
 
 def coverage(truth: Floats, low: Floats, high: Floats) -> float:

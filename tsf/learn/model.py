@@ -60,7 +60,6 @@ class Spec:
     seasons: tuple[int, ...]
     past_segment: int
     segment: int
-    breach_samples: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +67,8 @@ class Calibration:
     """How far each quantile is moved from the median, measured on the newest windows that training did not learn from.
 
     steps, peaks: (K, Q) factors for K equal parts of the horizon. interval: the two levels whose coverage was measured;
-    coverage: share of `n` values that fell between them after calibration on the other half of the series.
+    coverage: share of `n` values that fell between them after calibration on the other half of the series (of one
+    series alone: on the other half of its time).
     """
 
     steps: NDArray[np.float64]
@@ -105,7 +105,7 @@ class Model:
         return self.calibration.coverage
 
 
-def build_spec(series: SeriesSet, params: TrainParams, breach_samples: int = 1) -> Spec:
+def build_spec(series: SeriesSet, params: TrainParams) -> Spec:
     """What `params` mean for these series: vocabularies of their labels, seasons and segment of their step."""
     names = sorted(set(params.dimensions) & set(series.labels))  # a fixed order, whatever a JSON file does to it
     known = {name: tuple(sorted(set(series.labels[name]) - {""})) for name in names}
@@ -119,7 +119,6 @@ def build_spec(series: SeriesSet, params: TrainParams, breach_samples: int = 1) 
         seasons=seasons_of(series.step_seconds, params.sequence_length),
         past_segment=_segment(series.step_seconds, max(length / 28, min(24, length / 7))),
         segment=_segment(series.step_seconds, max(ahead / 16, min(24, ahead))),
-        breach_samples=breach_samples,
     )
 
 

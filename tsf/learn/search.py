@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from tsf.errors import HistoryError
 from tsf.learn.backtest import backtest, model_forecaster, rolling_origins
 from tsf.learn.model import Epoch
-from tsf.learn.train import fit, least_context
+from tsf.learn.places import least_context
+from tsf.learn.train import fit
 from tsf.params import NightParams, TrainParams
 from tsf.series import SeriesSet
 
@@ -23,7 +25,8 @@ def cross_validate(
     """Yield the WQL of each fold, the oldest first: train on all before a block of steps, then forecast that block.
 
     The blocks are the newest ones of `series`, each a tenth of it or a horizon long; what training itself holds back to
-    choose its weights lies before them. Raises HistoryError where the first fold leaves too little to learn from.
+    choose its weights lies before them. Raises HistoryError where the first fold leaves too little to learn from, or a
+    fold nothing to judge by.
     """
     block = block_steps(series.n_steps, params.prediction_steps)
     first = series.n_steps - folds * block
@@ -34,13 +37,20 @@ def cross_validate(
         )
     for fold in range(folds):
         end = first + fold * block
-        model = fit(series.between(0, end), params, breach_samples=params.breach_samples, progress=progress)
+        model = fit(series.between(0, end), params, progress=progress)
         seen = series.between(0, end + block)
         origins = rolling_origins(seen.n_steps, block, params.prediction_steps, max(1, params.prediction_steps // 2))
         table = backtest(
             {"model": model_forecaster(model)}, seen, origins, params.prediction_steps, params.quantiles, dimensions=()
         ).table
-        yield float(table["wql"].iloc[0])
+        loss = float(table["wql"].iloc[0])
+        if not math.isfinite(loss):
+            raise HistoryError(
+                f"fold {fold + 1} of {folds} cannot be judged: in its {block} steps nothing but zeros was measured, or "
+                f"nothing was forecast",
+                cure="lengthen fetch.history or take other folds",
+            )
+        yield loss
 
 
 def block_steps(n_steps: int, horizon: int) -> int:

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tsf.errors import ModelError
 from tsf.learn.features import calendar
 from tsf.learn.network import Window
 from tsf.params import TrainParams
 from tsf.series import SeriesSet, carried
 
-__all__ = ["Scale", "Windows", "label_indices"]
+__all__ = ["Scale", "Windows", "label_indices", "pick_device"]
 
 KNEE = 4.0  # times the spread: what lies farther out is told apart only by its order of magnitude
 BEND = 0.1  # share of the level below which the scale is linear, above which it is logarithmic
@@ -65,7 +66,7 @@ class Windows:
         device: torch.device,
     ) -> None:
         self.context, self.horizon = params.sequence_length, params.prediction_steps
-        self.step_seconds, self.device = series.step_seconds, device
+        self.samples, self.device = params.breach_samples, device
 
         def padded(array: np.ndarray) -> Tensor:
             blank = np.full((len(array), self.context - 1), np.nan)
@@ -92,7 +93,8 @@ class Windows:
     ) -> Windows:
         """Windows over tensors that are there: one context per row, its origin 0. Shapes are those of `__init__`."""
         made = cls.__new__(cls)
-        made.context, made.horizon, made.device = params.sequence_length, params.prediction_steps, values.device
+        made.context, made.horizon = params.sequence_length, params.prediction_steps
+        made.samples, made.device = params.breach_samples, values.device
         made.values, made.limit, made.covariates = values, limit, list(covariates)
         made.calendar, made.labels = calendar, labels
         return made
@@ -128,16 +130,16 @@ class Windows:
         )
         return window, scale
 
-    def targets(self, rows: Tensor, origins: Tensor, breach_samples: int) -> tuple[Tensor, Tensor]:
+    def targets(self, rows: Tensor, origins: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H) values after each origin and (B, H) running maxima of the least of `breach_samples` in a row.
 
         NaN where nothing was measured, and in the maxima where no run of samples is complete yet.
         """
-        ahead = torch.arange(1 - breach_samples, self.horizon, device=self.device)
+        ahead = torch.arange(1 - self.samples, self.horizon, device=self.device)
         values = self.values[rows[:, None], (origins[:, None] + self.context + ahead).clamp(min=0)]
-        runs = values.nan_to_num(-torch.inf).unfold(1, breach_samples, 1).amin(2)
+        runs = values.nan_to_num(-torch.inf).unfold(1, self.samples, 1).amin(2)
         peaks = runs.cummax(1).values
-        return values[:, breach_samples - 1 :], torch.where(peaks.isinf(), torch.nan, peaks)
+        return values[:, self.samples - 1 :], torch.where(peaks.isinf(), torch.nan, peaks)
 
 
 def label_indices(series: SeriesSet, vocabularies: Mapping[str, Sequence[str]]) -> np.ndarray:
@@ -165,3 +167,12 @@ def _scale(values: Tensor, seen: Tensor, limit: Tensor | None) -> Scale:
         share = (limit.nan_to_num(0.0) / size.clamp(min=TINY)).clamp(1.0, 1_000.0)
         least = FLOOR * share
     return Scale(level, centre, torch.maximum(spread, least), torch.asinh(most / level))
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the first GPU that this process may see, else the CPU. Raises ModelError for an absent GPU."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            "there is no CUDA device", where="train.device", cure="choose auto or cpu, or run `tsf doctor`"
+        )
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,6 +18,8 @@ from torch import distributed
 from tsf.errors import FlowError
 
 __all__ = ["joined", "launch"]
+
+RAISED = re.compile(r"(\[rank\d+\]: ?)?[\w.]*(Error|Exception)\b")  # the last line of a traceback
 
 
 def launch(module: str, task: str, processes: int, root: Path) -> None:
@@ -33,18 +36,25 @@ def launch(module: str, task: str, processes: int, root: Path) -> None:
                 print(line, end="", flush=True)  # noqa: T201 - the notebook's log
     if running.returncode:
         faults = [line.removeprefix("error: ").rstrip(".") for line in said if line.startswith("error: ")]
-        what = faults[0] if faults else next((line for line in reversed(said) if "Error" in line), "no message")
+        raised = [line for line in said if RAISED.match(line) and "ChildFailedError" not in line]
+        what = (faults or raised or ["no message"])[0]
         raise FlowError(
             f"{processes} processes could not train together: {what}", where=f"tasks.{task}.train.processes"
         )
 
 
 @contextmanager
-def joined() -> Iterator[int]:
-    """Join the processes that torchrun started, each with a GPU of its own where there are GPUs; gives the rank."""
-    cuda = torch.cuda.is_available()
+def joined(device: str) -> Iterator[int]:
+    """Join the processes that torchrun started and give the rank; each has a GPU of its own unless `device` is cpu.
+
+    Raises FlowError where there are GPUs, but fewer than processes.
+    """
+    cuda = device != "cpu" and torch.cuda.is_available()
     if cuda:
-        torch.cuda.set_device(distributed.get_node_local_rank())
+        rank, gpus = distributed.get_node_local_rank(), torch.cuda.device_count()
+        if rank >= gpus:
+            raise FlowError(f"there are {gpus} GPUs", where="train.processes", cure="have no more processes than that")
+        torch.cuda.set_device(rank)
     distributed.init_process_group("nccl" if cuda else "gloo")
     _end_with(int(sys.argv[2]))
     try:

@@ -80,6 +80,9 @@ def _facts(model: Model, version: str) -> dict[str, Any]:
         "quantiles": list(model.params.quantiles),
         "calendar": list(CALENDAR),
         "time_zone": model.params.time_zone,
+        "night": model.params.night.model_dump(),
+        "holidays": model.params.holidays,
+        "limited": model.spec.limited,
         "covariates": list(model.spec.covariates),
         "labels": {name: list(values) for name, values in model.spec.vocabularies.items()},
     }

@@ -111,5 +111,5 @@ def _epoch_seconds(series: SeriesSet, train: TrainParams, batches: int) -> float
     short = train.model_copy(
         update={"epochs": 2, "windows_per_epoch": batches * train.batch_size, "early_stopping_patience": 2}
     )
-    fit(series, short, breach_samples=train.breach_samples, progress=seen.append)
+    fit(series, short, progress=seen.append)
     return seen[-1].seconds

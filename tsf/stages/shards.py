@@ -46,11 +46,13 @@ def over_shards(
         work, shared = ray.remote(_apply), ray.put(compute)  # put: the model goes to each node once, not to each shard
         try:
             return list(ray.get([work.remote(shared, series.take(rows)) for rows in shards]))
-        except ray.exceptions.RayTaskError as fault:
-            if isinstance(fault.cause, TsfError):
-                raise fault.cause from None
+        except ray.exceptions.RayError as fault:  # of `compute`, or a worker that died
+            cause = getattr(fault, "cause", fault)
+            if isinstance(cause, TsfError):
+                raise cause from None
             raise FlowError(
-                f"a shard failed with {type(fault.cause).__name__}: {fault.cause}", where=f"RAY_ADDRESS={address}",
+                f"a shard failed with {type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}",
+                where=f"RAY_ADDRESS={address}",
                 cure="its nodes need the same tsf; unset RAY_ADDRESS to compute here",
             ) from None  # fmt: skip
 

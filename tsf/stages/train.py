@@ -107,7 +107,8 @@ def plan(name: str, root: Path | None = None) -> Plan:
 def train(planned: Plan, root: Path | None = None, progress: Callable[[Epoch], None] | None = None) -> Trained:
     """Train and write the model; raises TsfError and then leaves the last model in place.
 
-    A training that was killed goes on where it was cut off. With `train.processes` above 1 so many train together.
+    A training that was killed goes on where it was cut off. With `train.processes` above 1 so many train together, and
+    print their progress in place of calling `progress`.
     """
     root = root or find_root()
     started = time.perf_counter()
@@ -128,13 +129,14 @@ def _train_here(planned: Plan, root: Path, progress: Callable[[Epoch], None] | N
     model = fit(
         planned.series,
         params,
-        breach_samples=params.breach_samples,
         progress=progress,
         start=_champion(paths) if params.start == "champion" else None,
         resume=Checkpoint(*saved) if saved else None,
         keep=_keeper(paths.checkpoint) if writes else None,
         say=print_line,
     )
+    if not writes:
+        return Trained(planned.name, model, "", time.perf_counter() - started)
     model = fit_breach(model, planned.series)
     seconds = time.perf_counter() - started
     card: dict[str, Any] = {
@@ -146,8 +148,6 @@ def _train_here(planned: Plan, root: Path, progress: Callable[[Epoch], None] | N
         "commit": git_commit(root),
         "seconds": round(seconds, 3),
     }
-    if not writes:
-        return Trained(planned.name, model, "", seconds)
     version = save_model(model, paths.model, card)
     paths.checkpoint.unlink(missing_ok=True)
     return Trained(planned.name, model, version, seconds)
@@ -177,9 +177,10 @@ def _keeper(path: Path) -> Callable[[Checkpoint], None]:
 def main(name: str) -> int:
     """Train task `name` as one of several processes that torchrun has started; 0, or 1 after a sentence on stderr."""
     try:
-        with joined() as rank:
-            root = find_root()
-            _train_here(plan(name, root), root, print_epoch, writes=rank == 0)
+        root = find_root()
+        planned = plan(name, root)
+        with joined(planned.task.train.device) as rank:
+            _train_here(planned, root, print_epoch, writes=rank == 0)
     except TsfError as fault:
         sys.stderr.write(f"error: {fault}\n")
         return 1

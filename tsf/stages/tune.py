@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
-from tsf.errors import ParamsError
+from tsf.errors import ModelError, ParamsError
 from tsf.io.artifacts import read_series
 from tsf.learn import Epoch
 from tsf.learn.search import cross_validate, longest_context
@@ -86,21 +87,20 @@ def tune(
         pruner=optuna.pruners.MedianPruner(n_startup_trials=WARM_UP_TRIALS),
     )
     space = search_space(series, present, folds, model_types)
-    study.enqueue_trial({key: _within(getattr(present, key), space[key]) for key in space})
+    study.enqueue_trial({key: getattr(present, key) for key in space})
 
     def hurry(_: Epoch) -> None:
         if study.trials[0].state.is_finished() and time.monotonic() - started > 60 * minutes:
             raise optuna.TrialPruned
 
     def objective(trial: optuna.Trial) -> float:
-        params = _params(present, {key: _draw(trial, key, choice) for key, choice in space.items()})
-        losses = []
-        for fold, loss in enumerate(cross_validate(series, params, folds, hurry)):
-            losses.append(loss)
-            trial.report(float(np.mean(losses)), fold)
-            if trial.number and trial.should_prune():
-                raise optuna.TrialPruned
-        return float(np.mean(losses))
+        drawn = {key: _draw(trial, key, choice) for key, choice in space.items()}
+        if not trial.number:
+            return _reported(trial, cross_validate(series, present, folds, hurry))
+        try:
+            return _reported(trial, cross_validate(series, _params(present, drawn), folds, hurry))
+        except (ModelError, ValidationError):  # it diverges, does not fit into memory, or its sizes do not go together
+            raise optuna.TrialPruned from None
 
     def told(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         if progress:
@@ -108,7 +108,7 @@ def tune(
             progress(f"trial {trial.number}: {loss}, {_named(trial.params)}; best {study.best_value:.5f}")
 
     study.optimize(objective, n_trials=trials, timeout=60 * minutes, callbacks=[told])
-    best = {key: _short(value) for key, value in study.best_trial.params.items()}
+    best = {key: _short(value) for key, value in study.best_trial.params.items()} if study.best_trial.number else {}
     values = {key: value for key, value in best.items() if value != getattr(present, key)}
     return Tuned(name, values, _frame(study), time.monotonic() - started)
 
@@ -122,25 +122,34 @@ def search_space(
     contexts = sorted({length, *(n for n in (length // 2, 2 * length) if 2 <= n <= longest)})
     types = tuple(dict.fromkeys([present.model_type, *model_types]))
     width = "d_model" if present.model_type == "transformer" else "hidden_dim"
+    heads = present.nhead if {"transformer", "attention"} & {*types} else 1
     space: dict[str, tuple[Any, ...]] = {
-        "learning_rate": (3e-4, 1e-2),
-        "dropout": (0.0, 0.5),
-        width: tuple(sorted({32, 64, 128, getattr(present, width)})),
+        "learning_rate": (min(3e-4, present.learning_rate), max(1e-2, present.learning_rate)),
+        "dropout": (0.0, max(0.5, present.dropout)),
+        width: tuple(sorted({*(max(size - size % heads, heads) for size in (32, 64, 128)), getattr(present, width)})),
         "num_layers": tuple(sorted({1, 2, 3, present.num_layers})),
         "sequence_length": tuple(contexts),
     }
     return space | ({"model_type": types} if len(types) > 1 else {})
 
 
+def _reported(trial: optuna.Trial, losses: Iterator[float]) -> float:
+    """The mean of the losses, each told to the search, which may cut short every trial but the first."""
+    from optuna import TrialPruned
+
+    told: list[float] = []
+    for fold, loss in enumerate(losses):
+        told.append(loss)
+        trial.report(float(np.mean(told)), fold)
+        if trial.number and trial.should_prune():
+            raise TrialPruned
+    return float(np.mean(told))
+
+
 def _draw(trial: optuna.Trial, key: str, choice: tuple[Any, ...]) -> Any:
     if key in ("learning_rate", "dropout"):
         return _short(trial.suggest_float(key, *choice, log=key == "learning_rate"))
     return trial.suggest_categorical(key, choice)
-
-
-def _within(value: Any, choice: tuple[Any, ...]) -> Any:
-    """The present value, or the nearest that the search knows."""
-    return value if value in choice or not isinstance(value, float) else min(max(value, choice[0]), choice[1])
 
 
 def _short(value: Any) -> Any:
