@@ -22,8 +22,7 @@ from torch import nn
 from benchmarks.predict import MIB, made, memory
 from tsf.learn import Epoch, fit
 from tsf.learn.model import build_network, build_spec
-from tsf.learn.train import pick_device
-from tsf.learn.windows import Windows
+from tsf.learn.windows import Windows, pick_device
 from tsf.params import ModelType, TrainParams
 from tsf.series import SeriesSet
 
@@ -77,12 +76,12 @@ def measured(
 ) -> dict[str, Any]:
     """Train, and put the figures together."""
     work = FORWARD_AND_BACKWARD * operations(series.take(range(8)), params)
-    told: list[Epoch] = []
+    heard: list[Epoch] = []
     ends: list[float] = []
     clock = time.perf_counter if device.type == "cuda" else time.process_time
 
     def listen(epoch: Epoch) -> None:
-        told.append(epoch)
+        heard.append(epoch)
         ends.append(clock())
 
     if device.type == "cuda":
@@ -92,7 +91,7 @@ def measured(
     seconds = clock() - started
     held = torch.cuda.max_memory_allocated(device) / MIB if device.type == "cuda" else memory("VmHWM")
     epoch = statistics.median(later - earlier for earlier, later in pairwise(ends))
-    batch = told[-1].batch_size
+    batch = heard[-1].batch_size
     windows = max(1, params.windows_per_epoch // params.batch_size) * batch
     rate = windows / epoch
     peak = options.peak_tflops or product_tflops(device, params.precision)
@@ -100,11 +99,11 @@ def measured(
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {options.threads} threads",
         "torch": torch.__version__, "precision": params.precision, "batch_size": batch,
-        "epochs": options.epochs, "epochs_run": len(told), "seconds": seconds,
+        "epochs": options.epochs, "epochs_run": len(heard), "seconds": seconds,
         "epoch_seconds": epoch, "windows_per_epoch": windows, "windows_per_second": rate,
         "operations_per_window": work, "tflops": rate * work / 1e12, "peak_tflops": peak,
         "share_of_peak": rate * work / 1e12 / peak, "peak_mib": held,
-        "job_seconds": seconds + epoch * (options.epochs - len(told)),
+        "job_seconds": seconds + epoch * (options.epochs - len(heard)),
         "all_windows": every, "all_windows_job_seconds": options.epochs * every / rate,
     }  # fmt: skip
 

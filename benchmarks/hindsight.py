@@ -40,7 +40,7 @@ def oracle(model: Model, alarms: AlarmReplay) -> Floats:
     """(N, T) chances in the judged weeks, NaN elsewhere, by trees that learnt from these weeks of other series."""
     series, terms, line = alarms.series, alarms.terms, alarms.task.alert.line
     origins = range(terms.first_step, series.n_steps)
-    length, samples = model.params.sequence_length, model.spec.breach_samples
+    length, samples = model.params.sequence_length, model.params.breach_samples
     steps, season = anchors(terms.horizon_steps), season_steps(series.step_seconds)
     levels = np.array(model.params.quantiles)
     inputs, rows, places = [], [], []
@@ -70,9 +70,9 @@ def best(curve: tuple[Choice, ...], production: Any) -> dict[str, list[int]]:
     """In time and false: the most that keep below the goal's false alarms, the fewest false with the rule's recall."""
     quiet = [one.score for one in curve if one.score.false <= FEWER * production.false]
     as_many = [one.score for one in curve if one.score.met >= production.met]
-    most = max(quiet, key=lambda one: (one.met, -one.false))
+    most = max(quiet, key=lambda one: (one.met, -one.false), default=None)
     fewest = min(as_many, key=lambda one: one.false, default=None)
-    return {"quiet": [most.met, most.false], "as many": [fewest.met, fewest.false] if fewest else []}
+    return {name: [one.met, one.false] if one else [] for name, one in (("quiet", most), ("as many", fewest))}
 
 
 def main() -> None:

@@ -102,7 +102,7 @@ def judged_windows(
     model = asked.with_head(limit, HORIZON, {"train": train, "step_s": STEP_SECONDS})
     assert model.breach is not None
     whole = series_with_limit(memory, STEP_SECONDS, limit)
-    length, samples, season = model.params.sequence_length, model.spec.breach_samples, season_steps(STEP_SECONDS)
+    length, samples, season = model.params.sequence_length, model.params.breach_samples, season_steps(STEP_SECONDS)
     steps, levels = anchors(HORIZON), np.array(model.params.quantiles)
     found: dict[str, list[Any]] = {name: [] for name in ("same", "past", "future", "head", "came", "vm")}
     answers = rolling_answers(model, whole, (origins - 1).tolist(), with_peaks=True)

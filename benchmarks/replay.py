@@ -49,7 +49,9 @@ def main() -> int:
     breaches = find_breaches(history.used, 0.98 * history.limit, rest_steps=24)
     for rule in (breach_rule(0.5, 3_600), *default_rules(0.98)):
         since = time.perf_counter()
-        said = score(replay(evaluate_rule(rule, history), breaches, terms), terms, n_series=chosen.series, weeks=8.0)
+        said = score(
+            replay(evaluate_rule(rule, history), breaches, terms), terms, n_series=chosen.series, weeks=chosen.weeks
+        )
         sys.stdout.write(
             f"{rule.name:45s} {time.perf_counter() - since:6.2f} s  {said.alarms:8,} alarms  precision "
             f"{said.precision:.2f}  recall {said.recall:.2f}\n"

@@ -35,8 +35,9 @@ HEADERS = {"Authorization": f"token {TOKEN}"}
 
 
 def made(folder: Path, groups: int) -> Path:
-    """A project whose task has a model, and then many series."""
+    """A project whose task has the model of the shipped parameters, and then many series."""
     root = make_project(folder, ("storage",)).root
+    shutil.copy(ROOT / "params.yaml", root)
     fetch("storage", root)
     train(plan("storage", root), root)
     evaluate("storage", root)
@@ -114,11 +115,12 @@ def main() -> None:
             told("task list", timed("GET", f"{address}/tasks", 50))
             told("chart of a series", timed("GET", f"{address}/tasks/storage/chart", 50))
             set_values(root, {"demo.groups": 3, "demo.users_per_group": 3})
-            user = rows["items"][0]["labels"]["user"]
             users = {row["labels"]["user"] for row in predict(address, {"task": "storage"})["predictions"]}
             body = {"task": "storage", "user": min(users), "limit": 1}
-            print(f"one user of {len(users)} ({user} was the most urgent of all)")
-            told("/predict, warm model", timed("POST", f"{address}/predict", chosen.rounds, json=body))
+            told(
+                f"/predict, warm model, one of {len(users)} users",
+                timed("POST", f"{address}/predict", chosen.rounds, json=body),
+            )
             loaded(address, chosen.seconds)
 
 

@@ -229,7 +229,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("name", choices=NAMES)
     options.add_argument("protocol", type=Path)
-    options.add_argument("--cpu-minutes", type=float, default=15.0)
+    options.add_argument("--cpu-minutes", type=float, default=10.0)
     options.add_argument("--trainings", type=int, default=1, help="among which they are divided")
     options.add_argument("--set", action="append", default=[], metavar="KEY=NUMBER", help="context or steps")
     chosen = options.parse_args()

@@ -21,7 +21,7 @@ from tsf.stages.models import load_model
 __all__ = ["draw", "main"]
 
 TASK = "storage"
-BEFORE_THE_END_SECONDS = 82 * 3_600  # inside the held-out week, so that what came can be drawn beside the forecast
+BEFORE_THE_END_SECONDS = 82 * 3_600  # inside the holdout, so that what came can be drawn beside the forecast
 STYLE: Any = {"svg.hashsalt": "tsf", "svg.fonttype": "path"}  # the same bytes each time, and the same look everywhere
 
 

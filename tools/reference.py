@@ -69,7 +69,8 @@ for series in answer["predictions"]:
     print(series["title"], series["predictions"][-1], series["p_breach"][-1], series["limit_time"])
 ```
 
-`coverage` in that answer is measured: the share of held-out values that the interval held, and how many they were.
+`coverage` in that answer is measured: the share of values that the interval held in the newest training data, on
+windows that taught nothing, and how many they were.
 
 ## Errors
 
