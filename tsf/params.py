@@ -262,7 +262,7 @@ class AlertParams(_Section):
     gate: float = Field(0.5, ge=0, le=10, description="share of the limit that must be in use before it fires")
     confidence: Level = Field(0.5, description="the time to the limit is the earliest with this breach probability")
     act: Duration = Field("1h", description="notice that people need, within the horizon; a later alarm is late")  # type: ignore[assignment]
-    budget: float = Field(5.0, gt=0, description="alarms a week that a team can bear")
+    budget: float = Field(5.0, gt=0, description="alarms a week that people can bear, per team and on average")
     team: Label | Literal[""] = Field("", description="label whose values are teams; by default all go to the owner")
     owners: Owners = Field(
         "",

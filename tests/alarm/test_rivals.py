@@ -146,3 +146,10 @@ def test_mixin_rules_are_gated_by_utilisation() -> None:
             history = History(steep[None], np.ones((1, 30)), STEP)
             fires = evaluate_rule(rule, history)[0]
             assert not fires[1 - steep >= float(match[1])].any()
+
+
+def test_the_first_sample_of_a_series_is_no_jump_from_nothing() -> None:
+    used = np.full((1, 200), 0.7)
+    used[:, :100] = np.nan
+    history = History(used, np.ones_like(used), STEP, 0.98, 24)
+    assert not evaluate_rule(RULES["Brownian risk"], history).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def terms_of(name: str) -> RuleTerms:
               runbook="https://wiki.example/full", labels=("group", "user"), owner_labels=["group", "user"],
               query='x{a=~"b|c%", d=\'"\'}'),
     RuleTerms("null", ["1h"], limited=False, quantiles=[0.5]),
+    RuleTerms("slow", ["6d"], gate=1.05, labels=("group",)),
     RuleTerms("wide", ["1h", "3h"], limited=False, labels=("node",), quantiles=[0.05, 0.95]),
 ], ids=lambda terms: terms.task)  # fmt: skip
 def test_promtool_accepts_the_rules_and_their_generated_cases(terms: RuleTerms, tmp_path: Path) -> None:
@@ -45,6 +47,14 @@ def test_promtool_accepts_the_rules_and_their_generated_cases(terms: RuleTerms, 
     for command in (("check", "rules", "--lint-fatal"), ("test", "rules")):
         done = run_promtool(*command, str(tmp_path / ("task.yml" if command[0] == "check" else "test.yml")))
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def only(case: str, tests: str) -> str:
+    """The generated cases without all but those whose title has `case`."""
+    found = YAML(typ="safe").load(tests)
+    found["tests"] = [one for one in found["tests"] if case in one["name"]]
+    assert found["tests"]
+    return json.dumps(found)
 
 
 @pytest.mark.parametrize(("broken", "case"), [
@@ -59,11 +69,11 @@ def test_the_generated_cases_notice_a_rule_that_is_wrong(broken, case: str, tmp_
     terms = terms_of("cpu")
     wrong = broken(rule_file(terms))
     assert wrong != rule_file(terms)
-    (tmp_path / "task.yml").write_text(wrong, encoding="utf-8")
-    (tmp_path / "test.yml").write_text(rule_tests(terms, "task.yml"), encoding="utf-8")
-    done = run_promtool("test", "rules", str(tmp_path / "test.yml"))
-    assert done.returncode == 1
-    assert case in rule_tests(terms, "task.yml")
+    (tmp_path / "test.yml").write_text(only(case, rule_tests(terms, "task.yml")), encoding="utf-8")
+    for rules, code in ((wrong, 1), (rule_file(terms), 0)):
+        (tmp_path / "task.yml").write_text(rules, encoding="utf-8")
+        done = run_promtool("test", "rules", str(tmp_path / "test.yml"))
+        assert done.returncode == code, done.stdout + done.stderr
 
 
 def test_text_from_outside_stays_text() -> None:
@@ -100,6 +110,34 @@ def test_annotations_say_who_when_and_whose_with_hostile_labels(tmp_path: Path) 
         "alert_rule_test": [{"eval_time": "10m", "alertname": "TsfBreachSoon", "exp_alerts": [alert]}],
     }
     (tmp_path / "task.yml").write_text(rule_file(terms), encoding="utf-8")
+    with (tmp_path / "test.yml").open("w", encoding="utf-8") as file:
+        YAML().dump({"rule_files": ["task.yml"], "evaluation_interval": "1m", "tests": [case]}, file)
+    done = run_promtool("test", "rules", str(tmp_path / "test.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_alert_names_its_own_series_and_time_whatever_labels_it_has(tmp_path: Path) -> None:
+    """What was expected of a series, or what the parameters call its dimensions, may not be what it has."""
+    inputs = {'tsf_forecast_issued_timestamp_seconds{task="disk"}': "0+60x99"}
+    alerts = []
+    for mount, seconds, time in (("/a", 4_200, "1h 0m 0s"), ("/b", 70_000, "19h 16m 40s")):
+        series = f'instance="one:9100",mountpoint="{mount}"'
+        inputs[f'tsf_breach_probability_ratio{{task="disk",horizon="24h",{series}}}'] = "0.9x99"
+        inputs[f'tsf_limit_reached_timestamp_seconds{{task="disk",{series}}}'] = f"{seconds}x99"
+        alerts.append({
+            "exp_labels": {"severity": "ticket", "task": "disk", "horizon": "24h", "instance": "one:9100",
+                           "mountpoint": mount},
+            "exp_annotations": {
+                "summary": f"one:9100, {mount}: the limit is reached within 24h with a chance of 90%",
+                "expected": f"in {time}, at a chance of 50%",
+            },
+        })  # fmt: skip
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in inputs.items()],
+        "alert_rule_test": [{"eval_time": "10m", "alertname": "TsfBreachSoon", "exp_alerts": alerts}],
+    }
+    (tmp_path / "task.yml").write_text(rule_file(RuleTerms("disk", labels=("group", "user"))), encoding="utf-8")
     with (tmp_path / "test.yml").open("w", encoding="utf-8") as file:
         YAML().dump({"rule_files": ["task.yml"], "evaluation_interval": "1m", "tests": [case]}, file)
     done = run_promtool("test", "rules", str(tmp_path / "test.yml"))

@@ -22,9 +22,11 @@ END = 1_700_006_400
 HORIZONS = {"storage": 24 * HOUR, "gpu": 6 * HOUR, "cpu": 6 * HOUR}
 
 
-def firing(task: str, user: str, hours: float, length: float, state: str = "firing") -> OpenMetric:
+def firing(
+    task: str, user: str, hours: float, length: float, state: str = "firing", severity: str = "ticket"
+) -> OpenMetric:
     """An alert that fires `hours` before END for `length` hours, one sample a minute."""
-    labels = {"alertname": "TsfBreachSoon", "alertstate": state, "task": task, "user": user}
+    labels = {"alertname": "TsfBreachSoon", "alertstate": state, "severity": severity, "task": task, "user": user}
     times = [END - hours * HOUR + MINUTE * minute for minute in range(int(length * 60) + 1)]
     return OpenMetric("ALERTS", labels, times, [1.0] * len(times))
 
@@ -39,6 +41,7 @@ def server(prometheus_server: Callable[..., Server]) -> PrometheusParams:
         firing("storage", "ann", 150, 0.05),  # three minutes are seen
         firing("storage", "ann", 140, 2),  # within a day of the first: the same alarm
         firing("storage", "ann", 100, 1),
+        firing("storage", "ann", 99, 1, severity="page"),  # the same alarm, when people had gone home
         firing("storage", "bob", 90, 60),  # still there after two more horizons: three alarms
         firing("storage", "cyd", 50, 1, "pending"),
         firing("storage", "dan", 190, 10),  # more than a week ago

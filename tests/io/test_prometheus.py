@@ -207,6 +207,7 @@ def test_a_limit_of_each_user_goes_to_that_user(server: Server) -> None:
 def test_a_limit_of_a_group_is_shared_changes_over_time_and_may_be_absent(server: Server) -> None:
     series, quality = fetch(server.url, "used_bytes", limit="group_limit_bytes", history="200m")
     groups = series.labels["group"]
+    assert not (series.limit <= 0).any()  # what has no room is no limit
     assert (series.limit[groups == "g1"] == np.where(np.arange(200) < 100, 10.0, 20.0)).all()
     assert np.isnan(series.limit[groups == "g2"]).all()
     assert quality.without_limit == 2

@@ -14,7 +14,10 @@ import pytest
 
 from tsf.errors import ModelError
 from tsf.io.artifacts import CARD, WEIGHTS, read_json, read_model, write_model
-from tsf.io.registry import NOTEBOOK, promote, register, resolve, rollback, versions
+from tsf.io.files import write_json
+from tsf.io.registry import NOTEBOOK, alert_in_force, promote, register, resolve, rollback, versions
+from tsf.params import AlertParams
+from tsf.project import TaskPaths
 
 
 def model(folder: Path, number: int) -> str:
@@ -219,3 +222,21 @@ def test_a_process_killed_at_any_moment_loses_nothing(tmp_path: Path) -> None:
         assert all(read_model(one.folder)[1]["version"] == one.version for one in known)
         assert read_model(resolve(tmp_path / "registry", "storage"))[1]["spec"]["n"] >= done
     shutil.rmtree(tmp_path / "registry")
+
+
+def test_the_alert_in_force_goes_back_with_the_champion(stored: tuple[Path, list[str]]) -> None:
+    root, found = stored
+    paths = TaskPaths(root.parent, "storage")
+    as_set = AlertParams(probability=0.9, hold=2, gate=0.4)
+    assert alert_in_force(paths, as_set) == as_set  # before there is a champion
+    for version, threshold in zip(found[:2], (0.2, 0.3), strict=True):
+        chosen = {"threshold": threshold, "hold_steps": 1, "gate": 0.85}
+        write_json({"alarms": chosen}, paths.kept_evaluation(version))
+        promote(root, "storage", version)
+    assert alert_in_force(paths, as_set) == AlertParams(probability=0.3, hold=1, gate=0.85)
+    rollback(root, "storage")
+    assert alert_in_force(paths, as_set).probability == 0.2
+    fixed = as_set.model_copy(update={"policy": "fixed"})
+    assert alert_in_force(paths, fixed) == fixed
+    promote(root, "storage", found[2])  # never evaluated
+    assert alert_in_force(paths, as_set) == as_set

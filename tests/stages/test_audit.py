@@ -137,3 +137,14 @@ def test_the_report_says_what_the_recording_rules_of_a_real_prometheus_say(
 def test_without_a_limit_the_distance_is_a_share_of_the_value(tmp_path: Path) -> None:
     audit = audit_of(tmp_path, [0], truth_of(limit=None))
     assert audit.table.columns[-1] == "off by, of the value"
+
+
+def test_other_quantiles_begin_the_audit_anew_and_are_not_mixed_with_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "issued.parquet"
+    for step in range(4):
+        keep_issued(issued_at(step), PushParams(horizons=["2h"], quantiles=[0.1, 0.5]), path)
+    issued = keep_issued(issued_at(4), PUSH, path)
+    audit = Audit(issued, truth_of())
+    assert set(audit.moments["promised"]) == {0.8}
+    assert set(audit.moments.loc[audit.moments["horizon"] == 6 * STEP, "time"]) == {START + 10 * STEP}
+    assert (audit.moments["time"] > START + 5 * STEP).all()  # nobody had said before how high it could get

@@ -13,8 +13,8 @@ from tsf.params import TaskParams, parse_params
 from tsf.stages.hours import before_work, next_work
 
 
-def task_of(**train: object) -> TaskParams:
-    hours = {"start": "09:00", "end": "18:00"}
+def task_of(hours: dict[str, object] | None = None, **train: object) -> TaskParams:
+    hours = hours or {"start": "09:00", "end": "18:00"}
     task = {"fetch": {"metric_query": "x", "limit": 1}, "train": train, "alert": {"working_hours": hours}}
     return parse_params({"tasks": {"a": task}}).tasks["a"]
 
@@ -34,6 +34,25 @@ def moment(text: str, zone: str) -> int:
 def test_the_next_moment_of_work(zone: str, holidays: str, now: str, work: str) -> None:
     task = task_of(time_zone=zone, holidays=holidays)
     assert next_work(task, moment(now, zone)) == moment(work, zone)
+
+
+@pytest.mark.parametrize(("now", "work"), [
+    ("2026-11-27 21:00", "2026-11-27 22:00"),  # Friday
+    ("2026-11-28 02:00", "2026-11-28 02:00"),  # in the shift that began on Friday
+    ("2026-11-28 07:00", "2026-11-30 22:00"),
+    ("2026-11-30 02:00", "2026-11-30 22:00"),  # nobody has begun on Sunday
+    ("2026-12-25 02:00", "2026-12-25 02:00"),  # the shift began before the holiday
+    ("2026-12-26 02:00", "2026-12-28 22:00"),
+])  # fmt: skip
+def test_a_shift_past_midnight_belongs_to_the_day_on_which_it_begins(now: str, work: str) -> None:
+    task = task_of({"start": "22:00", "end": "06:00"}, time_zone="Europe/Berlin", holidays="DE")
+    assert next_work(task, moment(now, "Europe/Berlin")) == moment(work, "Europe/Berlin")
+
+
+def test_a_shift_that_ends_when_it_begins_is_a_whole_day() -> None:
+    days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    now = moment("2026-11-25 03:00", "UTC")
+    assert next_work(task_of({"start": "00:00", "end": "00:00", "days": days}, time_zone="UTC"), now) == now
 
 
 def test_only_what_comes_before_work_counts() -> None:

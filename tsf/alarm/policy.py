@@ -203,7 +203,7 @@ def in_hindsight(curve: Sequence[Choice], rival: Score) -> str:
 
 
 def frontier(curve: Sequence[Choice]) -> list[Choice]:
-    """The choices that no other beats in both false alarms and breaches met, fewest alarms first."""
+    """The choices that no other beats in both alarms a week and breaches met, fewest alarms first."""
     best, found = -1, []
     for choice in sorted(curve, key=lambda one: (one.score.weekly, -one.score.met)):
         if choice.score.met > best:

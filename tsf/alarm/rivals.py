@@ -211,7 +211,7 @@ def _brownian(h: History) -> Floats:
     First passage in closed form, as in Kumar and Chamness, Stochastic Estimated Risk, arXiv:1901.10552.
     """
     last = max(DAY // h.step_seconds, 30)
-    filled = np.nan_to_num(carried(h.used))
+    filled = carried(h.used)  # NaN before the first sample, which is no move
     with np.errstate(divide="ignore", invalid="ignore"):
         moves = np.nan_to_num(np.diff(filled, axis=1, prepend=filled[:, :1]) / h.limit, posinf=0.0, neginf=0.0)
     mean = _past_sum(moves, last) / last

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tsf.alarm.rulefile import COVERAGE_OFF, RuleTerms
+from tsf.kinds import parse_duration
 
 __all__ = ["rule_tests"]
 
-LONG = 9_000  # minutes of samples
-SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+HALF_A_DAY = 720  # minutes
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,13 @@ def rule_tests(terms: RuleTerms, rules_name: str) -> str:
 def _breach_cases(terms: RuleTerms) -> list[_Case]:
     held, stale = _minutes(terms.for_text), terms.old_seconds // 60 + 16
     here, there = _series(terms, "a"), _series(terms, "b")
-    fresh = {_named(terms, "tsf_forecast_issued_timestamp_seconds"): f"0+60x{LONG}"}
-    likely = _state(terms, here, chance=min(terms.threshold + 0.01, 1.0))
-    other = _state(terms, there, chance=terms.threshold / 2) if here != there else {}
+    fresh = {_named(terms, "tsf_forecast_issued_timestamp_seconds"): _rising(terms)}
+    likely = _state(terms, here, chance=min(terms.threshold + 0.01, 1.0), used=max(terms.gate, 1.0))
+    other = _state(terms, there, chance=terms.threshold / 2, used=max(terms.gate, 1.0)) if here != there else {}
     empty = _state(terms, here, chance=1.0, used=terms.gate / 2)
-    night = {_named(terms, "tsf_breach_before_work_probability_ratio", here): f"1x{LONG}"}
-    far = {_named(terms, "tsf_limit_reached_timestamp_seconds", here): f"1000000000x{LONG}"}
-    soon = {_named(terms, "tsf_limit_reached_timestamp_seconds", here): f"60x{LONG}"}
+    night = {_named(terms, "tsf_breach_before_work_probability_ratio", here): _flat(terms, 1)}
+    far = {_named(terms, "tsf_limit_reached_timestamp_seconds", here): _flat(terms, 1000000000)}
+    soon = {_named(terms, "tsf_limit_reached_timestamp_seconds", here): _flat(terms, 60)}
     cases = [
         _Case("a likely breach is a ticket once it has held; an unlikely one is not", {
             ("TsfBreachSoon", "ticket", 0): int(not held), ("TsfBreachSoon", "ticket", held): 1,
@@ -60,7 +59,7 @@ def _breach_cases(terms: RuleTerms) -> list[_Case]:
         _Case("the limit is near", {("TsfLimitNear", "info", held): 1}, {**soon, **fresh}),
         _Case("nothing fires on an old forecast, which is noticed", {
             ("TsfBreachSoon", "", stale): 0, ("TsfLimitNear", "", stale): 0, ("TsfForecastStale", "", stale): 1,
-        }, {**likely, **night, **soon, _named(terms, "tsf_forecast_issued_timestamp_seconds"): f"0x{LONG}"}),
+        }, {**likely, **night, **soon, _named(terms, "tsf_forecast_issued_timestamp_seconds"): _flat(terms, 0)}),
     ]  # fmt: skip
     if terms.gate > 0:
         cases.append(_Case("a series that is far from its limit does not fire", {("TsfBreachSoon", "", held): 0},
@@ -69,13 +68,13 @@ def _breach_cases(terms: RuleTerms) -> list[_Case]:
 
 
 def _watch_cases(terms: RuleTerms) -> list[_Case]:
-    fresh = {_named(terms, "tsf_forecast_issued_timestamp_seconds"): f"0+60x{LONG}"}
+    fresh = {_named(terms, "tsf_forecast_issued_timestamp_seconds"): _rising(terms)}
     failed, fine = (
-        {_named(terms, "tsf_stage_failed", f',stage="{stage}"'): f"{failed}x{LONG}"}
+        {_named(terms, "tsf_stage_failed", f',stage="{stage}"'): _flat(terms, failed)}
         for stage, failed in (("push", 1), ("train", 0))
     )
-    told = {_named(terms, "tsf_used", _series(terms, "a")): f"1x{LONG}"}
-    few, many = ({_named(terms, "tsf_abstained_series", ',reason="too old"'): f"{count}x{LONG}"} for count in (0, 9))
+    told = {_named(terms, "tsf_used", _series(terms, "a")): _flat(terms, 1)}
+    few, many = ({_named(terms, "tsf_abstained_series", ',reason="too old"'): _flat(terms, count)} for count in (0, 9))
     cases = [
         _Case("a forecast that was never there is noticed", {("TsfForecastMissing", "", 20): 1}),
         _Case("a stage that fails is noticed, one that works is not",
@@ -93,24 +92,24 @@ def _audit_case(terms: RuleTerms, title: str, right: int, fires: int) -> _Case:
     """Ten series, of which `right` tenths of what is promised lie inside their interval, 1 to 3."""
     low, high, horizon = terms.quantiles[0], terms.quantiles[-1], terms.horizons[0]
     inside = round(right * (high - low))
-    inputs = {_named(terms, "tsf_forecast_issued_timestamp_seconds"): f"0+60x{LONG}"}
+    inputs = {_named(terms, "tsf_forecast_issued_timestamp_seconds"): _rising(terms)}
     for number in range(10):
         here = _series(terms, "a") + f',n="{number}"'
-        inputs[_named(terms, "tsf_used", here)] = f"{2 if number < inside else 9}x{LONG}"
+        inputs[_named(terms, "tsf_used", here)] = _flat(terms, 2 if number < inside else 9)
         for level, value in ((low, 1), (high, 3)):
             said = f',horizon="{horizon}",quantile="{level!r}"'
-            inputs[_named(terms, "tsf_forecast", here + said)] = f"{value}x{LONG}"
+            inputs[_named(terms, "tsf_forecast", here + said)] = _flat(terms, value)
     wait = _minutes(horizon) + 6 * 60 + 2
     return _Case(title, {("TsfCoverageOff", "", wait): fires}, inputs)
 
 
-def _state(terms: RuleTerms, here: str, chance: float, used: float = 1.0) -> dict[str, str]:
+def _state(terms: RuleTerms, here: str, chance: float, used: float) -> dict[str, str]:
     """One series with its chance, in use to the share `used`, and somebody at work."""
     return {
-        _named(terms, "tsf_breach_probability_ratio", f',horizon="{terms.horizons[-1]}"{here}'): f"{chance:g}x{LONG}",
-        _named(terms, "tsf_breach_before_work_probability_ratio", here): f"0x{LONG}",
-        _named(terms, "tsf_used", here): f"{used:g}x{LONG}",
-        _named(terms, "tsf_limit", here): f"1x{LONG}",
+        _named(terms, "tsf_breach_probability_ratio", f',horizon="{terms.horizons[-1]}"{here}'): _flat(terms, chance),
+        _named(terms, "tsf_breach_before_work_probability_ratio", here): _flat(terms, 0),
+        _named(terms, "tsf_used", here): _flat(terms, used),
+        _named(terms, "tsf_limit", here): _flat(terms, 1),
     }
 
 
@@ -124,5 +123,19 @@ def _named(terms: RuleTerms, metric: str, labels: str = "") -> str:
 
 def _minutes(duration: str) -> int:
     """Whole minutes of a Prometheus duration, rounded up."""
-    seconds = sum(int(count) * SECONDS[unit] for count, unit in re.findall(r"(\d+)([dhms])", duration))
-    return -(-seconds // 60)
+    return -(-parse_duration(duration) // 60) if duration != "0s" else 0
+
+
+def _flat(terms: RuleTerms, value: float) -> str:
+    """Samples of one value, each minute."""
+    return f"{value:g}x{_long(terms)}"
+
+
+def _rising(terms: RuleTerms) -> str:
+    """Samples that are the time, each minute."""
+    return f"0+60x{_long(terms)}"
+
+
+def _long(terms: RuleTerms) -> int:
+    """Minutes of samples: more than any case looks at."""
+    return max(_minutes(terms.for_text), terms.old_seconds // 60, _minutes(terms.horizons[0])) + HALF_A_DAY

@@ -10,6 +10,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tsf.kinds import parse_duration
+
 __all__ = ["RuleTerms", "rule_file"]
 
 COVERAGE_OFF = 0.15  # points between an interval's share and its promise; less comes and goes by itself
@@ -24,8 +26,9 @@ class RuleTerms:
     horizons: label values of the forecast, `24h`, the longest last. limited: whether the task has a limit. threshold:
     breach probability from which on it fires; for_text: for how long, as a Prometheus duration. gate: share of the
     limit that must be in use, 0 for none. confidence: chance at which the time to the limit is given. quantiles: levels
-    that are pushed, increasing. old_seconds: age from which on a forecast counts for nothing. labels: those that name a
-    series. query: the task's metric; its largest users are named in the alert where `labels` has group and user.
+    that are pushed, increasing. old_seconds: age from which on a forecast counts for nothing. labels: those that a
+    series is expected to have. query: the task's metric; its largest users are named in the alert where `labels` has
+    group and user.
     owner: who is asked; owner_labels: those by which tsf_owner_info knows somebody better, if any.
     """
 
@@ -125,12 +128,12 @@ def _watch_records(terms: RuleTerms) -> list[Record]:
 
 def _breach_alerts(terms: RuleTerms) -> list[list[str]]:
     """One alarm per series: a page if the breach may come before somebody is at work, else a ticket."""
-    names, horizon = _names(terms), terms.horizons[-1]
-    summary = f"{names}: the limit is reached within {horizon} with a chance of {{{{ $value | humanizePercentage }}}}"
+    horizon = terms.horizons[-1]
+    summary = f"{NAMES}: the limit is reached within {horizon} with a chance of {{{{ $value | humanizePercentage }}}}"
     night = terms.metric("tsf_breach_before_work_probability_ratio") + f" >= {terms.threshold:g}"
-    near = terms.metric("series:tsf_time_to_limit:seconds") + f" < {_seconds(terms.horizons[0])}"
+    near = terms.metric("series:tsf_time_to_limit:seconds") + f" < {parse_duration(terms.horizons[0])}"
     when = (
-        f"{names}: the limit is expected in {{{{ $value | humanizeDuration }}}}, at a chance of {terms.confidence:.0%}"
+        f"{NAMES}: the limit is expected in {{{{ $value | humanizeDuration }}}}, at a chance of {terms.confidence:.0%}"
     )
     more = {"expected": _expected(terms), "contributors": _contributors(terms)}
     return [
@@ -188,8 +191,11 @@ def _alert(
     ]
 
 
-def _names(terms: RuleTerms) -> str:
-    return ", ".join(f"{{{{ $labels.{name} }}}}" for name in terms.labels) or "the series"
+OWN = '{{ if not (eq $name "__name__" "horizon" "task") }}'  # begins what is said of a label of the series itself
+NAMES = (  # a template: the values of all labels that the series has, in the order of their names
+    '{{ $all := "" }}{{ range $name, $value := $labels }}' + OWN + "{{ $all }}{{ $value }}"
+    '{{ $all = ", " }}{{ end }}{{ end }}{{ if not $all }}the series{{ end }}'
+)
 
 
 def _owner(terms: RuleTerms) -> str:
@@ -206,13 +212,11 @@ def _owner(terms: RuleTerms) -> str:
 
 def _expected(terms: RuleTerms) -> str:
     """A template that tells in what time the limit is expected, where it is in sight."""
-    if not terms.labels:
-        return ""
-    wanted = ",".join(f"{name}=%q" for name in terms.labels)
-    values = " ".join(f"$labels.{name}" for name in terms.labels)
-    query = f"{terms.metric('series:tsf_time_to_limit:seconds')[:-1]},{wanted}}} < Inf"
+    selector = terms.metric("series:tsf_time_to_limit:seconds")[:-1]
     return (
-        f"{{{{ with printf {_text(query)} {values} | query }}}}in {{{{ . | first | value | humanizeDuration }}}}"
+        f"{{{{ $asked := {_text(selector)} }}}}{{{{ range $name, $value := $labels }}}}{OWN}"
+        '{{ $asked = printf "%s,%s=%q" $asked $name $value }}{{ end }}{{ end }}'
+        '{{ with printf "%s} < Inf" $asked | query }}in {{ . | first | value | humanizeDuration }}'
         f"{{{{ else }}}}not in sight{{{{ end }}}}, at a chance of {terms.confidence:.0%}"
     )
 
@@ -227,10 +231,6 @@ def _contributors(terms: RuleTerms) -> str:
         f"{{{{ with printf {_text(wanted)} $labels.group | query }}}}{{{{ range . }}}}"
         "{{ .Labels.user }} {{ .Value | humanize1024 }} {{ end }}{{ end }}"
     )
-
-
-def _seconds(horizon: str) -> int:
-    return int(horizon[:-1]) * {"h": 3_600, "m": 60, "s": 1}[horizon[-1]]
 
 
 def _literal(text: str) -> str:

@@ -18,14 +18,11 @@ from safetensors import numpy as safetensors
 
 from tsf.errors import FlowError, ModelError, SeriesError
 from tsf.io.files import json_text, one_line, read_json, replacing, write_json
-from tsf.params import AlertParams
-from tsf.project import TaskPaths
 from tsf.series import Forecast, SeriesSet
 
 __all__ = [
     "CARD",
     "WEIGHTS",
-    "alert_in_force",
     "read_card",
     "read_forecast",
     "read_json",
@@ -235,14 +232,3 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[pq.ParquetFile, dict[str, A
     except (pa.ArrowException, SeriesError, OSError, ValueError, TypeError, KeyError) as fault:
         what = f"the {kind} file cannot be used ({one_line(fault)})"
         raise SeriesError(what, where=str(path), cure="run the stage that writes it again") from None
-
-
-def alert_in_force(paths: TaskPaths, alert: AlertParams) -> AlertParams:
-    """`alert` with the probability, hold and gate that the last replay chose, as the rule file has them.
-
-    Raises FlowError where the file of the last evaluation is damaged.
-    """
-    path = paths.evaluation / "metrics.json"
-    chosen = read_json(path).get("alarms", {}) if path.exists() else {}
-    names = {"threshold": "probability", "hold_steps": "hold", "gate": "gate"}
-    return alert.model_copy(update={key: chosen[name] for name, key in names.items() if name in chosen})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ import requests
 from tsf.errors import ConnectError, ServerError, SourceError
 from tsf.io.files import one_line
 from tsf.kinds import LABEL_NAME
+from tsf.params import PrometheusParams
 
 __all__ = ["Owners", "read_owners"]
 
@@ -31,20 +34,25 @@ class Owners:
         return [row for row in self.rows if tuple(row[name] for name in self.columns) in known]
 
 
-def read_owners(place: str, root: Path, timeout: float) -> Owners:
+def read_owners(place: str, root: Path, server: PrometheusParams) -> Owners:
     """Read the CSV at `place`, an address or a path from `root` on; "" gives an empty map.
 
-    Its first line names labels and `owner`. Credentials are sent to no address. Raises SourceError.
+    Its first line names labels and `owner`. An address is asked with the timeout and the CA of `server`; credentials,
+    those of ~/.netrc included, are sent to none. Raises SourceError.
     """
     if not place:
         return Owners()
     where = f"{KEY} {place}"
-    text = _ask(place, where, timeout) if "://" in place else _read(root / place, where)
-    lines = csv.DictReader(text.splitlines(), strict=True)
+    text = _ask(place, where, server) if "://" in place else _read(root / place, where)
+    lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = [name.strip() for name in lines.fieldnames or ()]
         lines.fieldnames = columns
-        rows = [{name: (row[name] or "").strip() for name in columns} for row in lines]
+        rows = []
+        for row in lines:
+            if None in row:  # where DictReader puts what is too much
+                raise csv.Error(f"line {lines.line_num} has more cells than the first one")
+            rows.append({name: (row[name] or "").strip() for name in columns})
     except csv.Error as fault:
         raise SourceError(f"it is not CSV ({fault})", where=where, cure="mend that line") from None
     labels = [name for name in columns if name != "owner"]
@@ -54,7 +62,7 @@ def read_owners(place: str, root: Path, timeout: float) -> Owners:
     if wrong := [name for name in labels if not LABEL_NAME.match(name)]:
         raise SourceError(f"{wrong[0]!r} is no name of a label", where=where, cure="use letters, digits and _")
     keys = [tuple(row[name] for name in labels) for row in rows]
-    if twice := next((key for number, key in enumerate(keys) if key in set(keys[:number])), None):
+    if twice := next((key for key, count in Counter(keys).items() if count > 1), None):
         raise SourceError(f"{twice} stands in it twice", where=where, cure="give it one owner")
     return Owners(labels, [row for row in rows if row["owner"]])
 
@@ -66,9 +74,11 @@ def _read(path: Path, where: str) -> str:
         raise SourceError(f"it cannot be read ({one_line(fault)})", where=where, cure="mend the path") from None
 
 
-def _ask(address: str, where: str, timeout: float) -> str:
+def _ask(address: str, where: str, server: PrometheusParams) -> str:
     try:
-        reply = requests.get(address, timeout=timeout)
+        reply = requests.get(
+            address, timeout=server.timeout, verify=server.ca_file or True, auth=lambda request: request
+        )
     except (requests.RequestException, OSError) as fault:
         raise ConnectError(f"it cannot be asked ({one_line(fault)})", where=where, cure="mend the address") from None
     if reply.status_code != 200:

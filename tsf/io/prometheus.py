@@ -118,7 +118,6 @@ def _read_joined(client: Client, name: str, query: str, times: NDArray[np.int64]
     index = join_rows(used.rows, result.rows, f"{client.server.base_url}, {where}")  # (N,)
     values = result.values[index]  # (N, T)
     values[index < 0] = np.nan
-    values.flags.writeable = False
     without = int((index < 0).sum())
     warnings = list(result.warnings)
     if without:
@@ -126,8 +125,10 @@ def _read_joined(client: Client, name: str, query: str, times: NDArray[np.int64]
         warnings.append(f"{name}: {without} of {len(index)} series have none, such as {example}")
     if name == "fetch.limit" and (n_zero := int((values <= 0).any(axis=1).sum())):
         warnings.append(
-            f"{name}: {n_zero} series have a limit of 0 or less; if that means none, add `> 0` to the query"
+            f"{name}: {n_zero} series have a limit of 0 or less, which counts as unknown; add `> 0` to the query"
         )
+        values[values <= 0] = np.nan
+    values.flags.writeable = False
     return _Joined(values, without, warnings)
 
 

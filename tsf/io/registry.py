@@ -14,9 +14,11 @@ from typing import Any
 from tsf.errors import FlowError, ModelError
 from tsf.io.artifacts import CARD, WEIGHTS, read_card, read_model
 from tsf.io.files import read_json, replacing, write_json
-from tsf.params import TASK_NAME
+from tsf.params import TASK_NAME, AlertParams
+from tsf.project import TaskPaths
 
-__all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "promote", "register", "resolve", "rollback", "versions"]
+__all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "alert_in_force", "champion_metrics", "promote", "register",
+           "resolve", "rollback", "versions"]  # fmt: skip
 
 ALIASES = ("champion", "challenger")
 NOTEBOOK = "train.ipynb"  # the executed one that made the model, beside its weights
@@ -129,6 +131,26 @@ def rollback(root: Path, task: str, alias: str = "champion") -> str:
         raise ModelError(f"{alias} of task {task} {state}", cure="promote a version by its name")
     _append(folder, {"act": "rollback", "alias": alias, "version": stack[-2]})
     return stack[-2]
+
+
+def champion_metrics(paths: TaskPaths) -> dict[str, Any]:
+    """What the last evaluation of the champion measured, {} before the first. Raises FlowError for a damaged file."""
+    champion = _stack(_task_folder(paths.registry, paths.task), "champion")[-1:]
+    path = paths.kept_evaluation(champion[0]) if champion else None
+    return read_json(path) if path and path.exists() else {}
+
+
+def alert_in_force(paths: TaskPaths, alert: AlertParams) -> AlertParams:
+    """`alert` with the probability, hold and gate that the replay of the champion chose, as the rule file has them.
+
+    They belong to that model's chances, so they go back with it when it is rolled back. With a fixed policy, or before
+    the first evaluation, they are those of params.yaml. Raises FlowError where the file of the evaluation is damaged.
+    """
+    if alert.policy == "fixed":
+        return alert
+    chosen = champion_metrics(paths).get("alarms", {})
+    names = {"threshold": "probability", "hold_steps": "hold", "gate": "gate"}
+    return alert.model_copy(update={key: chosen[name] for name, key in names.items() if name in chosen})
 
 
 def _task_folder(root: Path, task: str) -> Path:

@@ -9,8 +9,8 @@ from typing import Any
 
 from tsf.errors import FlowError, TsfError
 from tsf.io.alerts import count_alarms
-from tsf.io.files import read_json
 from tsf.io.prometheus import effective
+from tsf.io.registry import champion_metrics
 from tsf.params import TaskParams, read_params
 from tsf.project import TaskPaths
 
@@ -50,8 +50,8 @@ def noise_of(task: TaskParams, paths: TaskPaths, teams: int, found: int | str | 
 
 
 def _weekly(paths: TaskPaths) -> float | None:
-    """Alarms a week and team in the replay of the last evaluation."""
+    """Alarms a week and team in the replay of the model in use."""
     try:
-        return float(read_json(paths.evaluation / "metrics.json")["alarms"]["alarms_per_week"])
+        return float(champion_metrics(paths)["alarms"]["alarms_per_week"])
     except (FlowError, LookupError, TypeError, ValueError):
         return None

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsf.errors import SeriesError
-from tsf.io.artifacts import alert_in_force, read_forecast, read_series
+from tsf.io.artifacts import read_forecast, read_series
+from tsf.io.registry import alert_in_force
 from tsf.io.source import newest_seconds
 from tsf.kinds import horizon_text
 from tsf.params import AlertParams, Params, TaskParams

@@ -79,8 +79,8 @@ class AlarmReplay:
         if self.verdict.passed:
             return ""
         curve = replay_choices(
-            self.history.chance, self.history.share, self.breaches, self.terms, weeks=self.weeks,
-            thresholds=THRESHOLDS, gates=gates_of(alert.line, alert.gate), teams=self.teams,
+            self.history.chance, self.history.share, self.breaches, self.terms, weeks=self.weeks, teams=self.teams,
+            thresholds=sorted({*THRESHOLDS, alert.probability}), gates=gates_of(alert.line, alert.gate),
         )  # fmt: skip
         return in_hindsight(curve, self.scores[self.verdict.rival])
 
@@ -101,11 +101,14 @@ class AlarmReplay:
     def against_production(self) -> str:
         """One sentence: what changes for those who have the production rule."""
         ours, old = self.scores[OURS], self.scores[PRODUCTION]
-        fewer = 1 - ours.false / old.false if old.false else 0.0
-        change = f"{fewer:.0%} fewer" if fewer >= 0 else f"{-fewer:.0%} more"
+        change = f"{ours.false} false alarms instead of {old.false}"
+        if old.false:
+            fewer = 1 - ours.false / old.false
+            change = f"{abs(fewer):.0%} {'fewer' if fewer >= 0 else 'more'} false alarms "
+            change += f"({ours.false} instead of {old.false})"
         return (
-            f"Against the rule that many have in production, {PRODUCTION}: {change} false alarms "
-            f"({ours.false} instead of {old.false}), and {ours.met} breaches announced in time instead of {old.met}."
+            f"Against the rule that many have in production, {PRODUCTION}: {change}, and {ours.met} breaches announced "
+            f"in time instead of {old.met}."
         )
 
     @property
@@ -129,7 +132,7 @@ class AlarmReplay:
                 "in time": _with_range(one.recall, one.recall_range),
                 "alarms that were right": _with_range(one.precision, one.precision_range),
                 "notice (worst tenth)": _notice(one.median_lead * hours, one.p10_lead * hours),
-                "alarms a week and team": round(one.weekly, 1),
+                "alarms a week and team (worst team)": f"{one.weekly:.1f} ({one.weekly_worst:.1f})",
                 "flaps": one.flaps,
                 "cost": one.cost,
             }

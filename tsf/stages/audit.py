@@ -49,7 +49,7 @@ class Audit:
 
     def _judged(self, low: Floats, middle: Floats, high: Floats) -> pd.DataFrame:
         truth, limit = self.truth.values, self.truth.limit
-        known = np.isfinite(truth) & np.isfinite(low)
+        known = np.isfinite(truth) & np.isfinite(low) & np.isfinite(high)
         size = np.abs(truth) if limit is None else limit
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.where(known & (size > 0), np.abs(truth - middle) / size, np.nan)
@@ -119,6 +119,10 @@ def keep_issued(forecast: Forecast, push: PushParams, path: Path, *, anew: bool 
         old = None if anew else read_series(path)
     except SeriesError:  # the first forecast, or a file that is damaged: the audit begins again
         old = None
+    if old is not None:  # of other horizons or quantiles there is nothing more to compare
+        asked = {(repr(seconds), repr(level)) for seconds, level in pairs}
+        still = zip(old.labels[HORIZON], old.labels[QUANTILE], strict=True)
+        old = old.take(np.flatnonzero([pair in asked for pair in still]))
     kept = new if old is None else _joined(old, new, KEPT_STEPS + max(steps))
     write_series(kept, path)
     return kept

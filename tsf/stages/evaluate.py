@@ -224,8 +224,9 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     _write_csv(by_horizon, paths.evaluation / "by_horizon.csv")
     _write_csv(epochs_frame(card["history"]).set_index("epoch"), paths.evaluation / "training.csv")
     stamp = datetime.now(timezone.utc).strftime("model_%Y%m%d_%H%M%S")
-    promote(paths.registry, name, register(paths.registry, name, paths.model, stamp, paths.notebook("train")))
-    write_json(evaluation.metrics, paths.kept_evaluation(card["version"]))
+    version = register(paths.registry, name, paths.model, stamp, paths.notebook("train"))
+    write_json(evaluation.metrics, paths.kept_evaluation(card["version"]))  # before it is used: the rules read it
+    promote(paths.registry, name, version)
     return evaluation
 
 

@@ -18,15 +18,22 @@ LOOK_SECONDS = 21 * 86_400  # long enough for any row of holidays
 def next_work(task: TaskParams, now_seconds: int) -> int:
     """Unix time, to the minute, at which somebody is at work: now, or the next start of alert.working_hours.
 
-    They are those of the task's time zone, without the holidays of train.holidays.
+    They are those of the task's time zone, without the holidays of train.holidays. A shift past midnight belongs to the
+    day on which it begins; one that ends when it begins is a whole day.
     """
     hours = task.alert.working_hours
     times = now_seconds + 60 * np.arange(LOOK_SECONDS // 60, dtype=np.int64)
-    local = pd.to_datetime(times, unit="s", utc=True).tz_convert(task.train.time_zone)
-    at_work = is_night(times, task.train.time_zone, NightParams(start=hours.start, end=hours.end))
-    at_work &= np.isin(local.day_of_week, [DAYS.index(day) for day in hours.days])
-    at_work &= calendar(times, task.train)[:, CALENDAR.index("holiday")] == 0
+    begun = times - (_seconds(hours.end) if hours.end <= hours.start else 0)  # on the day of the shift's begin
+    local = pd.to_datetime(begun, unit="s", utc=True).tz_convert(task.train.time_zone)
+    at_work = np.isin(local.day_of_week, [DAYS.index(day) for day in hours.days])
+    at_work &= calendar(begun, task.train)[:, CALENDAR.index("holiday")] == 0
+    if hours.start != hours.end:
+        at_work &= is_night(times, task.train.time_zone, NightParams(start=hours.start, end=hours.end))
     return int(times[np.argmax(at_work)]) if at_work.any() else int(times[-1])
+
+
+def _seconds(time_of_day: str) -> int:
+    return 3_600 * int(time_of_day[:2]) + 60 * int(time_of_day[3:])
 
 
 def before_work(task: TaskParams, forecast: Forecast, now_seconds: int) -> Floats | None:

@@ -17,17 +17,17 @@ import numpy as np
 import pandas as pd
 
 from tsf.errors import EmptyError, FlowError, ModelError, ParamsError, SourceError
-from tsf.io.artifacts import alert_in_force, read_json, write_forecast, write_json
+from tsf.io.artifacts import read_json, write_forecast, write_json
 from tsf.io.exposition import ModelInfo, Present, forecast_exposition
 from tsf.io.logs import start_log
 from tsf.io.owners import Owners, read_owners
 from tsf.io.prometheus import effective
 from tsf.io.pushgateway import send
-from tsf.io.registry import resolve
+from tsf.io.registry import alert_in_force, resolve
 from tsf.io.source import fetch_from_source, newest_seconds
 from tsf.kinds import duration_text
 from tsf.learn import Calibration, Model, predict
-from tsf.params import AlertParams, PushParams, TaskParams, read_params
+from tsf.params import AlertParams, PrometheusParams, PushParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet, joined, label_rows, title_of
@@ -229,7 +229,7 @@ def write_back(predicted: Predicted) -> Pushed:
     server = effective(read_params(predicted.root).prometheus, os.environ)
     push_params = _within(predicted.task.push, predicted.forecast)
     now = int(time.time())
-    owners, no_owners = _owners(predicted, server.timeout)
+    owners, no_owners = _owners(predicted, server)
     urgency, totals = predicted.urgency, predicted.totals
     present = Present(
         urgency.used,
@@ -275,10 +275,10 @@ def _is_new(predicted: Predicted) -> bool:
     return bool(last.get("query") != predicted.task.fetch.metric_query)
 
 
-def _owners(predicted: Predicted, timeout: float) -> tuple[Owners, str]:
+def _owners(predicted: Predicted, server: PrometheusParams) -> tuple[Owners, str]:
     """The map of owners, and what is wrong with it: a forecast is not lost because a register is away."""
     try:
-        return read_owners(predicted.task.alert.owners, predicted.root, timeout), ""
+        return read_owners(predicted.task.alert.owners, predicted.root, server), ""
     except SourceError as fault:
         logging.getLogger(__name__).warning("%s The owner of the task is named instead.", fault)
         return Owners(), str(fault)

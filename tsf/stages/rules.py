@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tsf.alarm.rulecases import rule_tests
 from tsf.alarm.rulefile import RuleTerms, rule_file
-from tsf.io.artifacts import alert_in_force
 from tsf.io.exposition import output_names
 from tsf.io.files import replacing
 from tsf.io.owners import Owners, read_owners
+from tsf.io.registry import alert_in_force
 from tsf.kinds import duration_text, horizon_text
 from tsf.params import read_params
 from tsf.project import TaskPaths, find_root
@@ -26,7 +26,7 @@ def write_rules(name: str, root: Path | None = None, owners: Owners | None = Non
     root = root or find_root()
     params = read_params(root)
     task = params.task(name)
-    owners = owners or read_owners(task.alert.owners, root, params.prometheus.timeout)
+    owners = owners or read_owners(task.alert.owners, root, params.prometheus)
     names = output_names([*task.train.dimensions, *owners.columns])
     alert = alert_in_force(TaskPaths(root, name), task.alert)
     terms = RuleTerms(
@@ -44,7 +44,7 @@ def write_rules(name: str, root: Path | None = None, owners: Owners | None = Non
         labels=[names[label] for label in task.train.dimensions],
         query=task.fetch.metric_query,
     )
-    path = root / "rules" / f"{name}.yml"
+    path = TaskPaths(root, name).rules
     for place, text in ((path, rule_file(terms)), (path.with_suffix(".test.yml"), rule_tests(terms, path.name))):
         with replacing(place) as file:
             file.write(text.encode())

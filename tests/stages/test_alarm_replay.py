@@ -1,0 +1,66 @@
+"""The replay of a task: what is chosen on earlier weeks is judged on later ones, and nothing leaks between them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.learn.conftest import series_of, small_params
+from tsf.params import TaskParams, parse_params
+from tsf.stages import alarm_replay
+from tsf.stages.alarms import AlarmReplay
+
+WEEK = 168
+HELD, TOTAL = 4 * WEEK, 6 * WEEK
+HALF = TOTAL - HELD - 1 + HELD // 2  # the first step that judges
+TASK = {"fetch": {"metric_query": "x", "limit": 100}, "train": {"holdout": "4w", "prediction_steps": 12},
+        "push": {"horizons": ["12h"]}, "alert": {"budget": 50, "act": "2h"}}  # fmt: skip
+
+
+def replayed(values: np.ndarray, chance: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> AlarmReplay:
+    """The replay of a model that says these (N, T) chances."""
+    series = series_of(values, limit=np.full(values.shape, 100.0))
+    task: TaskParams = parse_params({"tasks": {"a": TASK}}).tasks["a"]
+    blank = np.full(values.shape, np.nan)
+
+    def said(*_: object) -> tuple[np.ndarray, ...]:
+        return chance, blank, blank, np.stack([blank, blank])
+
+    monkeypatch.setattr(alarm_replay, "_forecasts", said)
+    model = SimpleNamespace(params=small_params(holdout="4w", prediction_steps=12))
+    found = alarm_replay.replay_alarms(task, series, model)  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def history(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Used and chance, (8, T): breaches that are foreseen, more or less."""
+    random = np.random.default_rng(seed)
+    values, chance = np.full((8, TOTAL), 60.0), random.beta(1, 9, (8, TOTAL))
+    for row, step in zip(random.integers(0, 8, 120), random.integers(20, TOTAL - 4, 120), strict=True):
+        values[row, step : step + 3] = 100.0
+        chance[row, step - 8 : step] = random.beta(5, 2)
+    return values, chance
+
+
+def test_what_comes_in_the_judged_weeks_changes_nothing_of_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, chance = history()
+    first = replayed(values, chance, monkeypatch).policy
+    assert first.chosen
+    other, others = history(seed=9)
+    values[:, HALF:], chance[:, HALF:] = other[:, HALF:], others[:, HALF:]
+    again = replayed(values, chance, monkeypatch).policy
+    assert (again.threshold, again.for_steps, again.gate) == (first.threshold, first.for_steps, first.gate)
+    assert [one.score.cost for one in again.curve] == [one.score.cost for one in first.curve]
+
+
+def test_nothing_is_judged_that_was_chosen_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = replayed(*history(), monkeypatch)
+    assert found.terms.first_step == HALF
+    assert found.weeks == pytest.approx(2, abs=0.02)
+    for outcome in found.outcomes.values():
+        assert outcome.alarm_steps.min(initial=HALF) >= HALF
+        assert outcome.breach_steps.min(initial=HALF) >= HALF
+    assert found.scores["tsf"].breaches > 20
