@@ -232,7 +232,7 @@ CHINESE: dict[str, str] = {
     "notice that people need, within the horizon; a later alarm is late": (
         "处置所需的提前量，须在预测时长之内；晚于此的告警视为过晚"
     ),
-    "alarms a week that a team can bear": "一个团队每周可承受的告警次数",
+    "alarms a week that people can bear, per team and on average": "每个团队平均每周可承受的告警次数",
     "label whose values are teams; by default all go to the owner": "以团队为取值的标签；默认全部发给负责人",
     "CSV of owners, a path or an address: columns are labels and `owner`; the others have the task's": (
         "负责人 CSV 的路径或地址：各列为标签和 `owner`；未列出的序列归任务的负责人"
