@@ -103,6 +103,13 @@ def test_the_reference_pages_are_those_of_the_code() -> None:
         assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "run `python tools/reference.py`"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_are_no_longer_than_an_editor_is_wide(page: Path) -> None:
+    """Tables and pictures have their line to themselves."""
+    lines = enumerate(page.read_text(encoding="utf-8").splitlines(), start=1)
+    assert [number for number, line in lines if len(line) > 130 and not line.startswith(("|", "!"))] == []
+
+
 def test_every_parameter_says_what_it_means() -> None:
     keys = list(reference().keys())
     assert {"prometheus.base_url", "snapshot.until", "tasks.NAME.train.night.start"} <= {key.path for key in keys}

@@ -64,3 +64,13 @@ def test_nothing_is_judged_that_was_chosen_on(monkeypatch: pytest.MonkeyPatch) -
         assert outcome.alarm_steps.min(initial=HALF) >= HALF
         assert outcome.breach_steps.min(initial=HALF) >= HALF
     assert found.scores["tsf"].breaches > 20
+
+
+def test_what_nobody_measured_is_not_taken_for_a_quiet_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, chance = history()
+    before = replayed(values, chance, monkeypatch)
+    values[0, HALF + WEEK :] = np.nan
+    after = replayed(values, chance, monkeypatch)
+    assert after.reliability["n"].sum() < before.reliability["n"].sum() - 100
+    whole = replayed(np.delete(values, 0, axis=0), np.delete(chance, 0, axis=0), monkeypatch)
+    assert after.skill["base_rate"] == pytest.approx(whole.skill["base_rate"], rel=0.2)

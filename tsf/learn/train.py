@@ -36,7 +36,8 @@ __all__ = ["fit"]
 
 LABEL_DROPOUT = 0.1  # share of labels shown as "unknown", so that this slot is trained
 SHIFT = 0.2  # standard deviation of the logarithm of a level shift
-STARTED_FROM = 2_048  # windows that set the start
+STARTED_FROM, JUDGED_AT_ONCE = 2_048, 512  # windows that set the start, and that are judged together, at most
+MOST_STEPS = 2**22  # of their contexts; bounds the memory
 
 
 class Lesson(NamedTuple):
@@ -186,8 +187,9 @@ def _step_that_fits(
 
 def _start(network: Ensemble, lesson: Lesson) -> None:
     windows, teach = lesson.windows, lesson.teach
+    size = max(1, min(STARTED_FROM, MOST_STEPS // windows.context))
     for member in network.networks:
-        chosen = teach.take(torch.randint(len(teach.rows), (STARTED_FROM,), device=windows.device))
+        chosen = teach.take(torch.randint(len(teach.rows), (size,), device=windows.device))
         window, scale = windows.gather(*chosen)
         steps, peaks = windows.targets(*chosen)
         member.start_from(window, scale.scaled(steps).float(), scale.scaled(peaks).float())
@@ -245,7 +247,8 @@ def _judged(network: Ensemble, lesson: Lesson) -> tuple[Tensor, Tensor, tuple[Te
     windows, judge = lesson.windows, lesson.judge
     network.eval()
     parts = []
-    for which in torch.arange(len(judge.rows), device=windows.device).split(512):
+    size = max(1, min(JUDGED_AT_ONCE, MOST_STEPS // windows.context))
+    for which in torch.arange(len(judge.rows), device=windows.device).split(size):
         chosen = judge.take(which)
         window, scale = windows.gather(*chosen)
         targets = windows.targets(*chosen)

@@ -215,16 +215,20 @@ class AlarmReplay:
         return {"brier": brier, "brier_skill": skill, "ece": off, "base_rate": base}
 
     def _judged_chances(self) -> tuple[Floats, Floats]:
-        """Chances and whether the breach came, wherever no breach is under way and the whole horizon is known."""
+        """Chances and whether the breach came, wherever none is under way and something of the horizon was measured."""
         assert self.history.chance is not None  # noqa: S101 - made with it
-        total, horizon = self.series.n_steps, self.terms.horizon_steps
-        begins = np.zeros((self.series.n_series, total + 1))
-        begins[:, 1:] = np.cumsum(self.breaches.under_way, axis=1)
-        steps = np.arange(self.terms.first_step, total - horizon)
-        ahead = begins[:, steps + 1 + horizon] > begins[:, steps + 1]
+        horizon = self.terms.horizon_steps
+        steps = np.arange(self.terms.first_step, self.series.n_steps - horizon)
+        came, seen = (
+            counted[:, steps + 1 + horizon] > counted[:, steps + 1]
+            for counted in (
+                np.pad(np.cumsum(part, axis=1), ((0, 0), (1, 0)))
+                for part in (self.breaches.under_way, self.breaches.known)
+            )
+        )
         chance = self.history.chance[:, steps]
-        kept = np.isfinite(chance) & ~self.breaches.under_way[:, steps]
-        return chance[kept], ahead[kept].astype(np.float64)
+        kept = np.isfinite(chance) & ~self.breaches.under_way[:, steps] & seen
+        return chance[kept], came[kept].astype(np.float64)
 
     def telling_rows(self, count: int = 3) -> list[int]:
         """Series that tell most: those with breaches and with rules that disagree about them."""
