@@ -121,11 +121,11 @@ def test_each_alert_names_its_own_series_and_time_whatever_labels_it_has(tmp_pat
     inputs = {'tsf_forecast_issued_timestamp_seconds{task="disk"}': "0+60x99"}
     alerts = []
     for mount, seconds, time in (("/a", 4_200, "1h 0m 0s"), ("/b", 70_000, "19h 16m 40s")):
-        series = f'instance="one:9100",mountpoint="{mount}"'
+        series = f'instance="one:9100",job="tsf",mountpoint="{mount}"'
         inputs[f'tsf_breach_probability_ratio{{task="disk",horizon="24h",{series}}}'] = "0.9x99"
         inputs[f'tsf_limit_reached_timestamp_seconds{{task="disk",{series}}}'] = f"{seconds}x99"
         alerts.append({
-            "exp_labels": {"severity": "ticket", "task": "disk", "horizon": "24h", "instance": "one:9100",
+            "exp_labels": {"severity": "ticket", "task": "disk", "horizon": "24h", "instance": "one:9100", "job": "tsf",
                            "mountpoint": mount},
             "exp_annotations": {
                 "summary": f"one:9100, {mount}: the limit is reached within 24h with a chance of 90%",

@@ -191,7 +191,7 @@ def _alert(
     ]
 
 
-OWN = '{{ if not (eq $name "__name__" "horizon" "task") }}'  # begins what is said of a label of the series itself
+OWN = '{{ if not (eq $name "__name__" "horizon" "job" "task") }}'  # begins what is said of a series' own label
 NAMES = (  # a template: the values of all labels that the series has, in the order of their names
     '{{ $all := "" }}{{ range $name, $value := $labels }}' + OWN + "{{ $all }}{{ $value }}"
     '{{ $all = ", " }}{{ end }}{{ end }}{{ if not $all }}the series{{ end }}'
