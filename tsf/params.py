@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -376,11 +377,19 @@ def read_params(root: Path) -> Params:
     """Read and check `root`/params.yaml. Raises ParamsError for a missing file, broken YAML or a wrong key."""
     path = root / "params.yaml"
     try:
-        mapping = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParamsError(f"{path} does not exist", cure="run tsf in the project's folder") from None
     except (OSError, UnicodeDecodeError) as fault:
         raise ParamsError(f"it cannot be read ({fault})", where="params.yaml", cure="save it as UTF-8") from None
+    return _params_of(text)
+
+
+@lru_cache(maxsize=4)
+def _params_of(text: str) -> Params:
+    """What this YAML says; a server reads the same file at each request, and YAML takes long."""
+    try:
+        mapping = YAML(typ="safe").load(text)
     except YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
