@@ -69,7 +69,7 @@ class RuleTerms:
 
 def rule_file(terms: RuleTerms) -> str:
     """Recording and alerting rules as YAML; all text from outside is quoted, and no template runs inside it."""
-    lines = ["# Made by tsf from params.yaml and the replay of the last evaluation. Changes are lost.", "groups:"]
+    lines = ["# Made by tsf from params.yaml and the replay of the model in use. Changes are lost.", "groups:"]
     lines += [f"  - name: tsf_{terms.task}", "    rules:"]
     for name, expression, labels in [*_breach_records(terms), *_watch_records(terms)]:
         lines += [f"      - record: {name}", f"        expr: {_yaml(expression)}"]

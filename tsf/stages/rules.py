@@ -1,4 +1,4 @@
-"""The rule file of a task, from its parameters and what the replay of its last evaluation chose."""
+"""The rule file of a task, from its parameters and what the replay of the model in use chose."""
 
 from __future__ import annotations
 
