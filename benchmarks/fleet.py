@@ -74,18 +74,19 @@ def main() -> None:
     options.add_argument("--groups", type=int, default=DemoParams().groups)
     chosen = options.parse_args()
     demo = DemoParams(groups=chosen.groups)
-    columns, started = {}, time.perf_counter()
+    columns, about = {}, ""
     for name, (metric, limit, line) in METRICS.items():
+        started = time.perf_counter()
         series = read(demo, metric, limit)
+        sys.stderr.write(f"{name}: {series.n_series} series, {time.perf_counter() - started:.1f} s\n")
         columns[name] = figures(series, line)
-        seconds, started = time.perf_counter() - started, time.perf_counter()
-        sys.stderr.write(f"{name}: {series.n_series} series, {seconds:.1f} s\n")
+        about = about or of_storage(series)  # storage is the first one
     heads = ["series", "line", "times a week there", "the same, once within 12 hours", "hours there: median, longest",
              "share of all samples"]  # fmt: skip
     print("| | " + " | ".join(columns) + " |\n" + "|---" * (1 + len(columns)) + "|")
     for number, head in enumerate(heads):
         print(f"| {head} | " + " | ".join(column[number] for column in columns.values()) + " |")
-    print(of_storage(read(demo, *METRICS["storage"][:2])))
+    print(about)
     print(f"memory at the peak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
 
 

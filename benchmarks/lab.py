@@ -1,7 +1,7 @@
 """How JupyterLab with tsf feels: `python -m benchmarks.lab`. Needs Chromium; the journey needs Prometheus, too.
 
-The wheel's size and how long pip needs to install it where there is no Node; how long JupyterLab
-takes to load; the first paint and the scrolling of thousands of series; the steps of a newcomer's journey.
+The wheel's size and how long pip needs to install it where there is no Node; how long JupyterLab takes to load; the
+first paint and the scrolling of thousands of series; the steps of a newcomer's journey.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ __all__ = [
     "Zone",
     "duration_text",
     "horizon_text",
+    "minute_of_day",
     "parse_duration",
 ]
 
@@ -61,6 +62,11 @@ def horizon_text(seconds: int) -> str:
     """A horizon as the label of a metric has it, in one unit and never in days: 86400 -> `24h`, 5400 -> `90m`."""
     unit = next(unit for unit in "hms" if seconds % UNIT_SECONDS[unit] == 0)
     return f"{seconds // UNIT_SECONDS[unit]}{unit}"
+
+
+def minute_of_day(text: str) -> int:
+    """Minutes from midnight to a time of day, `HH:MM`."""
+    return 60 * int(text[:2]) + int(text[3:])
 
 
 def _time_of_day(text: str) -> str:

@@ -46,16 +46,9 @@ def test_a_smaller_budget_never_makes_more_alarms() -> None:
 
 
 def test_with_few_breaches_all_stays_as_set() -> None:
-    used = np.full((3, 100), 0.5)
-    policy = choose_policy(
-        used,
-        used,
-        find_breaches(used, np.ones_like(used)),
-        TERMS,
-        weeks=1,
-        budget=5,
-        as_set=Policy(0.4, 3, 0.3, "", ()),
-    )
+    used, as_set = np.full((3, 100), 0.5), Policy(0.4, 3, 0.3, "", ())
+    breaches = find_breaches(used, np.ones_like(used))
+    policy = choose_policy(used, used, breaches, TERMS, weeks=1, budget=5, as_set=as_set)
     assert (policy.threshold, policy.for_steps, policy.gate, policy.chosen) == (0.4, 3, 0.3, False)
 
 

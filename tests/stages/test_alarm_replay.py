@@ -30,6 +30,7 @@ def replayed(values: np.ndarray, chance: np.ndarray, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(alarm_replay, "_forecasts", said)
     model = SimpleNamespace(params=small_params(holdout="4w", prediction_steps=12))
+    # The stand-in has all that the replay asks of a model whose forecasts are given.
     found = alarm_replay.replay_alarms(task, series, model)  # type: ignore[arg-type]
     assert found is not None
     return found

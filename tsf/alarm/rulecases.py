@@ -10,7 +10,7 @@ from tsf.kinds import parse_duration
 
 __all__ = ["rule_tests"]
 
-HALF_A_DAY = 720  # minutes
+SPARE_MINUTES = 720  # of samples, beyond what a case waits for: the longest is the six hours of TsfCoverageOff
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def _breach_cases(terms: RuleTerms) -> list[_Case]:
     other = _state(terms, there, chance=terms.threshold / 2, used=max(terms.gate, 1.0)) if here != there else {}
     empty = _state(terms, here, chance=1.0, used=terms.gate / 2)
     night = {_named(terms, "tsf_breach_before_work_probability_ratio", here): _flat(terms, 1)}
-    far = {_named(terms, "tsf_limit_reached_timestamp_seconds", here): _flat(terms, 1000000000)}
+    far = {_named(terms, "tsf_limit_reached_timestamp_seconds", here): _flat(terms, 1e9)}
     soon = {_named(terms, "tsf_limit_reached_timestamp_seconds", here): _flat(terms, 60)}
     cases = [
         _Case("a likely breach is a ticket once it has held; an unlikely one is not", {
@@ -138,4 +138,4 @@ def _rising(terms: RuleTerms) -> str:
 
 def _long(terms: RuleTerms) -> int:
     """Minutes of samples: more than any case looks at."""
-    return max(_minutes(terms.for_text), terms.old_seconds // 60, _minutes(terms.horizons[0])) + HALF_A_DAY
+    return max(_minutes(terms.for_text), terms.old_seconds // 60, _minutes(terms.horizons[0])) + SPARE_MINUTES

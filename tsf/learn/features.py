@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tsf.errors import ParamsError
+from tsf.kinds import minute_of_day
 from tsf.params import NightParams, TrainParams
 
 __all__ = ["CALENDAR", "calendar", "is_night", "seasons_of"]
@@ -34,7 +35,7 @@ def is_night(times: NDArray[np.int64], time_zone: str, night: NightParams) -> ND
     """(T,) whether each Unix time lies in the night hours, start included, end excluded; they may pass midnight."""
     local = pd.to_datetime(times, unit="s", utc=True).tz_convert(time_zone)
     minute = (local.hour * 60 + local.minute).to_numpy()
-    start, end = (int(text[:2]) * 60 + int(text[3:]) for text in (night.start, night.end))
+    start, end = minute_of_day(night.start), minute_of_day(night.end)
     if start <= end:
         return np.asarray((minute >= start) & (minute < end))
     return np.asarray((minute >= start) | (minute < end))
@@ -53,7 +54,7 @@ def _holiday(local: pd.DatetimeIndex, country: str) -> NDArray[np.bool_]:
     years = range(local.year.min(), local.year.max() + 1)
     try:
         days = holidays.country_holidays(name, subdiv=region or None, years=years)
-    except NotImplementedError:
+    except NotImplementedError:  # what this package raises for a country or region that it does not have
         cure = "name a country and, if it matters, a region by their ISO codes: DE, CN or DE-BY"
         raise ParamsError(
             f"no calendar of holidays is known for {country!r}", where="train.holidays", cure=cure

@@ -157,7 +157,7 @@ def _placed(model: Model) -> Model:
     """The model on the device of its forecasts; the caller's own stays where it is, as others may be using it."""
     device = pick_device(model.params.device if model.params.device == "cpu" else "auto")
     network = model.network if device.type == "cpu" else deepcopy(model.network).to(device)
-    return replace(model, network=network.eval())
+    return replace(model, network=network)
 
 
 @torch.no_grad()

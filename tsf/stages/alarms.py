@@ -219,13 +219,7 @@ class AlarmReplay:
         assert self.history.chance is not None  # noqa: S101 - made with it
         horizon = self.terms.horizon_steps
         steps = np.arange(self.terms.first_step, self.series.n_steps - horizon)
-        came, seen = (
-            counted[:, steps + 1 + horizon] > counted[:, steps + 1]
-            for counted in (
-                np.pad(np.cumsum(part, axis=1), ((0, 0), (1, 0)))
-                for part in (self.breaches.under_way, self.breaches.known)
-            )
-        )
+        came, seen = (_within(part, steps, horizon) for part in (self.breaches.under_way, self.breaches.known))
         chance = self.history.chance[:, steps]
         kept = np.isfinite(chance) & ~self.breaches.under_way[:, steps] & seen
         return chance[kept], came[kept].astype(np.float64)
@@ -279,6 +273,12 @@ class AlarmReplay:
             "alarms_per_week": ours.weekly,
         }
         return plain | {name: value for name, value in self.skill.items() if value == value}
+
+
+def _within(true: NDArray[np.bool_], steps: NDArray[np.int64], horizon: int) -> NDArray[np.bool_]:
+    """(N, S) whether (N, T) `true` holds at least once in the `horizon` steps after each of (S,) `steps`."""
+    counted = np.pad(np.cumsum(true, axis=1), ((0, 0), (1, 0)))
+    return np.asarray(counted[:, steps + 1 + horizon] > counted[:, steps + 1])
 
 
 def _notice(median: float, least: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tsf.kinds import minute_of_day
 from tsf.learn.features import CALENDAR, calendar, is_night
 from tsf.params import NightParams, TaskParams
 from tsf.series import Floats, Forecast
@@ -23,17 +24,13 @@ def next_work(task: TaskParams, now_seconds: int) -> int:
     """
     hours = task.alert.working_hours
     times = now_seconds + 60 * np.arange(LOOK_SECONDS // 60, dtype=np.int64)
-    begun = times - (_seconds(hours.end) if hours.end <= hours.start else 0)  # on the day of the shift's begin
+    begun = times - (60 * minute_of_day(hours.end) if hours.end <= hours.start else 0)  # on its first day
     local = pd.to_datetime(begun, unit="s", utc=True).tz_convert(task.train.time_zone)
     at_work = np.isin(local.day_of_week, [DAYS.index(day) for day in hours.days])
     at_work &= calendar(begun, task.train)[:, CALENDAR.index("holiday")] == 0
     if hours.start != hours.end:
         at_work &= is_night(times, task.train.time_zone, NightParams(start=hours.start, end=hours.end))
     return int(times[np.argmax(at_work)]) if at_work.any() else int(times[-1])
-
-
-def _seconds(time_of_day: str) -> int:
-    return 3_600 * int(time_of_day[:2]) + 60 * int(time_of_day[3:])
 
 
 def before_work(task: TaskParams, forecast: Forecast, now_seconds: int) -> Floats | None:
