@@ -5,6 +5,7 @@ import pytest
 
 from tsf.learn.calibration import calibrate, stretched
 from tsf.learn.forecast import exceedance
+from tsf.learn.model import Calibration
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
@@ -18,9 +19,15 @@ def too_narrow(windows: int = 400, horizon: int = 8) -> tuple[np.ndarray, np.nda
     return quantiles.copy(), random.normal(0, 1, (windows, horizon))
 
 
+def measured_on(quantiles: np.ndarray, targets: np.ndarray, rows: np.ndarray, weeks: float = np.nan) -> Calibration:
+    """What these windows calibrate; all quantiles of the weeks are `weeks`."""
+    of_weeks = np.full(quantiles.shape, weeks)
+    return calibrate(quantiles, targets, quantiles, targets, of_weeks, levels=LEVELS, rows=rows)
+
+
 def test_too_narrow_quantiles_are_stretched_to_their_coverage():
     quantiles, targets = too_narrow()
-    calibration = calibrate(quantiles, targets, quantiles, targets, LEVELS, np.arange(400) % 10)
+    calibration = measured_on(quantiles, targets, np.arange(400) % 10)
     assert calibration.steps[:, [0, 4]] == pytest.approx(2.0, abs=0.2)
     assert calibration.coverage == pytest.approx(0.8, abs=0.02)
     assert calibration.n == targets.size
@@ -30,7 +37,7 @@ def test_too_narrow_quantiles_are_stretched_to_their_coverage():
 def test_unknown_targets_do_not_count():
     quantiles, targets = too_narrow()
     targets[:, ::2] = np.nan
-    assert calibrate(quantiles, targets, quantiles, targets, LEVELS, np.zeros(400, int)).n == targets.size // 2
+    assert measured_on(quantiles, targets, np.zeros(400, int)).n == targets.size // 2
 
 
 def test_a_series_is_not_judged_by_its_own_windows():
@@ -40,7 +47,7 @@ def test_a_series_is_not_judged_by_its_own_windows():
     for _ in range(60):
         quantiles, _ = too_narrow(windows=320)
         targets = (random.normal(0, 2, 4)[rows] + random.normal(0, 0.3, 320))[:, None].repeat(8, axis=1)
-        calibration = calibrate(quantiles, targets, quantiles, targets, LEVELS, rows)
+        calibration = measured_on(quantiles, targets, rows)
         moved = stretched(quantiles[:1], calibration.steps, LEVELS)[0, 0]
         others = random.normal(0, 2, 1_000) + random.normal(0, 0.3, 1_000)
         measured.append(calibration.coverage)
@@ -51,14 +58,28 @@ def test_a_series_is_not_judged_by_its_own_windows():
 def test_one_series_alone_is_judged_by_the_other_half_of_its_time():
     quantiles, targets = too_narrow()
     targets[:200] *= 10
-    inside = calibrate(quantiles, targets, quantiles, targets, LEVELS, np.zeros(400, int)).coverage
+    inside = measured_on(quantiles, targets, np.zeros(400, int)).coverage
     assert inside == pytest.approx((0.98 + 0.25) / 2, abs=0.12)
 
 
 def test_a_few_windows_hardly_move_the_quantiles():
     quantiles, targets = too_narrow(windows=2)
-    factors = calibrate(quantiles, 100 * targets, quantiles, targets, LEVELS, np.arange(2)).steps
+    factors = measured_on(quantiles, 100 * targets, np.arange(2)).steps
     assert factors.max() < 4 ** (2 / 12) + 1e-9
+
+
+def test_coverage_is_that_of_the_forecast_with_its_share_of_the_weeks():
+    quantiles, targets = too_narrow()
+    quantiles, rows = quantiles + 2, np.arange(400) % 10
+    alone, both = (measured_on(quantiles, targets, rows, weeks) for weeks in (np.nan, -1.0))
+    assert alone.week_share == 0
+    assert both.week_share > 0.2
+    assert both.steps == pytest.approx(alone.steps)
+    moved = stretched(quantiles, both.steps, LEVELS)
+    said = moved + both.week_share * (-1.0 - moved)
+    inside = ((said[..., 0] <= targets) & (targets <= said[..., -1])).mean()
+    assert both.coverage == pytest.approx(inside, abs=0.02)
+    assert abs(both.coverage - alone.coverage) > 0.05
 
 
 def test_stretched_quantiles_never_cross_and_keep_the_median():

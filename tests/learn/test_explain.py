@@ -31,6 +31,19 @@ def test_of_a_random_walk_the_newest_samples_weigh_most():
     assert found.past.mean(0).argmax() == 23
 
 
+def test_earlier_weeks_have_a_weight_of_their_own_where_the_model_reads_them():
+    random = np.random.default_rng(0)
+    pattern = np.tile(random.uniform(10, 90, (4, 168)), 12)
+    series = series_of(pattern + random.normal(0, 3, pattern.shape))
+    model = fit(series, small_params(epochs=1))
+    found = explain(model, series)
+    assert [*found.inputs] == ["calendar", "earlier weeks", "label user"]
+    assert found.past.shape == (4, 24)
+    assert found.hours[0] == 48
+    assert (found.inputs["earlier weeks"] > 0).all()
+    assert _median(model, _inputs(model, series)) == pytest.approx(predict(model, series).at(0.5), rel=1e-6)
+
+
 def test_a_series_without_samples_has_no_reasons_and_a_short_one_has(small_model, limited_series):
     values = limited_series.values[:3].copy()
     values[1, -48:] = np.nan

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.models
 
 def inputs_of(model, series, told=None):
     """What a caller without torch gives: the newest context of each series, and the calendar, by what it was `told`."""
-    length, ahead = model.params.sequence_length, model.params.prediction_steps
+    length, ahead = model.reads, model.params.prediction_steps
     steps = series.times[-1] + series.step_seconds * np.arange(1 - length, ahead + 1)
     tables = [series.covariates[name][:, -length:] for name in model.spec.covariates]
     return {
@@ -66,6 +66,25 @@ def test_a_model_without_limit_labels_and_covariates_is_exported_too(tmp_path):
     given = {name: array for name, array in inputs_of(model, series).items() if name in wanted}
     quantiles, _ = session.run(None, given)
     assert quantiles == pytest.approx(predict(model, series).quantiles, rel=1e-5)
+
+
+def test_the_earlier_weeks_of_a_model_are_exported_with_it(tmp_path):
+    random = np.random.default_rng(0)
+    pattern = np.tile(random.uniform(10, 90, (4, 168)), 12)
+    series = series_of(pattern + random.normal(0, 3, pattern.shape))
+    model = fit(series, small_params(epochs=1, dimensions=()))
+    assert model.calibration.week_share > 0
+    export_onnx(model, tmp_path / "a.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
+    facts = json.loads(session.get_modelmeta().custom_metadata_map["tsf"])
+    assert facts["reads"] == 8 * 168
+    values = series.values.copy()
+    values[1, -5 * 168 : -4 * 168] = values[2, : -3 * 168] = np.nan  # a week is missing; too few weeks
+    some = replace(series, values=values)
+    wanted = {one.name for one in session.get_inputs()}
+    given = {name: array for name, array in inputs_of(model, some).items() if name in wanted}
+    quantiles, _ = session.run(None, given)
+    assert quantiles == pytest.approx(predict(model, some).quantiles, rel=1e-5)
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tsf.learn.features import week_steps
 from tsf.series import carried
 
 __all__ = [
@@ -60,7 +61,7 @@ def past_of(
     """The past of B windows (row, origin) in (S, T) values; contexts are shorter where the first begins too early."""
     short = min(length, int(origins.min(initial=length - 1)) + 1)
     contexts = np.lib.stride_tricks.sliding_window_view(values, short, axis=1)
-    back = _week(step_seconds) * np.arange(1, WEEKS + 1)
+    back = week_steps(step_seconds) * np.arange(1, WEEKS + 1)
     place = origins[:, None, None] - back[:, None] + np.arange(1 + horizon)
     known = (place >= 0) & (place <= origins[:, None, None])  # a horizon of more than a week has not come yet
     weeks = np.where(known, values[rows[:, None, None], np.where(known, place, 0)], np.nan)
@@ -69,11 +70,7 @@ def past_of(
 
 def looked_back(step_seconds: int) -> int:
     """Steps up to an origin, with it, that `past_of` looks at beside the context."""
-    return WEEKS * _week(step_seconds) + 1
-
-
-def _week(step_seconds: int) -> int:
-    return max(1, round(604_800 / step_seconds))
+    return WEEKS * week_steps(step_seconds) + 1
 
 
 def anchors(horizon: int) -> NDArray[np.int64]:

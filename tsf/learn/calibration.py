@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from tsf.learn.metrics import pinball
 from tsf.learn.model import Calibration
+from tsf.learn.weeks import averaged, fit_share
 
 __all__ = ["calibrate", "stretched"]
 
@@ -20,31 +23,38 @@ def calibrate(
     step_targets: Floats,
     peaks: Floats,
     peak_targets: Floats,
+    weeks: Floats,
+    *,
     levels: tuple[float, ...],
     rows: NDArray[np.int64],
 ) -> Calibration:
     """Fit the factors on M windows: scaled quantiles (M, H, Q) and targets (M, H), NaN where unknown.
 
-    Coverage is measured by cross-fitting: half of the series, by the (M,) number `rows` of each window's, judges the
-    factors of the other half and the other way round; the windows of one series alone, in the order of time, by halves
-    of that. Windows of one series are too alike to judge each other.
+    weeks: (M, H, Q) the quantiles of the same hours of earlier weeks, whose share in the forecast is fitted, too.
+    Both this and coverage are measured by cross-fitting: half of the series, by the (M,) number `rows` of each
+    window's, judges the factors of the other half and the other way round; the windows of one series alone, in the
+    order of time, by halves of that. Windows of one series are too alike to judge each other.
     """
     low, high = _interval(levels)
-    inside = []
+    fair = np.empty_like(steps)
     number = np.unique(rows, return_inverse=True)[1]
     first = number % 2 == 0 if number.any() else np.arange(len(rows)) < len(rows) // 2
     for part, other in ((first, ~first), (~first, first)):
-        moved = stretched(steps[part], _factors(steps[other], step_targets[other], levels), levels)
-        known = np.isfinite(step_targets[part])
-        hit = (moved[..., low] <= step_targets[part]) & (step_targets[part] <= moved[..., high])
-        inside.append(hit[known])
-    hits = np.concatenate(inside)
+        fair[part] = stretched(steps[part], _factors(steps[other], step_targets[other], levels), levels)
+
+    def with_weeks(share: float) -> Floats:
+        return averaged(torch.from_numpy(fair), torch.from_numpy(weeks), share).numpy()
+
+    share = fit_share(lambda share: float(np.nanmean(pinball(step_targets, with_weeks(share), np.array(levels)))))
+    said, known = with_weeks(share), np.isfinite(step_targets)
+    hits = ((said[..., low] <= step_targets) & (step_targets <= said[..., high]))[known]
     return Calibration(
         steps=_factors(steps, step_targets, levels),
         peaks=_factors(peaks, peak_targets, levels),
         interval=(levels[low], levels[high]),
         coverage=float(hits.mean()) if len(hits) else float("nan"),
         n=len(hits),
+        week_share=share,
     )
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tsf.learn.features import CALENDAR
+from tsf.learn.features import CALENDAR, week_steps
 from tsf.learn.model import Model
+from tsf.learn.weeks import averaged
 from tsf.learn.windows import Windows
 
 __all__ = ["Deployed", "example_inputs"]
@@ -19,6 +20,7 @@ class Deployed(nn.Module):
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.network, self.spec = model.network, model.spec
+        self.reads, self.week_share = model.reads, model.calibration.week_share
         part = np.arange(model.params.prediction_steps) * len(model.calibration.steps) // model.params.prediction_steps
         self.factors = [
             torch.from_numpy(table[part].astype(np.float64))  # (H, Q)
@@ -30,22 +32,26 @@ class Deployed(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """(B, H, Q) quantiles of the steps and of their running maximum, float64.
 
-        values: (B, L) float64, NaN where missing. limit: (B,), NaN where unknown. covariates: (B, C, L), both alike.
-        calendar: (L + H, F) float32, of the context and the steps ahead. labels: (B, D) int64, 0 for unknown values.
+        values: (B, R) float64 of the steps that `Model.reads`, NaN where missing. limit: (B,), NaN where unknown.
+        covariates: (B, C, R), both alike. calendar: (R + H, F) float32, of these and the steps ahead.
+        labels: (B, D) int64, 0 for unknown values.
         """
         params = self.spec.params
         known = limit[:, None].expand(values.shape) if self.spec.limited else None
         tables = [covariates[:, place] for place in range(len(self.spec.covariates))]
         windows = Windows.of(params, values, known, tables, calendar, labels)
         rows = torch.arange(values.shape[0], device=values.device)
-        window, scale = windows.gather(rows, torch.zeros_like(rows))
+        origins = torch.full_like(rows, self.reads - params.sequence_length)
+        window, scale = windows.gather(rows, origins)
+        share = self.week_share
+        weeks = windows.weeks(rows, origins, scale, week_steps(self.spec.step_seconds)) if share else (None, None)
         low, high = params.bounds
         found = []
-        for scaled, factors in zip(self.network(window), self.factors, strict=True):
+        for scaled, factors, same_hours in zip(self.network(window), self.factors, weeks, strict=True):
             middle = params.quantiles.index(0.5)
             median = scaled[..., middle : middle + 1].double()
             moved = (median + factors * (scaled.double() - median)).sort(dim=2).values
-            real = scale.unscaled(moved)
+            real = scale.unscaled(moved if same_hours is None else averaged(moved, same_hours, share))
             found.append(real if low is None and high is None else real.clamp(low, high))
         return found[0], found[1]
 
@@ -53,7 +59,7 @@ class Deployed(nn.Module):
 def example_inputs(model: Model, rows: int) -> dict[str, Tensor]:
     """Inputs of `Deployed.forward` by name, of the right shapes and types."""
     spec, params = model.spec, model.params
-    length, steps = params.sequence_length, params.sequence_length + params.prediction_steps
+    length, steps = model.reads, model.reads + params.prediction_steps
     return {
         "values": torch.rand(rows, length, dtype=torch.float64),
         "limit": torch.ones(rows, dtype=torch.float64),

@@ -29,7 +29,8 @@ class Explanation:
     """Mean movement of the median over the horizon, in the metric's unit, of N series.
 
     past: (N, P) when this part of the context is hidden, the oldest first. hours: (P + 1,) its edges, in hours before
-    the origin. inputs: name -> (N,) when this input is hidden: `calendar`, `limit`, covariates, labels.
+    the origin. inputs: name -> (N,) when this input is hidden: `calendar`, `limit`, covariates, labels, and what lies
+    before the context where the model reads it.
     """
 
     past: Floats
@@ -46,15 +47,20 @@ def explain(model: Model, series: SeriesSet) -> Explanation:
     spec, params = model.spec, model.params
     given = _inputs(model, series)
     length = params.sequence_length
+    before = model.reads - length
     edges = np.unique(np.linspace(0, length, min(PARTS, length) + 1).round().astype(int))
     base = _median(model, given)
     past = []
     for start, stop in pairwise(edges):
         values = given["values"].clone()
-        values[:, start:stop] = torch.nan
+        values[:, before + start : before + stop] = torch.nan
         past.append(_moved(model, given | {"values": values}, base))
     hidden = {"calendar": given["calendar"].mean(0, keepdim=True).expand_as(given["calendar"])}
     inputs = {"calendar": _moved(model, given | hidden, base)}
+    if before:
+        values = given["values"].clone()
+        values[:, :before] = torch.nan
+        inputs["earlier weeks"] = _moved(model, given | {"values": values}, base)
     if spec.limited:
         inputs["limit"] = _moved(model, given | {"limit": torch.full_like(given["limit"], torch.nan)}, base)
     for place, name in enumerate(spec.covariates):
@@ -72,7 +78,7 @@ def explain(model: Model, series: SeriesSet) -> Explanation:
 def _inputs(model: Model, series: SeriesSet) -> dict[str, Tensor]:
     """The inputs of `Deployed.forward` for the newest context of each series."""
     spec, params = model.spec, model.params
-    length = params.sequence_length
+    length = model.reads
 
     def newest(array: Floats) -> Floats:
         short = max(0, length - array.shape[1])
@@ -101,7 +107,8 @@ def _median(model: Model, given: Mapping[str, Tensor]) -> Floats:
         part = {name: table if name == "calendar" else table[rows] for name, table in given.items()}
         parts.append(deployed(**part)[0][..., middle])
     median = torch.cat(parts).numpy()
-    return np.asarray(np.where(given["values"].isfinite().any(1, keepdim=True).numpy(), median, np.nan))
+    context = given["values"][:, -model.params.sequence_length :]
+    return np.asarray(np.where(context.isfinite().any(1, keepdim=True).numpy(), median, np.nan))
 
 
 def _moved(model: Model, given: Mapping[str, Tensor], base: Floats) -> Floats:

@@ -15,8 +15,10 @@ from tsf.errors import ModelError
 from tsf.learn.breach import corrected
 from tsf.learn.breach_inputs import past_of, season_steps
 from tsf.learn.calibration import stretched
+from tsf.learn.features import week_steps
 from tsf.learn.model import Model
 from tsf.learn.places import least_context
+from tsf.learn.weeks import averaged
 from tsf.learn.windows import Windows, pick_device
 from tsf.params import TrainParams
 from tsf.series import Forecast, SeriesSet, carried
@@ -138,7 +140,7 @@ def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: f
     at, rows = np.nonzero(found.abstained == "")
     if not len(at):
         return
-    start = max(0, int(origins[0]) + 1 - length)  # the network needs no more than the contexts
+    start = max(0, int(origins[0]) + 1 - model.reads)  # the breach head may look farther back
     steps, peaks = _quantiles(model, recent.between(start, recent.n_steps), rows, origins[at] - start)
     found.steps[at, rows] = steps
     if found.peaks is not None:
@@ -172,17 +174,21 @@ def _quantiles(
     elif recent.limit is None:  # a model that knows limits is asked without one
         recent = replace(recent, limit=np.full(recent.values.shape, np.nan))
     windows = Windows(recent, params, spec.vocabularies, spec.covariates, device)
-    window, scale = windows.gather(torch.from_numpy(rows).to(device), torch.from_numpy(origins).to(device))
-    steps, peaks = (part.double().cpu().numpy() for part in model.network(window))
+    chosen = torch.from_numpy(rows).to(device), torch.from_numpy(origins).to(device)
+    window, scale = windows.gather(*chosen)
+    steps, peaks = model.network(window)
+    share = model.calibration.week_share
+    weeks = windows.weeks(*chosen, scale, week_steps(spec.step_seconds)) if share else (None, None)
     low, high = (
         edge if edge is not None else free for edge, free in zip(params.bounds, (-np.inf, np.inf), strict=True)
     )
 
-    def real(scaled: Floats, factors: Floats) -> Floats:
-        moved = stretched(scaled, factors, params.quantiles)
-        return np.asarray(scale.unscaled(torch.from_numpy(moved).to(device)).cpu().numpy().clip(low, high))
+    def real(scaled: torch.Tensor, factors: Floats, same_hours: torch.Tensor | None) -> Floats:
+        moved = torch.from_numpy(stretched(scaled.double().cpu().numpy(), factors, params.quantiles)).to(device)
+        whole = moved if same_hours is None else averaged(moved, same_hours, share)
+        return np.asarray(scale.unscaled(whole).cpu().numpy().clip(low, high))
 
-    return real(steps, model.calibration.steps), real(peaks, model.calibration.peaks)
+    return real(steps, model.calibration.steps, weeks[0]), real(peaks, model.calibration.peaks, weeks[1])
 
 
 def exceedance(quantiles: Floats, levels: Floats, threshold: Floats) -> Floats:

@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from tsf.errors import ModelError
 from tsf.learn.breach import BreachHead
 from tsf.learn.breach_inputs import looked_back
-from tsf.learn.features import CALENDAR, seasons_of
+from tsf.learn.features import CALENDAR, seasons_of, week_steps
 from tsf.learn.network import Ensemble, Shape
+from tsf.learn.weeks import WEEKS
 from tsf.params import TrainParams
 from tsf.series import SeriesSet
 
@@ -68,7 +69,7 @@ class Calibration:
 
     steps, peaks: (K, Q) factors for K equal parts of the horizon. interval: the two levels whose coverage was measured;
     coverage: share of `n` values that fell between them after calibration on the other half of the series (of one
-    series alone: on the other half of its time).
+    series alone: on the other half of its time). week_share: what the same hours of earlier weeks have of a forecast.
     """
 
     steps: NDArray[np.float64]
@@ -76,6 +77,7 @@ class Calibration:
     interval: tuple[float, float]
     coverage: float
     n: int
+    week_share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +98,13 @@ class Model:
     @property
     def looks_back(self) -> int:
         """The newest steps that a forecast reads; fewer do, but tell less of a breach."""
-        length = self.params.sequence_length
-        return length if self.breach is None else max(length, looked_back(self.spec.step_seconds))
+        return self.reads if self.breach is None else max(self.reads, looked_back(self.spec.step_seconds))
+
+    @property
+    def reads(self) -> int:
+        """The newest steps that its quantiles follow from: the context, and earlier weeks where they have a share."""
+        weeks = WEEKS * week_steps(self.spec.step_seconds) if self.calibration.week_share > 0 else 0
+        return max(self.params.sequence_length, weeks)
 
     @property
     def coverage(self) -> float:
@@ -172,6 +179,7 @@ def model_state(model: Model) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         "interval": list(model.calibration.interval),
         "coverage": model.calibration.coverage,
         "n": model.calibration.n,
+        "week_share": model.calibration.week_share,
     }
     if model.breach is not None:
         spec["breach"] = {"windows": model.breach.windows, "events": model.breach.events}
@@ -199,6 +207,7 @@ def build_model(tensors: Mapping[str, NDArray[Any]], spec: Mapping[str, Any]) ->
             interval=tuple(measured["interval"]),
             coverage=measured["coverage"],
             n=measured["n"],
+            week_share=measured["week_share"],
         )
         breach = None
         if "breach" in spec:

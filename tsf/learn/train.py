@@ -24,6 +24,7 @@ from tsf.learn.course import (
     restore,
     warm_start,
 )
+from tsf.learn.features import week_steps
 from tsf.learn.model import Epoch, Model, Spec, build_network, build_spec
 from tsf.learn.network import Ensemble
 from tsf.learn.places import Places, split
@@ -36,6 +37,7 @@ __all__ = ["fit"]
 
 LABEL_DROPOUT = 0.1  # share of labels shown as "unknown", so that this slot is trained
 SHIFT = 0.2  # standard deviation of the logarithm of a level shift
+YOUNG = 0.3  # share of the level shifts that came lately
 STARTED_FROM, JUDGED_AT_ONCE = 2_048, 512  # windows that set the start, and that are judged together, at most
 MOST_STEPS = 2**22  # of their contexts; bounds the memory
 
@@ -96,8 +98,9 @@ def fit(
         )
         history = _train(network, lesson, around)
         steps, peaks, targets = _judged(network, lesson)
-    known = [tensor.double().cpu().numpy() for tensor in (steps, targets[0], peaks, targets[1])]
-    calibration = calibrate(known[0], known[1], known[2], known[3], params.quantiles, lesson.judge.rows.cpu().numpy())
+    measured = (steps, targets[0], peaks, targets[1], _judged_weeks(lesson))
+    known = [tensor.double().cpu().numpy() for tensor in measured]
+    calibration = calibrate(*known, levels=params.quantiles, rows=lesson.judge.rows.cpu().numpy())
     return Model(network.cpu().eval(), spec, calibration, tuple(history))
 
 
@@ -223,9 +226,12 @@ def _level_shifts(size: int, context: int, share: float, device: torch.device) -
     """(size, context) factors: in this share of the windows all before a random step is another level, elsewhere 1.
 
     Real series change their level seldom, so a history holds few examples; without these the network trusts old
-    seasons more than what it has just seen.
+    seasons more than what it has just seen. A share of the changes is young, their ages even on a logarithmic scale:
+    the first hours after a change are what matters, and steps drawn evenly hardly ever fall there.
     """
     change = torch.rand(size, 1, device=device) * context
+    young = context - context ** torch.rand(size, 1, device=device)
+    change = torch.where(torch.rand(size, 1, device=device) < YOUNG, young, change)
     changed = torch.rand(size, 1, device=device) < share
     factor = torch.exp(SHIFT * torch.randn(size, 1, device=device, dtype=torch.float64))
     older = torch.arange(context, device=device) < change
@@ -239,6 +245,16 @@ def pinball(quantiles: Tensor, targets: Tensor, levels: tuple[float, ...]) -> Te
     tau = torch.tensor(levels, dtype=quantiles.dtype, device=quantiles.device)
     loss = 2 * torch.maximum(tau * away, (tau - 1) * away) * known[..., None]
     return loss.sum() / (known.sum().clamp(min=1) * len(levels))
+
+
+@torch.no_grad()
+def _judged_weeks(lesson: Lesson) -> Tensor:
+    """(M, H, Q) scaled quantiles of the same hours of earlier weeks, for all windows that judge."""
+    windows, week, parts = lesson.windows, week_steps(lesson.spec.step_seconds), []
+    for which in torch.arange(len(lesson.judge.rows), device=windows.device).split(JUDGED_AT_ONCE):
+        chosen = lesson.judge.take(which)
+        parts.append(windows.weeks(*chosen, windows.gather(*chosen)[1], week)[0])
+    return torch.cat(parts)
 
 
 @torch.no_grad()

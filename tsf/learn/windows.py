@@ -12,6 +12,7 @@ from torch import Tensor
 from tsf.errors import ModelError
 from tsf.learn.features import calendar
 from tsf.learn.network import Window
+from tsf.learn.weeks import WEEKS, week_quantiles
 from tsf.params import TrainParams
 from tsf.series import SeriesSet, carried
 
@@ -38,16 +39,21 @@ class Scale(NamedTuple):
     edge: Tensor  # |bent| is cut here both ways: what lies beyond is no forecast but an overflow
 
     def scaled(self, values: Tensor) -> Tensor:
-        """(B, T) in the metric's unit -> scaled float64, NaN kept."""
-        far = (torch.asinh(values / self.level).clamp(-self.edge, self.edge) - self.centre) / self.spread
+        """(B, T) or (B, T, Q) in the metric's unit -> scaled float64, NaN kept."""
+        level, centre, spread, edge = self._along(values)
+        far = (torch.asinh(values / level).clamp(-edge, edge) - centre) / spread
         return torch.where(far.abs() > KNEE, far.sign() * KNEE * (1 + (far.abs() / KNEE).log()), far)
 
     def unscaled(self, scaled: Tensor) -> Tensor:
         """The way back, (B, T) or (B, T, Q) -> float64."""
-        level, centre, spread, edge = (part.reshape(-1, *[1] * (scaled.dim() - 1)) for part in self)
+        level, centre, spread, edge = self._along(scaled)
         near = scaled.double()
         far = near.sign() * KNEE * (near.abs() / KNEE - 1).clamp(max=50).exp()
         return level * torch.sinh((centre + spread * torch.where(near.abs() > KNEE, far, near)).clamp(-edge, edge))
+
+    def _along(self, values: Tensor) -> list[Tensor]:
+        """All parts, shaped to meet `values`."""
+        return [part.reshape(-1, *[1] * (values.dim() - 1)) for part in self]
 
 
 class Windows:
@@ -66,7 +72,7 @@ class Windows:
         device: torch.device,
     ) -> None:
         self.context, self.horizon = params.sequence_length, params.prediction_steps
-        self.samples, self.device = params.breach_samples, device
+        self.samples, self.levels, self.device = params.breach_samples, params.quantiles, device
 
         def padded(array: np.ndarray) -> Tensor:
             blank = np.full((len(array), self.context - 1), np.nan)
@@ -91,10 +97,10 @@ class Windows:
         calendar: Tensor,
         labels: Tensor,
     ) -> Windows:
-        """Windows over tensors that are there: one context per row, its origin 0. Shapes are those of `__init__`."""
+        """Windows over tensors that are there, nothing put before them: the first context ends with column L - 1."""
         made = cls.__new__(cls)
         made.context, made.horizon = params.sequence_length, params.prediction_steps
-        made.samples, made.device = params.breach_samples, values.device
+        made.samples, made.levels, made.device = params.breach_samples, params.quantiles, values.device
         made.values, made.limit, made.covariates = values, limit, list(covariates)
         made.calendar, made.labels = calendar, labels
         return made
@@ -137,9 +143,26 @@ class Windows:
         """
         ahead = torch.arange(1 - self.samples, self.horizon, device=self.device)
         values = self.values[rows[:, None], (origins[:, None] + self.context + ahead).clamp(min=0)]
-        runs = values.nan_to_num(-torch.inf).unfold(1, self.samples, 1).amin(2)
-        peaks = runs.cummax(1).values
-        return values[:, self.samples - 1 :], torch.where(peaks.isinf(), torch.nan, peaks)
+        return self._with_peaks(values)
+
+    def weeks(self, rows: Tensor, origins: Tensor, scale: Scale, week: int) -> tuple[Tensor, Tensor]:
+        """(B, H, Q) scaled quantiles of the same hours of the last WEEKS, and of their running maxima as in `targets`.
+
+        week: its steps. A horizon of more than a week goes through each week again. NaN where too little is known.
+        """
+        ahead = torch.arange(1 - self.samples, self.horizon, device=self.device)
+        back = week * torch.arange(1, WEEKS + 1, device=self.device)
+        within = torch.where(ahead > 0, ahead % week, ahead)
+        at = (origins + self.context)[:, None, None] + within - back[:, None]
+        values = self.values[rows[:, None, None], at.clamp(min=0)]
+        steps, peaks = self._with_peaks(torch.where(at >= 0, values, torch.nan))
+        return scale.scaled(week_quantiles(steps, self.levels)), scale.scaled(week_quantiles(peaks, self.levels))
+
+    def _with_peaks(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., samples - 1 + H) -> (..., H) without the steps before, and the running maxima of the runs."""
+        runs = values.nan_to_num(-torch.inf).unfold(-1, self.samples, 1).amin(-1)
+        peaks = runs.cummax(-1).values
+        return values[..., self.samples - 1 :], torch.where(peaks.isinf(), torch.nan, peaks)
 
 
 def label_indices(series: SeriesSet, vocabularies: Mapping[str, Sequence[str]]) -> np.ndarray:

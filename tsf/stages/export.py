@@ -76,6 +76,7 @@ def _facts(model: Model, version: str) -> dict[str, Any]:
         "version": version,
         "step_seconds": model.spec.step_seconds,
         "sequence_length": model.params.sequence_length,
+        "reads": model.reads,
         "prediction_steps": model.params.prediction_steps,
         "quantiles": list(model.params.quantiles),
         "calendar": list(CALENDAR),
