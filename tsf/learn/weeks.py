@@ -24,13 +24,16 @@ ENOUGH = 0.9  # of what the best share gains: the smallest share that does is ta
 def week_quantiles(weeks: Tensor, levels: tuple[float, ...]) -> Tensor:
     """(B, K, H) values of K weeks, NaN where unknown -> (B, H, Q), NaN where fewer than LEAST are known.
 
-    Linear between the order statistics, as numpy's default.
+    Linear between the order statistics, the i-th of n at i / (n + 1): the chance that a new value of their kind lies
+    below it (Weibull's positions; type 6 of Hyndman and Fan, Sample Quantiles in Statistical Packages, 1996).
     """
     count = weeks.isfinite().sum(1)[..., None]  # (B, H, 1)
+    last = (count - 1).clamp(min=0)
     ordered = weeks.nan_to_num(torch.inf).sort(dim=1).values.transpose(1, 2)  # (B, H, K), the unknown ones last
-    place = torch.tensor(levels, dtype=weeks.dtype, device=weeks.device) * (count - 1).clamp(min=0)  # (B, H, Q)
+    place = torch.tensor(levels, dtype=weeks.dtype, device=weeks.device) * (count + 1) - 1
+    place = torch.minimum(place.clamp(min=0), last.to(place.dtype))  # (B, H, Q)
     low = place.floor().long()
-    high = torch.minimum(low + 1, (count - 1).clamp(min=0))
+    high = torch.minimum(low + 1, last)
     below, above = ordered.gather(2, low), ordered.gather(2, high)
     return torch.where(count >= LEAST, below + (place - low) * (above - below), torch.nan)
 
