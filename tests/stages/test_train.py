@@ -1,6 +1,7 @@
 """The train stage: cut off and gone on, by several processes, from the champion."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from tsf.errors import FlowError
 from tsf.io.artifacts import read_card
 from tsf.io.checkpoint import read_checkpoint, write_checkpoint
 from tsf.io.registry import promote, register
+from tsf.learn import Model
 from tsf.stages.distributed import launch
-from tsf.stages.train import plan, train
+from tsf.stages.train import Trained, plan, train
 
 pytestmark = pytest.mark.models
 TRAIN = "from tsf.stages.train import *; print(train(plan('a'), progress=print_epoch).version)"
@@ -19,6 +21,14 @@ TRAIN = "from tsf.stages.train import *; print(train(plan('a'), progress=print_e
 
 def version_of(folder: Folder) -> str:
     return str(read_card(folder.paths.model)["version"])
+
+
+def test_the_report_says_what_earlier_weeks_make_up_of_a_forecast(small_model: Model) -> None:
+    weekly = replace(small_model, calibration=replace(small_model.calibration, week_share=0.35))
+    assert "weeks" not in Trained("a", small_model, "1", 1.0).summary
+    assert Trained("a", weekly, "1", 1.0).summary.endswith(
+        "The same hours of the last 8 weeks make up 35% of its forecasts."
+    )
 
 
 def test_a_killed_training_goes_on_to_the_same_model(folder: Folder) -> None:

@@ -17,6 +17,7 @@ from tsf.io.checkpoint import read_checkpoint, write_checkpoint
 from tsf.io.registry import resolve, versions
 from tsf.kinds import duration_text
 from tsf.learn import Checkpoint, Epoch, Model, fit, fit_breach, parameter_count
+from tsf.learn.weeks import WEEKS
 from tsf.params import TaskParams, read_params
 from tsf.presets import model_warning
 from tsf.project import TaskPaths, find_root
@@ -89,10 +90,12 @@ class Trained:
         best = max((epoch.number for epoch in self.model.history if epoch.best), default=0)
         kept = f"epoch {best} was best on the newest training data" if best else "no epoch was better than the start"
         inside = self.model.calibration.interval[1] - self.model.calibration.interval[0]
+        share = self.model.calibration.week_share
+        weeks = f" The same hours of the last {WEEKS} weeks make up {share:.0%} of its forecasts." if share else ""
         return (
             f"{len(self.model.history)} epochs in {self.seconds:.0f} s; {kept}, which is what is kept, as version "
             f"{self.version}. There the {inside:.0%} interval held "
-            f"{self.model.coverage:.1%} of {self.model.calibration.n:,} values."
+            f"{self.model.coverage:.1%} of {self.model.calibration.n:,} values.{weeks}"
         )
 
 
