@@ -34,6 +34,13 @@ def daily_waves(n: int = 12, days: int = 20, *, seed: int = 0) -> NDArray[np.flo
     return values
 
 
+def weekly_pattern(n: int, weeks: int) -> NDArray[np.float64]:
+    """(N, 168 * weeks) hourly values: each hour of the week has its own level, which no context of days tells."""
+    random = np.random.default_rng(0)
+    pattern = np.tile(random.uniform(10, 90, (n, 168)), weeks)
+    return np.asarray(pattern + random.normal(0, 3, pattern.shape))
+
+
 def small_params(**changes: Any) -> TrainParams:
     """A model that trains in about a second."""
     sizes: dict[str, Any] = {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.learn.conftest import MODEL_TYPES, daily_waves, series_of, small_params
+from tests.learn.conftest import MODEL_TYPES, daily_waves, series_of, small_params, weekly_pattern
 from tsf.learn import fit, predict
 from tsf.learn.explain import _inputs, _median, explain
 
@@ -32,9 +32,7 @@ def test_of_a_random_walk_the_newest_samples_weigh_most():
 
 
 def test_earlier_weeks_have_a_weight_of_their_own_where_the_model_reads_them():
-    random = np.random.default_rng(0)
-    pattern = np.tile(random.uniform(10, 90, (4, 168)), 12)
-    series = series_of(pattern + random.normal(0, 3, pattern.shape))
+    series = series_of(weekly_pattern(4, 12))
     model = fit(series, small_params(epochs=1))
     found = explain(model, series)
     assert [*found.inputs] == ["calendar", "earlier weeks", "label user"]

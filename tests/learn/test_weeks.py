@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.learn.conftest import series_of, small_params
-from tsf.learn import Model, fit, predict
+from tests.learn.conftest import series_of, small_params, weekly_pattern
+from tsf.learn import Model, fit, predict, rolling_forecasts
 from tsf.learn.metrics import pinball
 from tsf.learn.weeks import LEAST, averaged, fit_share, week_quantiles
 from tsf.learn.windows import Windows
@@ -29,10 +29,8 @@ def told(model: Model, share: float) -> Model:
 
 @pytest.fixture(scope="module")
 def weekly() -> SeriesSet:
-    """Six series, fourteen weeks: each hour of the week has a level of its own, which no day and no context tells."""
-    random = np.random.default_rng(0)
-    pattern = np.tile(random.uniform(10, 90, (6, WEEK)), 14)
-    return series_of(pattern + random.normal(0, 3, pattern.shape))
+    """Six series, fourteen weeks."""
+    return series_of(weekly_pattern(6, 14))
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +115,14 @@ def test_a_forecast_reads_eight_weeks_and_no_more(model, weekly):
     assert model.looks_back == model.reads == 8 * WEEK
     recent = weekly.between(weekly.n_steps - 8 * WEEK, weekly.n_steps)
     assert np.array_equal(predict(model, recent).quantiles, predict(model, weekly).quantiles)
+
+
+@pytest.mark.models
+def test_many_origins_at_once_read_the_weeks_that_each_reads_alone(model, weekly):
+    origins = [3 * WEEK, 6 * WEEK, 6 * WEEK + 1, 13 * WEEK]  # too few weeks, some of them, all
+    for origin, forecast in zip(origins, rolling_forecasts(model, weekly, origins), strict=True):
+        alone = predict(model, weekly.between(0, origin + 1))
+        np.testing.assert_allclose(forecast.quantiles, alone.quantiles, rtol=1e-5)
 
 
 @pytest.mark.models

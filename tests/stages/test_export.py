@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from tests.learn.conftest import MODEL_TYPES, daily_waves, series_of, small_params
+from tests.learn.conftest import MODEL_TYPES, daily_waves, series_of, small_params, weekly_pattern
 from tsf.io.registry import promote, register
 from tsf.learn import fit, predict
 from tsf.learn.deploy import Deployed
@@ -69,9 +69,7 @@ def test_a_model_without_limit_labels_and_covariates_is_exported_too(tmp_path):
 
 
 def test_the_earlier_weeks_of_a_model_are_exported_with_it(tmp_path):
-    random = np.random.default_rng(0)
-    pattern = np.tile(random.uniform(10, 90, (4, 168)), 12)
-    series = series_of(pattern + random.normal(0, 3, pattern.shape))
+    series = series_of(weekly_pattern(4, 12))
     model = fit(series, small_params(epochs=1, dimensions=()))
     assert model.calibration.week_share > 0
     export_onnx(model, tmp_path / "a.onnx")

@@ -1,7 +1,7 @@
 """The same hours of earlier weeks as a forecast of their own, and the share of it that the final forecast takes.
 
 Contexts hold a week or two, and a network that learns from a few series over-fits what they write once a week. The
-deciles of the last weeks cannot; averaged with those of the network they are better than either wherever life goes
+quantiles of the last weeks cannot; averaged with those of the network they are better than either wherever life goes
 by the week (Lichtendahl, Grushka-Cockayne, Winkler: Is It Better to Average Probabilities or Quantiles?, 2013).
 """
 
