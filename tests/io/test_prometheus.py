@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -258,6 +259,16 @@ def test_an_empty_result_says_when_there_is_data(server: Server) -> None:
     assert "no series from 2024-02-12T" in caught.value.what
     assert server.url in caught.value.where
     assert "long_bytes > 5" in caught.value.where
+
+
+@pytest.mark.parametrize("earlier", range(0, 1_400, 200))
+def test_the_time_with_data_is_told_alike_at_every_moment(
+    server: Server, monkeypatch: pytest.MonkeyPatch, earlier: int
+) -> None:
+    now = time.time() - earlier  # which steps are looked at follows from the moment of the look
+    monkeypatch.setattr("tsf.io.hints.time", SimpleNamespace(time=lambda: now))
+    with pytest.raises(EmptyError, match=r"long_bytes has data from about 2023-11-0\S+ to 2023-11-14T22:"):
+        fetch(server.url, "long_bytes > 5 and on(user) used_bytes", until=END + 90 * 86_400)
 
 
 def test_an_empty_result_says_which_name_was_meant(server: Server) -> None:

@@ -78,9 +78,9 @@ def _when(client: Client, selector: str) -> tuple[int, int] | None:
     seen: list[int] = []
     for span, step in LOOKS_SECONDS:
         found = _times_with_data(client, selector, now - span, now, step)
-        if found:  # look closer at both ends
-            first, last = min(found) - step, min(max(found) + step, now)
-            seen += found + _times_with_data(client, selector, first, last, max(60, (last - first) // 1000))
+        seen += found
+        for first in (min(found) - step, max(found)) if found else ():  # look closer at both ends
+            seen += _times_with_data(client, selector, first, min(first + step, now), max(60, step // 1000))
     return (min(seen), max(seen)) if seen else None
 
 
