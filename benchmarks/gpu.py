@@ -4,7 +4,8 @@ Says how long it takes, how many windows a second it learns from, what share of 
 memory it takes. On a CPU only a few epochs are run and the rest is extrapolated, which is said; its seconds are CPU
 seconds, which stay true on a busy machine. Work is counted as two operations for each weight and token, once forward
 and twice backward; what attention and the scaling of windows do besides is not counted. The peak is what a large square
-product reaches on the same device in the same precision, or what the data sheet says (--peak-tflops).
+product reaches on the same device in the same precision, or what the data sheet says (--peak-tflops). With --no-graphs
+the CPU starts each kernel by itself, which shows what the CUDA graphs are good for.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from torch import nn
 
 from benchmarks.predict import MIB, made, memory
-from tsf.learn import Epoch, fit
+from tsf.learn import Epoch, fit, train
 from tsf.learn.model import build_network, build_spec
 from tsf.learn.windows import Windows, pick_device
 from tsf.params import ModelType, TrainParams
@@ -46,11 +47,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=100, help="of the job")
     parser.add_argument("--run", type=int, help="epochs that are run; by default all on a GPU and 5 on a CPU")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="bfloat16 on a GPU by default")
+    parser.add_argument("--no-graphs", action="store_true", help="no CUDA graphs")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--peak-tflops", type=float, help="by the data sheet, instead of the measured one")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.no_graphs:
+        train.Replayed = lambda work, _: work
     device = pick_device(options.device)
     params = job(options, device)
     series = made(options.series, options.days * 86_400 // options.step_seconds, options.step_seconds)
@@ -103,6 +107,7 @@ def measured(
         "epoch_seconds": epoch, "windows_per_epoch": windows, "windows_per_second": rate,
         "operations_per_window": work, "tflops": rate * work / 1e12, "peak_tflops": peak,
         "share_of_peak": rate * work / 1e12 / peak, "peak_mib": held,
+        "wall_job_seconds": options.epochs * statistics.median(epoch.seconds for epoch in heard),
         "job_seconds": seconds + epoch * (options.epochs - len(heard)),
         "all_windows": every, "all_windows_job_seconds": options.epochs * every / rate,
     }  # fmt: skip
@@ -149,14 +154,15 @@ def told(found: dict[str, Any]) -> str:
     """The figures in words; what was not run is called extrapolated."""
     whole = found["epochs_run"] == found["epochs"]
     reached = "" if whole else f", extrapolated from {found['epochs_run']}"
-    unit = "CPU s" if found["device"].startswith("CPU") else "s"
+    cpu = found["device"].startswith("CPU")
+    unit, clock = ("CPU s", f" ({found['wall_job_seconds']:,.0f} s by the clock)") if cpu else ("s", "")
     return "\n".join([
         f"{found['device']}, torch {found['torch']}, {found['precision']}, batches of {found['batch_size']}",
         f"{found['windows_per_second']:,.0f} windows in 1 {unit} (validation included), {found['epoch_seconds']:.2f} "
         f"{unit} for an epoch of {found['windows_per_epoch']:,}; peak memory {found['peak_mib']:,.0f} MiB",
         f"{found['tflops']:.3g} TFLOP/s, {found['share_of_peak']:.1%} of {found['peak_tflops']:.3g}; "
         f"{found['operations_per_window'] / 1e6:,.0f} million operations per window",
-        f"{found['epochs']} epochs: {found['job_seconds']:,.0f} {unit}{reached}; "
+        f"{found['epochs']} epochs: {found['job_seconds']:,.0f} {unit}{clock}{reached}; "
         f"over all {found['all_windows']:,} windows: {found['all_windows_job_seconds']:,.0f} {unit}, extrapolated",
     ])  # fmt: skip
 

@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ import torch
 
 from tsf.learn import Model, fit, fit_breach, last_value, predict, predict_linear
 from tsf.learn.forecast import BATCH
-from tsf.learn.windows import Windows
+from tsf.learn.windows import Windows, pick_device
 from tsf.params import TrainParams
 from tsf.series import SeriesSet
 
@@ -36,12 +37,13 @@ def main() -> None:
     parser.add_argument("--model-type", default=TrainParams().model_type)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.set_num_interop_threads(1)
     params = TrainParams(
         sequence_length=options.context, prediction_steps=options.steps, model_type=options.model_type, epochs=1,
-        windows_per_epoch=64, dimensions=("user",), device="cpu",
+        windows_per_epoch=64, dimensions=("user",), device=options.device,
     )  # fmt: skip
     learnt = made(100, max(3 * (options.context + options.steps), 1_000))
     model = fit_breach(fit(learnt, params), learnt)
@@ -84,14 +86,17 @@ def made(n: int, steps: int, step_seconds: int = 3_600) -> SeriesSet:
 
 def bare(model: Model, series: SeriesSet) -> Callable[[], object]:
     """The network alone, over and over on one ready batch, as often as the series fill it."""
-    spec, size = model.spec, min(BATCH, series.n_series)
-    windows = Windows(series.take(range(size)), spec.params, spec.vocabularies, spec.covariates, torch.device("cpu"))
-    window, _ = windows.gather(torch.arange(size), torch.full((size,), series.n_steps - 1))
+    spec, size, device = model.spec, min(BATCH, series.n_series), pick_device(model.params.device)
+    windows = Windows(series.take(range(size)), spec.params, spec.vocabularies, spec.covariates, device)
+    rows, network = torch.arange(size, device=device), deepcopy(model.network).to(device)
+    window, _ = windows.gather(rows, torch.full_like(rows, series.n_steps - 1))
 
     def forward() -> None:
         with torch.no_grad():
             for _ in range(-(-series.n_series // size)):
-                model.network(window)
+                network(window)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
 
     return forward
 

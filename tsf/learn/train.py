@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -28,6 +30,7 @@ from tsf.learn.features import week_steps
 from tsf.learn.model import Epoch, Model, Spec, build_network, build_spec
 from tsf.learn.network import Ensemble
 from tsf.learn.places import Places, split
+from tsf.learn.replayed import Replayed
 from tsf.learn.weights import Weights, one_cycle
 from tsf.learn.windows import Windows, pick_device
 from tsf.params import TrainParams
@@ -43,12 +46,16 @@ MOST_STEPS = 2**22  # of their contexts; bounds the memory
 
 
 class Lesson(NamedTuple):
-    """What a network learns from: windows, which of them teach and which judge, and what is asked."""
+    """What a network learns from: windows, which of them teach and which judge, and what is asked.
+
+    levels: those of `spec`, on the device.
+    """
 
     windows: Windows
     teach: Places
     judge: Places
     spec: Spec
+    levels: Tensor
 
 
 class Around(NamedTuple):
@@ -84,8 +91,9 @@ def fit(
     device = pick_device(params.device)
     spec, speaks = build_spec(series, params), ranks.rank() == 0
     windows = Windows(series, params, spec.vocabularies, spec.covariates, device)
-    lesson = Lesson(windows, *split(series, params, device), spec)
-    with _seeded(params.seed, device):
+    lesson = Lesson(windows, *split(series, params, device), spec, torch.tensor(params.quantiles, device=device))
+    with _seeded(params.seed, device), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="RNN module weights")  # cuDNN copies them; see `Weights`
         network = build_network(spec).to(device)
         key = identity(series, spec, network, start)
         around = Around(
@@ -121,6 +129,9 @@ def _train(network: Ensemble, lesson: Lesson, around: Around) -> list[Epoch]:
     if around.start is None or not _started_from(around.start, network, lesson.spec, around.say):
         _start(network, lesson)
     weights = Weights(network, params.weight_decay, params.gradient_clip)
+    step_loss, validation_loss = (
+        Replayed(partial(work, network, lesson), lesson.windows.device) for work in (_step, _validation_loss)
+    )
     course = _course(network, lesson, weights, around)
     per_epoch = max(1, min(params.windows_per_epoch, len(lesson.teach.rows)) // course.asked)
     total = params.epochs * per_epoch
@@ -132,11 +143,11 @@ def _train(network: Ensemble, lesson: Lesson, around: Around) -> list[Epoch]:
         network.train()
         for step in range((number - 1) * per_epoch, number * per_epoch):
             rate = params.learning_rate * one_cycle(step / total)
-            losses.append(_step_that_fits(network, lesson, course, weights, around.say))
+            losses.append(_step_that_fits(step_loss, course, weights, around.say))
             ranks.average(weights.grad)
             weights.step(rate)
         with weights.averaged():
-            loss = _validation_loss(network, lesson)
+            loss = float(ranks.agree(validation_loss()))
         if not math.isfinite(loss):
             raise ModelError(f"training diverged in epoch {number}", where="train.learning_rate", cure="lower it")
         better = course.judge(loss, weights.average)
@@ -167,7 +178,8 @@ def _course(network: Ensemble, lesson: Lesson, weights: Weights, around: Around)
         lambda size: _step(network, lesson, size),
     )
     weights.grad.zero_()
-    course = Course(weights.average.clone(), _validation_loss(network, lesson), asked, asked)
+    loss = float(ranks.agree(_validation_loss(network, lesson)))
+    course = Course(weights.average.clone(), loss, asked, asked)
     if around.resume:
         restore(around.resume, course, weights, network)
         around.say(f"training goes on after epoch {len(course.history)}, where it was cut off")
@@ -176,16 +188,14 @@ def _course(network: Ensemble, lesson: Lesson, weights: Weights, around: Around)
     return course
 
 
-def _step_that_fits(
-    network: Ensemble, lesson: Lesson, course: Course, weights: Weights, say: Callable[[str], None]
-) -> Tensor:
+def _step_that_fits(step_loss: Replayed, course: Course, weights: Weights, say: Callable[[str], None]) -> Tensor:
     """`_step` with the course's batch, which is halved where the memory does not hold it."""
     try:
-        return _step(network, lesson, course.batch)
+        return step_loss(course.batch)
     except RuntimeError as fault:
         say(course.halve(fault))
     weights.grad.zero_()
-    return _step_that_fits(network, lesson, course, weights, say)
+    return _step_that_fits(step_loss, course, weights, say)
 
 
 def _start(network: Ensemble, lesson: Lesson) -> None:
@@ -198,14 +208,14 @@ def _start(network: Ensemble, lesson: Lesson) -> None:
         member.start_from(window, scale.scaled(steps).float(), scale.scaled(peaks).float())
 
 
-def _validation_loss(network: Ensemble, lesson: Lesson) -> float:
+def _validation_loss(network: Ensemble, lesson: Lesson) -> Tensor:
     steps, _, targets = _judged(network, lesson)
-    return float(ranks.agree(pinball(steps, targets[0], lesson.spec.params.quantiles)))
+    return pinball(steps, targets[0], lesson.levels)
 
 
 def _step(network: Ensemble, lesson: Lesson, batch: int) -> Tensor:
     """Add the gradients of one batch per member, or of this process's part of it; gives the mean loss."""
-    windows, teach, _, spec = lesson
+    windows, teach, _, spec, levels = lesson
     size, device = -(-batch // ranks.count()), windows.device
     total = torch.zeros((), device=device)
     for member in network.networks:
@@ -215,7 +225,6 @@ def _step(network: Ensemble, lesson: Lesson, batch: int) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=spec.params.precision == "bfloat16"):
             steps, peaks = member(window._replace(labels=window.labels.masked_fill(hidden, 0)))
         targets = windows.targets(*chosen)
-        levels = spec.params.quantiles
         loss = pinball(steps, scale.scaled(targets[0]), levels) + pinball(peaks, scale.scaled(targets[1]), levels)
         loss.backward()
         total += loss.detach()
@@ -238,12 +247,11 @@ def _level_shifts(size: int, context: int, share: float, device: torch.device) -
     return torch.where(older & changed, factor, 1.0)
 
 
-def pinball(quantiles: Tensor, targets: Tensor, levels: tuple[float, ...]) -> Tensor:
-    """Mean pinball loss (factor 2) of (B, H, Q) against (B, H), NaN targets left out."""
+def pinball(quantiles: Tensor, targets: Tensor, levels: Tensor) -> Tensor:
+    """Mean pinball loss (factor 2) of (B, H, Q) against (B, H), NaN targets left out; (Q,) levels."""
     known = targets.isfinite()
     away = targets.nan_to_num(0.0).to(quantiles.dtype)[..., None] - quantiles
-    tau = torch.tensor(levels, dtype=quantiles.dtype, device=quantiles.device)
-    loss = 2 * torch.maximum(tau * away, (tau - 1) * away) * known[..., None]
+    loss = 2 * torch.maximum(levels * away, (levels - 1) * away) * known[..., None]
     return loss.sum() / (known.sum().clamp(min=1) * len(levels))
 
 

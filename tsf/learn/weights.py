@@ -26,7 +26,8 @@ class Weights:
     """All weights as one flat tensor, with AdamW (Loshchilov & Hutter 2019) and a moving average on it.
 
     One tensor makes clipping, update, averaging and restoring one line each, and saves the import of torch's compiler
-    that torch.optim begins with.
+    that torch.optim begins with. cuDNN, which wants the weights of recurrent layers in an order of its own, copies them
+    at each call; that is little beside the rest of a step.
     """
 
     def __init__(self, network: nn.Module, decay: float, clip: float) -> None:
