@@ -22,7 +22,7 @@ from tsf.series import SeriesSet
 
 __all__ = ["Checkpoint", "Course", "checkpoint", "epoch_seed", "identity", "largest_batch", "restore", "warm_start"]
 
-AUTO_CPU, AUTO_CUDA = 64, 512  # windows in a step: more do not make a step on a CPU quicker per window
+AUTO_CPU, AUTO_CUDA = 64, 2_048  # windows in a step: with more, one takes hardly less time
 LEAST_STEPS = 32  # of the optimiser in an epoch: larger batches must not mean fewer updates than learning needs
 PROBED = 32  # windows whose memory is measured
 MEMORY_SHARE = 0.5  # of the free memory that a batch may take
@@ -174,7 +174,7 @@ def warm_start(network: nn.Module, spec: Spec, start: Model) -> str:
 def largest_batch(windows_per_epoch: int, device: torch.device, step: Callable[[int], object]) -> int:
     """A power of two: as many windows as pay, leave an epoch enough steps and, on a GPU, fit into half its free memory.
 
-    step: runs one step of so many windows, whose memory is measured on a GPU (not tested on one).
+    step: runs one step of so many windows, whose memory is measured on a GPU.
     """
     most = min(AUTO_CUDA if device.type == "cuda" else AUTO_CPU, max(1, windows_per_epoch // LEAST_STEPS))
     if device.type == "cuda":
