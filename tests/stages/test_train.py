@@ -31,6 +31,11 @@ def test_the_report_says_what_earlier_weeks_make_up_of_a_forecast(small_model: M
     )
 
 
+def test_the_report_names_what_computes(folder: Folder) -> None:
+    folder.set(device="cpu")
+    assert plan("a", folder.root).table.loc["computed on", "value"] == "the CPU"
+
+
 def test_a_killed_training_goes_on_to_the_same_model(folder: Folder) -> None:
     folder.set(epochs=30, early_stopping_patience=30, windows_per_epoch=2_048, hidden_dim=32)
     with folder.start(TRAIN) as running:

@@ -8,6 +8,7 @@ from tsf.learn.features import is_night, seasons_of
 from tsf.learn.forecast import predict, rolling_forecasts
 from tsf.learn.model import Calibration, Epoch, Model, Spec, build_model, model_state, parameter_count
 from tsf.learn.train import fit
+from tsf.learn.windows import device_name
 
 __all__ = [
     "Backtest",
@@ -20,6 +21,7 @@ __all__ = [
     "backtest",
     "build_model",
     "default_baselines",
+    "device_name",
     "fit",
     "fit_breach",
     "is_night",

@@ -16,7 +16,7 @@ from tsf.learn.weeks import WEEKS, week_quantiles
 from tsf.params import TrainParams
 from tsf.series import SeriesSet, carried
 
-__all__ = ["Scale", "Windows", "label_indices", "pick_device"]
+__all__ = ["Scale", "Windows", "device_name", "label_indices", "pick_device"]
 
 KNEE = 4.0  # times the spread: what lies farther out is told apart only by its order of magnitude
 BEND = 0.1  # share of the level below which the scale is linear, above which it is logarithmic
@@ -199,3 +199,9 @@ def pick_device(name: str) -> torch.device:
             "there is no CUDA device", where="train.device", cure="choose auto or cpu, or run `tsf doctor`"
         )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def device_name(name: str) -> str:
+    """What `pick_device` picks, in words. Raises what it raises."""
+    device = pick_device(name)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"

@@ -16,7 +16,7 @@ from tsf.io.artifacts import read_series
 from tsf.io.checkpoint import read_checkpoint, write_checkpoint
 from tsf.io.registry import resolve, versions
 from tsf.kinds import duration_text
-from tsf.learn import Checkpoint, Epoch, Model, fit, fit_breach, parameter_count
+from tsf.learn import Checkpoint, Epoch, Model, device_name, fit, fit_breach, parameter_count
 from tsf.learn.weeks import WEEKS
 from tsf.params import TaskParams, read_params
 from tsf.presets import model_warning
@@ -58,6 +58,7 @@ class Plan:
         rows = {
             "model": f"{train.model_type}, {self.parameters:,} weights ({4 * self.parameters / 2**20:.1f} MiB)",
             "memory": f"{self.memory / 2**20:,.0f} MiB for data, weights and optimiser; a step takes more",
+            "computed on": device_name(train.device),
             "series": f"{self.series.n_series:,}",
             "training data": f"{self.series.n_steps:,} steps of {duration_text(step)}",
             "held out": f"the newest {duration_text(train.holdout)}",
