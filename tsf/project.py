@@ -78,8 +78,13 @@ class TaskPaths:
 
     @property
     def rules(self) -> Path:
-        """The alert rules for Prometheus; their cases for promtool lie beside them."""
+        """The alert rules for Prometheus."""
         return self.root / "rules" / f"{self.task}.yml"
+
+    @property
+    def rule_tests(self) -> Path:
+        """Their cases for promtool, apart from them: `rules/*.yml` in rule_files would take them for rules."""
+        return self.root / "rules" / "tests" / f"{self.task}.yml"
 
     def kept_evaluation(self, version: str) -> Path:
         """The metrics of a version's last evaluation, so that versions can be compared."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.servers import OpenMetric, Server, openmetrics, running_prometheus, running_pushgateway
+from tests.servers import OpenMetric, Server, openmetrics, run_promtool, running_prometheus, running_pushgateway
 from tsf.errors import ConnectError
 from tsf.io.alerts import WEEK_SECONDS, count_alarms
 from tsf.params import PrometheusParams
@@ -70,6 +70,8 @@ def test_the_alerts_of_a_rule_file_are_those_that_are_counted(tmp_path: Path) ->
     shutil.copy(Path(__file__).parents[2] / "params.yaml", tmp_path)
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     rules = write_rules("storage", tmp_path).read_text()
+    cases = run_promtool("test", "rules", str(tmp_path / "rules/tests/storage.yml"))
+    assert cases.returncode == 0, cases.stdout
     labels = 'task="storage",group="vision",user="ann",storage_type="ssd",cluster="east"'
     body = (
         f'tsf_breach_probability_ratio{{{labels},horizon="24h"}} 0.99\n'

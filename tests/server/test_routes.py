@@ -295,7 +295,7 @@ async def test_the_alert_rules_of_a_task_are_read_and_written_anew(call: Call, p
     _, found = await call("GET", "/tasks/storage/rules")
     assert found["path"] == "rules/storage.yml"
     assert found["rules"] == (project / "rules/storage.yml").read_text()
-    assert "rule_files: ['storage.yml']" in found["tests"]
+    assert "rule_files: ['../storage.yml']" in found["tests"]
     status, fault = await call("GET", "/tasks/cpu/rules")
     assert (status, fault["reason"]) == (409, "not_run")
     await call("PUT", "/tasks/storage", {"user": "somebody-else"})

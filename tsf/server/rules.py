@@ -14,16 +14,16 @@ __all__ = ["read_rules", "write_task_rules"]
 def read_rules(service: Service, task_id: str) -> Answer:
     """What the last push or export wrote."""
     service.task(task_id)
-    rules = TaskPaths(service.root, task_id).rules
-    tests = rules.with_suffix(".test.yml")
+    paths = TaskPaths(service.root, task_id)
+    rules, tests = paths.rules, paths.rule_tests
     try:
         texts = {"rules": rules.read_text(encoding="utf-8"), "tests": tests.read_text(encoding="utf-8")}
         written_at = rules.stat().st_mtime
     except OSError:
         what = f"the alert rules of task {task_id!r} were never written"
         raise SeriesError(what, where=task_id, cure="write them, or run the task") from None
-    paths = {"path": service.shown_path(rules), "tests_path": service.shown_path(tests)}
-    return json_answer({"task": task_id, **paths, **texts, "written_at": time_text(written_at)})
+    shown = {"path": service.shown_path(rules), "tests_path": service.shown_path(tests)}
+    return json_answer({"task": task_id, **shown, **texts, "written_at": time_text(written_at)})
 
 
 def write_task_rules(service: Service, task_id: str) -> Answer:

@@ -18,7 +18,7 @@ __all__ = ["write_rules"]
 
 
 def write_rules(name: str, root: Path | None = None, owners: Owners | None = None) -> Path:
-    """Write rules/TASK.yml for Prometheus, and rules/TASK.test.yml for `promtool test rules`; the path of the first.
+    """Write rules/TASK.yml for Prometheus, and rules/tests/TASK.yml for `promtool test rules`; the path of the first.
 
     A task without a limit gets those that watch its forecasts. Without an evaluation the threshold is that of
     params.yaml. owners: the map of alert.owners, by default read anew; then SourceError may be raised.
@@ -44,8 +44,9 @@ def write_rules(name: str, root: Path | None = None, owners: Owners | None = Non
         labels=[names[label] for label in task.train.dimensions],
         query=task.fetch.metric_query,
     )
-    path = TaskPaths(root, name).rules
-    for place, text in ((path, rule_file(terms)), (path.with_suffix(".test.yml"), rule_tests(terms, path.name))):
+    paths = TaskPaths(root, name)
+    beside = f"../{paths.rules.name}"
+    for place, text in ((paths.rules, rule_file(terms)), (paths.rule_tests, rule_tests(terms, beside))):
         with replacing(place) as file:
             file.write(text.encode())
-    return path
+    return paths.rules

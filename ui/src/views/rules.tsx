@@ -58,7 +58,7 @@ function Texts({ rules }: { rules: Rules }): React.ReactElement {
       <p className="tsf-note">
         {t('Name {path} in rule_files of Prometheus. To test it: promtool test rules {tests}', {
           path: rules.path ?? `rules/${rules.task}.yml`,
-          tests: rules.tests_path ?? `rules/${rules.task}.test.yml`
+          tests: rules.tests_path ?? `rules/tests/${rules.task}.yml`
         })}
       </p>
       <Text label={t('Alert rules of {task}', { task: rules.task })}>{rules.rules}</Text>
