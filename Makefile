@@ -5,11 +5,12 @@ unexport PYTHONDONTWRITEBYTECODE
 export DVCLIVE_LOGLEVEL ?= WARNING
 
 ARGS ?=
+COMPOSE ?= docker compose
 TEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Each worker of the tests is one process: more threads would only be in each other's way.
 THREADS = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help setup demo lab test check fix servers doctor lock clean
+.PHONY: help setup demo lab up test check fix servers doctor lock clean
 
 help: ## show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -22,10 +23,20 @@ demo: setup ## fetch, train, evaluate and push four tasks of a simulated fleet, 
 
 # Without the announcements Lab asks for nothing outside of this machine: no news, no check for updates.
 lab: setup ## start JupyterLab with tsf in this project and print its address; ARGS="--port 9999"
-	@mkdir -p .venv/etc/jupyter/labconfig
-	@echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' \
-		> .venv/etc/jupyter/labconfig/page_config.json
+	@mkdir -p .venv/etc/jupyter/labconfig && cp deploy/page_config.json .venv/etc/jupyter/labconfig/
 	@.venv/bin/jupyter lab --log-level WARN $(ARGS)
+
+# Lab runs as the owner of this folder. Secrets are files that services read, in a folder that nobody else can enter.
+up: ## start Lab, Prometheus, Pushgateway, Alertmanager, Grafana and nginx in containers and print the address of Lab
+	@mkdir -p rules .secrets && chmod 700 .secrets
+	@for name in jupyter-token grafana-password; do \
+		test -s .secrets/$$name || head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n' > .secrets/$$name; \
+		chmod 644 .secrets/$$name; \
+	done
+	@TSF_USER=$${TSF_USER:-$$(ls -nd . | awk '{print $$3 ":" $$4}')} && case $$TSF_USER in \
+		0:*) echo "this folder is root's, and Jupyter does not run as root: chown it to a user" >&2; exit 1;; \
+	esac && export TSF_USER && $(COMPOSE) up --build --detach --wait $(ARGS)
+	@echo "http://127.0.0.1:$${TSF_PORT:-8080}$${TSF_BASE_URL:-/}lab?token=$$(cat .secrets/jupyter-token)"
 
 test: setup servers ## run the tests; ARGS="-m models" selects
 	@$(THREADS) .venv/bin/pytest $(TEST_ARGS) $(ARGS)

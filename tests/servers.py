@@ -25,6 +25,7 @@ __all__ = [
     "openmetrics",
     "run_promtool",
     "running_alertmanager",
+    "running_nginx",
     "running_prometheus",
     "running_pushgateway",
     "running_victoriametrics",
@@ -103,7 +104,8 @@ def _running(program: Path, arguments: Sequence[str], url: str, folder: Path) ->
 
 def _ready(url: str) -> bool:
     try:
-        return requests.get(f"{url}/-/ready", timeout=5).status_code != 503  # one with TLS or passwords says 400, 401
+        # One with TLS or passwords says 400, 401; one that leads elsewhere 308.
+        return requests.get(f"{url}/-/ready", timeout=5, allow_redirects=False).status_code != 503
     except requests.ConnectionError:
         return False
 
@@ -133,6 +135,21 @@ def running_alertmanager(folder: Path, config: str, *, flags: Iterable[str] = ()
     ]
     program = _movable(find_server("prometheus-alertmanager"), folder)
     with _running(program, arguments, f"http://127.0.0.1:{port}", folder) as server:
+        yield server
+
+
+@contextmanager
+def running_nginx(folder: Path, config: str, url: str) -> Iterator[Server]:
+    """An nginx with `config`, what stands inside of its `http`, which listens at `url`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = "".join(
+        f"{name}_temp_path {folder / name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    text = f"daemon off; pid {folder / 'pid'}; events {{}} http {{ access_log off; {paths}\n{config} }}"
+    (folder / "nginx.conf").write_text(text, encoding="utf-8")
+    own = ["-g", "user root;"] if os.geteuid() == 0 else []  # its workers must get at `folder`
+    arguments = ["-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf"), *own]
+    with _running(find_server("nginx"), arguments, url, folder) as server:
         yield server
 
 

@@ -22,6 +22,7 @@ PACKAGES = {  # Debian's and Ubuntu's; promtool is a package of its own from Deb
     "pushgateway": ("prometheus-pushgateway",),
     "alertmanager": ("prometheus-alertmanager",),
     "victoria-metrics": ("victoria-metrics",),
+    "nginx": ("nginx", "nginx-core"),  # Debian's; Ubuntu's
 }
 
 
@@ -107,8 +108,10 @@ def _take(folder: Path, target: Path) -> None:
         archive.unlink()
     target.mkdir(parents=True, exist_ok=True)
     for program in missing(ROOT):
-        for found in (folder / "usr/bin" / program, folder / "usr/bin" / f"prometheus-{program}"):
-            if found.exists() and not subprocess.run([found, "--version"], capture_output=True, check=False).returncode:
+        names = f"usr/bin/{program}", f"usr/bin/prometheus-{program}", f"usr/sbin/{program}"
+        for found in (folder / name for name in names):
+            version = "-v" if program == "nginx" else "--version"
+            if found.exists() and not subprocess.run([found, version], capture_output=True, check=False).returncode:
                 found.replace(target / found.name)
 
 

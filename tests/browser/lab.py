@@ -59,9 +59,7 @@ class LabServer:
         shutil.copytree(ROOT / "ui" / "labextension", self.folder / "share" / "labextensions" / "tsf-lab")
         config = self.folder / "config" / "labconfig"
         config.mkdir(parents=True)
-        (config / "page_config.json").write_text(
-            '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
-        )
+        shutil.copy(ROOT / "deploy" / "page_config.json", config)
 
     def start(self) -> None:
         """Start it and wait until it answers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from tsf.params import DemoParams, FetchParams
 from tsf.promql import selectors
 from tsf.series import Floats, SeriesSet, label_rows
 
-__all__ = ["METRICS", "fetch_demo"]
+__all__ = ["METRICS", "fetch_demo", "fleet_at"]
 
 Columns = Mapping[str, NDArray[np.object_]]
 Part = Callable[[DemoParams, Window], tuple[dict[str, NDArray[np.object_]], dict[str, Floats]]]
@@ -88,6 +88,21 @@ def fetch_demo(
         },
     )
     return series, measure_quality(series, without_limit=without_limit)
+
+
+def fleet_at(demo: DemoParams, moment_seconds: int) -> Iterator[tuple[str, list[dict[str, str]], Floats]]:
+    """Every metric of the fleet at one moment: its name, the labels of its N series and their (N,) values.
+
+    What is not exported then, as nobody uses it or its exporter is away, is left out.
+    """
+    window = Window(moment_seconds, 60, 1)
+    for part, metrics in PARTS.items():
+        labels, values = _simulated(part, demo, window)
+        rows = label_rows(labels)
+        for name in metrics:
+            now = values[name][:, 0]
+            there = np.flatnonzero(np.isfinite(now))
+            yield name, [rows[row] for row in there.tolist()], now[there]
 
 
 def _answer(demo: DemoParams, key: str, query: str, window: Window) -> _Answer:
