@@ -142,3 +142,30 @@ def test_each_alert_names_its_own_series_and_time_whatever_labels_it_has(tmp_pat
         YAML().dump({"rule_files": ["task.yml"], "evaluation_interval": "1m", "tests": [case]}, file)
     done = run_promtool("test", "rules", str(tmp_path / "test.yml"))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_surprise_is_how_far_a_series_lies_outside_of_its_interval(tmp_path: Path) -> None:
+    """In widths of the interval; what stands still, and so has none, is left out."""
+    inputs = {'tsf_forecast_issued_timestamp_seconds{task="disk"}': "0+60x200"}
+    intervals = {"inside": (1, 3, 2), "above": (1, 3, 9), "below": (5, 9, 1), "still": (2, 2, 3)}
+    for name, (low, high, used) in intervals.items():
+        own = f'job="tsf",mountpoint="{name}"'
+        inputs[f'tsf_used{{task="disk",{own}}}'] = f"{used}x200"
+        for level, value in ((0.1, low), (0.9, high)):
+            inputs[f'tsf_forecast{{task="disk",horizon="1h",quantile="{level}",{own}}}'] = f"{value}x200"
+    samples = [
+        {"labels": f'{{task="disk", horizon="1h", job="tsf", mountpoint="{name}"}}', "value": value}
+        for name, value in {"inside": 0, "above": 3, "below": 1}.items()
+    ]
+    asked = {"expr": 'sum without () ({__name__="series_horizon:tsf_surprise:ratio"})', "eval_time": "70m"}
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in inputs.items()],
+        "promql_expr_test": [asked | {"exp_samples": samples}],
+    }
+    terms = RuleTerms("disk", horizons=("1h", "24h"), labels=("mountpoint",))
+    (tmp_path / "task.yml").write_text(rule_file(terms), encoding="utf-8")
+    with (tmp_path / "test.yml").open("w", encoding="utf-8") as file:
+        YAML().dump({"rule_files": ["task.yml"], "evaluation_interval": "1m", "tests": [case]}, file)
+    done = run_promtool("test", "rules", str(tmp_path / "test.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr

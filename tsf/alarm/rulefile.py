@@ -99,7 +99,10 @@ def _breach_records(terms: RuleTerms) -> list[Record]:
 
 
 def _watch_records(terms: RuleTerms) -> list[Record]:
-    """How many series have no forecast; and, per horizon, how the forecast of then fits what is now."""
+    """How many series have no forecast; and, per horizon, how the forecast of then fits what is now.
+
+    For the shortest horizon also how far each series lies outside of its interval, in widths of that interval.
+    """
     silent = f"sum by (task) ({terms.metric('tsf_abstained_series')})"
     told = f"(count by (task) ({terms.metric('tsf_used')}) or on () 0 * {silent})"
     records: list[Record] = [("task:tsf_abstained:ratio", f"{silent} / ({silent} + {told})", {})]
@@ -117,6 +120,11 @@ def _watch_records(terms: RuleTerms) -> list[Record]:
             records.append(
                 ("task_horizon:tsf_forecast_coverage:ratio", f"avg by (task) ({inside}){valid}", {"horizon": horizon})
             )
+            if horizon == terms.horizons[0]:
+                beyond = f"clamp_min({used} - {ACROSS} {said(high)}, 0) + clamp_min({said(low)} - {ACROSS} {used}, 0)"
+                wide = f"({said(high)} - ignoring (quantile) {said(low)} > 0)"
+                surprise = f"({beyond}) / {ACROSS} {wide}{valid}"
+                records.append(("series_horizon:tsf_surprise:ratio", surprise, {"horizon": horizon}))
         if 0.5 in terms.quantiles:
             off = f"abs({used} - {ACROSS} {said(0.5)})"
             error = f"sum by (task) ({off}) / sum by (task) (abs({used}))"
