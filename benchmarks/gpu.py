@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.no_graphs:
-        train.Replayed = lambda work, _: work
+        train.Graphed = lambda work, _: work
     device = pick_device(options.device)
     params = job(options, device)
     series = made(options.series, options.days * 86_400 // options.step_seconds, options.step_seconds)

@@ -11,7 +11,7 @@ from tests.learn.test_course import cut_after, weights
 from tsf.learn import fit, fit_breach, predict, train
 from tsf.learn.course import largest_batch
 from tsf.learn.explain import explain
-from tsf.learn.replayed import Replayed
+from tsf.learn.graphed import Graphed
 
 pytestmark = [
     pytest.mark.models,
@@ -51,7 +51,7 @@ def test_every_kind_learns_on_a_gpu_what_it_learns_on_the_cpu(model_type, precis
 def test_a_recorded_step_is_the_step_itself(model_type, limited_series, monkeypatch):
     params = small_params(model_type=model_type, epochs=4, device="cuda", dropout=0.2, level_shifts=0.3)
     recorded = fit(limited_series, params)
-    monkeypatch.setattr(train, "Replayed", lambda work, _: work)
+    monkeypatch.setattr(train, "Graphed", lambda work, _: work)
     plain = fit(limited_series, params)
     assert losses(recorded) == pytest.approx(losses(plain), rel=1e-3)
     assert (weights(recorded) - weights(plain)).norm() < 0.01 * weights(plain).norm()
@@ -59,7 +59,7 @@ def test_a_recorded_step_is_the_step_itself(model_type, limited_series, monkeypa
 
 def test_what_is_replayed_reads_what_is_there_now_and_draws_anew():
     place = torch.zeros(3, device=CUDA)
-    doubled, drawn = Replayed(lambda: 2 * place, CUDA), Replayed(lambda size: torch.rand(size, device=CUDA), CUDA)
+    doubled, drawn = Graphed(lambda: 2 * place, CUDA), Graphed(lambda size: torch.rand(size, device=CUDA), CUDA)
     found, numbers = [], []
     for number in range(5):
         place.fill_(number)

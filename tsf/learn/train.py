@@ -27,10 +27,10 @@ from tsf.learn.course import (
     warm_start,
 )
 from tsf.learn.features import week_steps
+from tsf.learn.graphed import Graphed
 from tsf.learn.model import Epoch, Model, Spec, build_network, build_spec
 from tsf.learn.network import Ensemble
 from tsf.learn.places import Places, split
-from tsf.learn.replayed import Replayed
 from tsf.learn.weights import Weights, one_cycle
 from tsf.learn.windows import Windows, pick_device
 from tsf.params import TrainParams
@@ -130,7 +130,7 @@ def _train(network: Ensemble, lesson: Lesson, around: Around) -> list[Epoch]:
         _start(network, lesson)
     weights = Weights(network, params.weight_decay, params.gradient_clip)
     step_loss, validation_loss = (
-        Replayed(partial(work, network, lesson), lesson.windows.device) for work in (_step, _validation_loss)
+        Graphed(partial(work, network, lesson), lesson.windows.device) for work in (_step, _validation_loss)
     )
     course = _course(network, lesson, weights, around)
     per_epoch = max(1, min(params.windows_per_epoch, len(lesson.teach.rows)) // course.asked)
@@ -188,7 +188,7 @@ def _course(network: Ensemble, lesson: Lesson, weights: Weights, around: Around)
     return course
 
 
-def _step_that_fits(step_loss: Replayed, course: Course, weights: Weights, say: Callable[[str], None]) -> Tensor:
+def _step_that_fits(step_loss: Graphed, course: Course, weights: Weights, say: Callable[[str], None]) -> Tensor:
     """`_step` with the course's batch, which is halved where the memory does not hold it."""
     try:
         return step_loss(course.batch)

@@ -1,4 +1,4 @@
-"""Work on a GPU that is recorded once and replayed after that."""
+"""Work on a GPU as CUDA graphs: recorded once, replayed after that."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Replayed"]
+__all__ = ["Graphed"]
 
 
-class Replayed:
+class Graphed:
     """`work(*sizes)`, which on a GPU becomes one CUDA graph for each `sizes`.
 
     A training step of a small network is a thousand kernels of three microseconds each; started one by one, they leave
