@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from tests.learn.conftest import series_of
+from tests.stages.conftest import QUICK
 from tsf.errors import EmptyError
-from tsf.stages.push import _present
+from tsf.flow.tasks import set_values
+from tsf.io.artifacts import WEIGHTS
+from tsf.io.registry import promote, resolve, rollback, versions
+from tsf.project import TaskPaths
+from tsf.stages.evaluate import evaluate
+from tsf.stages.fetch import fetch
+from tsf.stages.push import _present, push
+from tsf.stages.train import plan, train
 
 CONTEXT = 24
 
@@ -24,3 +36,58 @@ def test_with_nothing_left_the_sentence_names_the_query_and_the_cure() -> None:
     values[:, -CONTEXT:] = np.nan
     with pytest.raises(EmptyError, match=r"up: no series has a sample in the last 1d; see whether its exporter"):
         _present(series_of(values), CONTEXT, "up")
+
+
+@pytest.fixture
+def two_models(tmp_path: Path) -> TaskPaths:
+    """The project of a task on the demo fleet whose older model is the champion and whose newer one the challenger."""
+    task = {
+        "fetch": {"metric_query": "cpu_usage_percent", "limit": 100, "history": "15d"},
+        "train": QUICK | {"epochs": 1, "dimensions": ["node"]},
+        "evaluate": {"stride": "12h"},
+        "push": {"horizons": ["2h", "6h"]},
+    }
+    with (tmp_path / "params.yaml").open("w") as file:
+        YAML().dump({"demo": {"groups": 2}, "tasks": {"a": task}}, file)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    fetch("a", tmp_path)
+    for seed in (0, 1):
+        set_values(tmp_path, {"tasks.a.train.seed": seed})
+        train(plan("a", tmp_path), tmp_path)
+        evaluate("a", tmp_path)
+    paths = TaskPaths(tmp_path, "a")
+    promote(paths.registry, "a", resolve(paths.registry, "a").name, "challenger")
+    rollback(paths.registry, "a")
+    return paths
+
+
+@pytest.mark.models
+def test_a_challenger_forecasts_in_shadow_and_is_compared_with_the_champion(
+    two_models: TaskPaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = two_models.root
+    first = push("a", root)
+    assert first.duel
+    assert "nothing yet that both" in first.duel.summary
+    told = "".join(path.read_text() for path in two_models.textfile.iterdir())
+    challenger, champion = (
+        next(one.version for one in versions(two_models.registry, "a") if alias in one.aliases)
+        for alias in ("challenger", "champion")
+    )
+    assert champion in told
+    assert challenger not in told
+    set_values(root, {"snapshot.until": "2026-11-01T06:00:00Z"})
+    second = push("a", root)
+    assert second.duel
+    assert second.duel.table.index.tolist() == ["2h, champion", "2h, challenger", "6h, champion", "6h, challenger"]
+    mine, other = (second.duel.shared[model] for model in ("champion", "challenger"))
+    assert mine["time"].tolist() == other["time"].tolist()
+    assert mine["error"].tolist() != other["error"].tolist()
+    assert "the challenger, in shadow, was" in second.duel.summary
+    (two_models.registry / "a" / challenger / WEIGHTS).write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        assert push("a", root).duel is None
+    assert "The challenger of task a gave no forecast" in caplog.text
+    promote(two_models.registry, "a", champion, "challenger")
+    assert push("a", root).duel is None
+    assert not [*two_models.pushed.glob("shadow-*")]

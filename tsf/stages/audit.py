@@ -15,7 +15,7 @@ from tsf.kinds import duration_text
 from tsf.params import PushParams
 from tsf.series import Floats, Forecast, SeriesSet
 
-__all__ = ["Audit", "keep_issued"]
+__all__ = ["Audit", "Duel", "keep_issued"]
 
 HORIZON, QUANTILE = "__horizon__", "__quantile__"  # labels that no series of Prometheus has
 KEPT_STEPS = 168  # moments that are audited, at most
@@ -62,17 +62,10 @@ class Audit:
     @property
     def table(self) -> pd.DataFrame:
         """A row per horizon, in words."""
-        of = "value" if self.truth.limit is None else "limit"
-        rows = {}
-        for horizon in self.moments["horizon"].drop_duplicates().tolist():
-            part = self.moments[self.moments["horizon"] == horizon]
-            weight = part["n"] / part["n"].sum()
-            rows[duration_text(horizon)] = {
-                "forecasts": int(part["n"].sum()),
-                "inside the interval": f"{(part['inside'] * weight).sum():.0%}",
-                "promised": f"{part['promised'].iloc[0]:.0%}",
-                f"off by, of the {of}": f"{(part['error'] * weight).sum():.1%}",
-            }
+        rows = {
+            duration_text(horizon): _in_words(self.moments[self.moments["horizon"] == horizon], self.truth)
+            for horizon in self.moments["horizon"].drop_duplicates().tolist()
+        }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("ahead")
 
     @property
@@ -100,6 +93,62 @@ class Audit:
             if (own := known.get(_key(self.issued, row))) is not None:
                 said[own, there] = self.issued.values[row, column[there]]
         return said
+
+
+@dataclass(frozen=True, eq=False)
+class Duel:
+    """The champion's audit and that of the challenger, whose forecasts nobody was told."""
+
+    champion: Audit
+    challenger: Audit
+
+    @cached_property
+    def shared(self) -> dict[str, pd.DataFrame]:
+        """Model -> the rows of Audit.moments whose horizon and time the other model has, too."""
+        both = {"champion": self.champion.moments, "challenger": self.challenger.moments}
+        keys = ["horizon", "time"]
+        shared = both["champion"][keys].merge(both["challenger"][keys], on=keys)
+        return {model: shared.merge(moments, on=keys) for model, moments in both.items()}
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per horizon and model, in words."""
+        rows = {}
+        for horizon in sorted(set(self.shared["champion"]["horizon"].tolist())):
+            for model, moments in self.shared.items():
+                name = f"{duration_text(horizon)}, {model}"
+                rows[name] = _in_words(moments[moments["horizon"] == horizon], self.champion.truth)
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("ahead, model")
+
+    @property
+    def summary(self) -> str:
+        """One sentence: who was nearer to what came?"""
+        mine, other = self.shared["champion"], self.shared["challenger"]
+        if mine.empty:
+            return "A challenger forecasts in shadow; there is nothing yet that both have foretold and that has come."
+        ours, theirs = _mean(mine, "error"), _mean(other, "error")
+        nearer = "nearer than" if theirs < ours else "no nearer than"
+        return (
+            f"Over {mine['time'].nunique()} moments the challenger, in shadow, was {nearer} the champion: off by "
+            f"{theirs:.2%} against {ours:.2%}. Its interval held {_mean(other, 'inside'):.0%}, the champion's "
+            f"{_mean(mine, 'inside'):.0%}; both should hold {mine['promised'].iloc[0]:.0%}."
+        )
+
+
+def _in_words(moments: pd.DataFrame, truth: SeriesSet) -> dict[str, object]:
+    """What rows of Audit.moments of one horizon say, for people."""
+    return {
+        "forecasts": int(moments["n"].sum()),
+        "inside the interval": f"{_mean(moments, 'inside'):.0%}",
+        "promised": f"{moments['promised'].iloc[0]:.0%}",
+        f"off by, of the {'value' if truth.limit is None else 'limit'}": f"{_mean(moments, 'error'):.2%}",
+    }
+
+
+def _mean(moments: pd.DataFrame, column: str) -> float:
+    """Over all values; moments of which nothing is known are left out."""
+    known = moments[moments[column].notna()]
+    return float(np.average(known[column], weights=known["n"])) if len(known) else np.nan
 
 
 def keep_issued(forecast: Forecast, push: PushParams, path: Path, *, anew: bool = False) -> SeriesSet:

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsf.errors import EmptyError, FlowError, ModelError, ParamsError, SourceError
+from tsf.errors import EmptyError, FlowError, ModelError, ParamsError, SourceError, TsfError
 from tsf.io.artifacts import read_json, write_forecast, write_json
 from tsf.io.exposition import ModelInfo, Present, forecast_exposition
 from tsf.io.logs import start_log
 from tsf.io.owners import Owners, read_owners
 from tsf.io.prometheus import effective
 from tsf.io.pushgateway import send
-from tsf.io.registry import alert_in_force, resolve
+from tsf.io.registry import alert_in_force, resolve, versions
 from tsf.io.source import fetch_from_source, newest_seconds
 from tsf.kinds import duration_text
 from tsf.learn import Calibration, Model, predict
@@ -31,7 +31,7 @@ from tsf.params import AlertParams, PrometheusParams, PushParams, TaskParams, re
 from tsf.project import TaskPaths, find_root
 from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet, joined, label_rows, title_of
-from tsf.stages.audit import Audit, keep_issued
+from tsf.stages.audit import Audit, Duel, keep_issued
 from tsf.stages.hours import before_work
 from tsf.stages.models import load_model
 from tsf.stages.rules import write_rules
@@ -139,6 +139,7 @@ class Pushed(Predicted):
 
     receipt: dict[str, Any] = field(kw_only=True)
     audit: Audit = field(kw_only=True)
+    duel: Duel | None = field(kw_only=True)  # None without a challenger
 
     @property
     def receipt_table(self) -> pd.DataFrame:
@@ -260,10 +261,34 @@ def write_back(predicted: Predicted) -> Pushed:
         "alert_rules": str(write_rules(name, predicted.root, owners).relative_to(predicted.root)),
     } | ({"owners": no_owners} if no_owners else {})
     write_forecast(predicted.forecast, paths.pushed / "forecast.parquet")
-    issued = keep_issued(predicted.forecast, push_params, paths.pushed / "issued.parquet", anew=_is_new(predicted))
+    anew = _is_new(predicted)
+    issued = keep_issued(predicted.forecast, push_params, paths.pushed / "issued.parquet", anew=anew)
+    audit, shadow = Audit(issued, predicted.context), _shadow(predicted, push_params, anew=anew)
     write_json(receipt, paths.pushed / "receipt.json")
     own = {field: getattr(predicted, field) for field in Predicted.__dataclass_fields__}
-    return Pushed(**own, receipt=receipt, audit=Audit(issued, predicted.context))
+    return Pushed(**own, receipt=receipt, audit=audit, duel=Duel(audit, shadow) if shadow else None)
+
+
+def _shadow(predicted: Predicted, push_params: PushParams, *, anew: bool) -> Audit | None:
+    """Forecast with the challenger, too, if there is one: kept and audited like the champion's, but told to nobody.
+
+    Whatever is wrong with it, the champion's forecast is out: it is logged, and there is no audit of it.
+    """
+    name, paths = predicted.name, TaskPaths(predicted.root, predicted.name)
+    found = [one for one in versions(paths.registry, name) if one.aliases == ("challenger",)]
+    kept = [paths.pushed / f"shadow-{one.version}.parquet" for one in found]
+    for old in paths.pushed.glob("shadow-*.parquet"):
+        if old not in kept:
+            old.unlink()
+    if not found:
+        return None
+    try:
+        other = predict_task(name, predicted.root, model_name="challenger", with_totals=False)
+        issued = keep_issued(other.forecast, _within(push_params, other.forecast), kept[0], anew=anew)
+        return Audit(issued, other.context)
+    except TsfError as fault:
+        logging.getLogger(__name__).warning("The challenger of task %s gave no forecast: %s", name, fault)
+        return None
 
 
 def _is_new(predicted: Predicted) -> bool:
