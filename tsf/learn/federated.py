@@ -1,0 +1,54 @@
+"""One model from several clusters whose samples never leave them: only weights travel.
+
+Federated averaging (McMahan et al.: Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017):
+in each round every cluster goes on from the common weights with its own data (`fit` with `start`), and the new common
+weights are the mean of theirs. In the end each trains a little further for itself, which also calibrates its intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from tsf.errors import ModelError
+from tsf.learn.model import Calibration, Model
+
+__all__ = ["federated_average"]
+
+
+def federated_average(models: Sequence[Model], weights: Sequence[float]) -> Model:
+    """The model whose weights are the mean of those of `models`, each counted by its of `weights`.
+
+    weights: such as the number of series that each has learnt from. The mean has no breach head, and its intervals are
+    measured nowhere (coverage NaN of n = 0): let `fit` start from it. Raises ModelError where the models are built
+    differently, as when their labels have other values.
+    """
+    first, shares = models[0], np.asarray(weights, np.float64) / np.sum(weights)
+    states = [model.network.state_dict() for model in models]
+    for number, (model, state) in enumerate(zip(models, states, strict=True)):
+        alike = {name: tensor.shape for name, tensor in state.items()} == {
+            name: tensor.shape for name, tensor in states[0].items()
+        }
+        if not alike or model.spec.vocabularies != first.spec.vocabularies:
+            raise ModelError(
+                f"model {number} is built otherwise than model 0",
+                cure="train them with the same parameters, on labels that have the same values in each cluster",
+            )
+    network = deepcopy(first.network)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            mean = sum(share * state[name].double() for share, state in zip(shares.tolist(), states, strict=True))
+            tensor.copy_(mean)
+
+    def calibrated(name: str) -> np.ndarray:
+        return np.average([getattr(model.calibration, name) for model in models], axis=0, weights=shares)
+
+    calibration = Calibration(
+        calibrated("steps"), calibrated("peaks"), first.calibration.interval, float("nan"), 0,
+        float(calibrated("week_share")),
+    )  # fmt: skip
+    return replace(first, network=network, calibration=calibration, breach=None)
