@@ -205,7 +205,7 @@ def test_the_container_runs_as_the_owner_of_the_folder_and_never_as_root(tmp_pat
     said.write_text('#!/bin/sh\necho "$TSF_USER $*"\n')
     said.chmod(0o755)
     environ = os.environ | {"TSF_USER": "1234:5678"}
-    command = ["make", "-f", str(ROOT / "Makefile"), "up", f"COMPOSE={said}", "ARGS=lab"]
+    command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), "up", f"COMPOSE={said}", "ARGS=lab"]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0] == "1234:5678 up --build --detach --wait lab"
     token = (tmp_path / ".secrets/jupyter-token").read_text()
