@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ __all__ = [
     "openmetrics",
     "run_promtool",
     "running_alertmanager",
+    "running_jupyter",
     "running_nginx",
     "running_prometheus",
     "running_pushgateway",
@@ -81,11 +83,13 @@ class Server:
 
 
 @contextmanager
-def _running(program: Path, arguments: Sequence[str], url: str, folder: Path) -> Iterator[Server]:
+def _running(
+    program: Path, arguments: Sequence[str], url: str, folder: Path, environ: Mapping[str, str] = os.environ
+) -> Iterator[Server]:
     log = folder / "log"
     with (
         log.open("wb") as sink,
-        subprocess.Popen([program, *arguments], stdout=sink, stderr=sink, cwd=folder) as process,
+        subprocess.Popen([program, *arguments], stdout=sink, stderr=sink, cwd=folder, env=environ) as process,
     ):
         try:
             deadline = time.monotonic() + 60
@@ -150,6 +154,19 @@ def running_nginx(folder: Path, config: str, url: str) -> Iterator[Server]:
     own = ["-g", "user root;"] if os.geteuid() == 0 else []  # its workers must get at `folder`
     arguments = ["-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf"), *own]
     with _running(find_server("nginx"), arguments, url, folder) as server:
+        yield server
+
+
+@contextmanager
+def running_jupyter(folder: Path, token: str, base_url: str = "/") -> Iterator[Server]:
+    """A Jupyter Server in `folder` with the options of the container, its token in a file."""
+    (folder / "token").write_text(token)
+    environ = os.environ | {"JUPYTER_TOKEN_FILE": str(folder / "token")}
+    environ |= {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    port = free_port()
+    arguments = ["-m", "jupyter_server", f"--port={port}", "--ServerApp.port_retries=0", "--no-browser", "--allow-root",
+                 f"--ServerApp.base_url={base_url}", "--ServerApp.trust_xheaders=True"]  # fmt: skip
+    with _running(Path(sys.executable), arguments, f"http://127.0.0.1:{port}", folder, environ) as server:
         yield server
 
 

@@ -7,10 +7,9 @@ import json
 import os
 import re
 import subprocess
-import sys
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from ruamel.yaml import YAML
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from tests.servers import free_port, run_promtool, running_alertmanager, running_nginx
+from tests.servers import Server, free_port, run_promtool, running_alertmanager, running_jupyter, running_nginx
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "of-this-test"
@@ -97,52 +96,47 @@ class TestServers:
 
 
 @pytest.fixture(scope="module")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Jupyter Server under a base_url, its token in a file, as in the container."""
-    folder, port = tmp_path_factory.mktemp("jupyter"), free_port()
-    (folder / "token").write_text(TOKEN)
-    environ = os.environ | {"JUPYTER_TOKEN_FILE": str(folder / "token")}
-    environ |= {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "DATA", "RUNTIME")}
-    options = [f"--port={port}", "--ServerApp.port_retries=0", "--no-browser", "--allow-root"]
-    options += [f"--ServerApp.base_url={BASE}", "--ServerApp.trust_xheaders=True", f"--ServerApp.root_dir={folder}"]
-    command = [sys.executable, "-m", "jupyter_server", *options]
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(command, env=environ, stdout=log, stderr=log) as run,
-    ):
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                requests.get(f"http://127.0.0.1:{port}{BASE}api", timeout=5)
-                break
-            except requests.ConnectionError:
-                assert time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.1)
-        yield port
-        run.terminate()
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_jupyter(tmp_path_factory.mktemp("jupyter"), TOKEN, BASE) as server:
+        yield server
+
+
+@contextmanager
+def proxy(folder: Path, name: str, jupyter: Server, places: Mapping[str, str]) -> Iterator[Server]:
+    """nginx with deploy/nginx/`name` before `jupyter`; places: what is elsewhere here, there -> here."""
+    text, lab = ((ROOT / "deploy/nginx" / file).read_text("utf-8") for file in (name, "lab.conf"))
+    assert "http://lab:8888" in lab
+    (folder / "lab.conf").write_text(lab.replace("http://lab:8888", jupyter.url))
+    address = f"127.0.0.1:{free_port()}"
+    moved = {"listen 80": f"listen {address}", "/etc/nginx/lab.conf": str(folder / "lab.conf"), **places}
+    for there, here in moved.items():
+        assert there in text
+        text = text.replace(there, here)
+    with running_nginx(folder, text, f"http://{address}") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def proxied(jupyter: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, str]]:
+def proxied(jupyter: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, str]]:
     """Addresses of nginx with the configuration of production, plain and with TLS, and the authority to trust."""
-    folder, authority = tmp_path_factory.mktemp("nginx"), trustme.CA()
+    folder, authority, secure = tmp_path_factory.mktemp("nginx"), trustme.CA(), free_port()
     authority.cert_pem.write_to_path(folder / "authority.pem")
     certificate = authority.issue_cert("localhost")
     certificate.private_key_pem.write_to_path(folder / "tls-key")
     certificate.cert_chain_pems[0].write_to_path(folder / "tls-certificate")
-    plain, secure = free_port(), free_port()
-    text = (ROOT / "deploy/nginx/https.conf").read_text("utf-8")
-    lab = (ROOT / "deploy/nginx/lab.conf").read_text("utf-8")
-    assert "http://lab:8888" in lab
-    (folder / "lab.conf").write_text(lab.replace("lab:8888", f"127.0.0.1:{jupyter}"))
-    for here, there in {
-        "listen 80": f"listen 127.0.0.1:{plain}", "listen 443": f"listen 127.0.0.1:{secure}",
-        "/run/secrets": str(folder), "/etc/nginx/lab.conf": str(folder / "lab.conf"),
-    }.items():  # fmt: skip
-        assert here in text
-        text = text.replace(here, there)
-    with running_nginx(folder, text, f"http://127.0.0.1:{plain}"):
-        yield f"http://localhost:{plain}", f"https://localhost:{secure}", str(folder / "authority.pem")
+    places = {"listen 443": f"listen 127.0.0.1:{secure}", "/run/secrets": str(folder)}
+    with proxy(folder, "https.conf", jupyter, places) as server:
+        yield server.url.replace("127.0.0.1", "localhost"), f"https://localhost:{secure}", str(folder / "authority.pem")
+
+
+@pytest.mark.servers
+def test_without_tls_nginx_hands_on_what_this_machine_asks(jupyter: Server, tmp_path: Path) -> None:
+    with proxy(tmp_path, "http.conf", jupyter, {}) as server:
+        assert requests.get(f"{server.url}/nginx-health", timeout=10).status_code == 204
+        assert (
+            requests.get(f"{server.url}{BASE}api", timeout=10).json()
+            == requests.get(f"{jupyter.url}{BASE}api", timeout=10).json()
+        )
 
 
 @pytest.mark.servers
@@ -204,12 +198,17 @@ def test_the_container_runs_as_the_owner_of_the_folder_and_never_as_root(tmp_pat
     said = tmp_path / "compose"
     said.write_text('#!/bin/sh\necho "$TSF_USER $*"\n')
     said.chmod(0o755)
-    environ = os.environ | {"TSF_USER": "1234:5678"}
+    environ = {name: value for name, value in os.environ.items() if name != "TSF_USER"}
+    user = os.geteuid() or 1_234  # root may own the folder of another
+    os.chown(tmp_path, user, -1)
+    group = tmp_path.stat().st_gid
     command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), "up", f"COMPOSE={said}", "ARGS=lab"]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[0] == "1234:5678 up --build --detach --wait lab"
     token = (tmp_path / ".secrets/jupyter-token").read_text()
-    assert done.stdout.splitlines()[1] == f"http://127.0.0.1:8080/lab?token={token}"
+    assert done.stdout.splitlines() == [
+        f"{user}:{group} up --build --detach --wait lab",
+        f"http://127.0.0.1:8080/lab?token={token}",
+    ]
     assert re.fullmatch(r"[0-9a-f]{48}", token)
     assert (tmp_path / ".secrets").stat().st_mode & 0o777 == 0o700
     again = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)

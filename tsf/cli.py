@@ -145,7 +145,8 @@ def predict(
     no_prometheus: Annotated[bool, typer.Option("--no-prometheus", help="Show only; write nothing back.")] = False,
 ) -> None:
     """Forecast from the newest samples and print the most urgent series first."""
-    from tsf.stages.push import predict_task, write_back
+    from tsf.stages.predict import predict_task
+    from tsf.stages.push import write_back
 
     root = _root()
     predicted = predict_task(task, root, steps=steps, model_name=model_name, user=user)

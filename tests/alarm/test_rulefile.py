@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def terms_of(name: str) -> RuleTerms:
         labels=task.train.dimensions,
         query=task.fetch.metric_query,
     )
+
+
+def holds(folder: Path, terms: RuleTerms, inputs: Mapping[str, str], expected: Mapping[str, object]) -> None:
+    """Let promtool test the rule file of `terms` on `inputs`, series -> values of each minute."""
+    series = [{"series": name, "values": values} for name, values in inputs.items()]
+    case = {"interval": "1m", "input_series": series, **expected}
+    (folder / "task.yml").write_text(rule_file(terms), encoding="utf-8")
+    with (folder / "test.yml").open("w", encoding="utf-8") as file:
+        YAML().dump({"rule_files": ["task.yml"], "evaluation_interval": "1m", "tests": [case]}, file)
+    done = run_promtool("test", "rules", str(folder / "test.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("terms", [
@@ -104,16 +116,12 @@ def test_annotations_say_who_when_and_whose_with_hostile_labels(tmp_path: Path) 
     }
     labels = {"severity": "ticket", "task": "storage", "horizon": "24h", "group": group, "user": "ann"}
     alert = {"exp_labels": labels, "exp_annotations": expected}
-    case = {
-        "interval": "1m",
-        "input_series": [{"series": name, "values": values} for name, values in inputs.items()],
-        "alert_rule_test": [{"eval_time": "10m", "alertname": "TsfBreachSoon", "exp_alerts": [alert]}],
-    }
-    (tmp_path / "task.yml").write_text(rule_file(terms), encoding="utf-8")
-    with (tmp_path / "test.yml").open("w", encoding="utf-8") as file:
-        YAML().dump({"rule_files": ["task.yml"], "evaluation_interval": "1m", "tests": [case]}, file)
-    done = run_promtool("test", "rules", str(tmp_path / "test.yml"))
-    assert done.returncode == 0, done.stdout + done.stderr
+    holds(
+        tmp_path,
+        terms,
+        inputs,
+        {"alert_rule_test": [{"eval_time": "10m", "alertname": "TsfBreachSoon", "exp_alerts": [alert]}]},
+    )
 
 
 def test_each_alert_names_its_own_series_and_time_whatever_labels_it_has(tmp_path: Path) -> None:
@@ -132,16 +140,12 @@ def test_each_alert_names_its_own_series_and_time_whatever_labels_it_has(tmp_pat
                 "expected": f"in {time}, at a chance of 50%",
             },
         })  # fmt: skip
-    case = {
-        "interval": "1m",
-        "input_series": [{"series": name, "values": values} for name, values in inputs.items()],
-        "alert_rule_test": [{"eval_time": "10m", "alertname": "TsfBreachSoon", "exp_alerts": alerts}],
-    }
-    (tmp_path / "task.yml").write_text(rule_file(RuleTerms("disk", labels=("group", "user"))), encoding="utf-8")
-    with (tmp_path / "test.yml").open("w", encoding="utf-8") as file:
-        YAML().dump({"rule_files": ["task.yml"], "evaluation_interval": "1m", "tests": [case]}, file)
-    done = run_promtool("test", "rules", str(tmp_path / "test.yml"))
-    assert done.returncode == 0, done.stdout + done.stderr
+    holds(
+        tmp_path,
+        RuleTerms("disk", labels=("group", "user")),
+        inputs,
+        {"alert_rule_test": [{"eval_time": "10m", "alertname": "TsfBreachSoon", "exp_alerts": alerts}]},
+    )
 
 
 def test_surprise_is_how_far_a_series_lies_outside_of_its_interval(tmp_path: Path) -> None:
@@ -158,14 +162,5 @@ def test_surprise_is_how_far_a_series_lies_outside_of_its_interval(tmp_path: Pat
         for name, value in {"inside": 0, "above": 3, "below": 1}.items()
     ]
     asked = {"expr": 'sum without () ({__name__="series_horizon:tsf_surprise:ratio"})', "eval_time": "70m"}
-    case = {
-        "interval": "1m",
-        "input_series": [{"series": name, "values": values} for name, values in inputs.items()],
-        "promql_expr_test": [asked | {"exp_samples": samples}],
-    }
     terms = RuleTerms("disk", horizons=("1h", "24h"), labels=("mountpoint",))
-    (tmp_path / "task.yml").write_text(rule_file(terms), encoding="utf-8")
-    with (tmp_path / "test.yml").open("w", encoding="utf-8") as file:
-        YAML().dump({"rule_files": ["task.yml"], "evaluation_interval": "1m", "tests": [case]}, file)
-    done = run_promtool("test", "rules", str(tmp_path / "test.yml"))
-    assert done.returncode == 0, done.stdout + done.stderr
+    holds(tmp_path, terms, inputs, {"promql_expr_test": [asked | {"exp_samples": samples}]})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.learn.conftest import small_params
+from tests.learn.conftest import series_of, small_params
 from tests.learn.test_course import weights
 from tsf.errors import ModelError
 from tsf.learn import fit, predict
@@ -35,5 +35,8 @@ def test_models_that_are_built_otherwise_are_not_averaged(limited_series):
     with pytest.raises(ModelError, match="model 1 is built otherwise than model 0"):
         federated_average([one, wide], [1, 1])
     labelled = [fit(limited_series.take(rows), small_params(epochs=1)) for rows in (range(6), range(6, 12))]
-    with pytest.raises(ModelError, match="labels that have the same values"):
+    with pytest.raises(ModelError, match="labels with the same values"):
         federated_average(labelled, [1, 1])
+    slower = fit(series_of(limited_series.values, step_seconds=7_200, limit=limited_series.limit), UNLABELLED)
+    with pytest.raises(ModelError, match="the same parameters and step"):
+        federated_average([one, slower], [1, 1])

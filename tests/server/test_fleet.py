@@ -59,4 +59,4 @@ def test_a_prometheus_scrapes_the_fleet(tmp_path: Path) -> None:
         finally:
             exporter.terminate()
     assert len(found) > 100
-    assert all({"group", "user", "storage_type", "cluster"} <= {*one["metric"]} for one in found)  # type: ignore[misc]
+    assert all({"group", "user", "storage_type", "cluster"} <= {*one["metric"]} for one in found)

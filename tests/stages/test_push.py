@@ -18,7 +18,8 @@ from tsf.io.registry import promote, resolve, rollback, versions
 from tsf.project import TaskPaths
 from tsf.stages.evaluate import evaluate
 from tsf.stages.fetch import fetch
-from tsf.stages.push import _present, push
+from tsf.stages.predict import _present
+from tsf.stages.push import push
 from tsf.stages.train import plan, train
 
 CONTEXT = 24

@@ -2,7 +2,7 @@
 
 Federated averaging (McMahan et al.: Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017):
 in each round every cluster goes on from the common weights with its own data (`fit` with `start`), and the new common
-weights are the mean of theirs. In the end each trains a little further for itself, which also calibrates its intervals.
+weights are the mean of theirs. A cluster with much history may train them further for itself in the end.
 """
 
 from __future__ import annotations
@@ -24,21 +24,16 @@ def federated_average(models: Sequence[Model], weights: Sequence[float]) -> Mode
     """The model whose weights are the mean of those of `models`, each counted by its of `weights`.
 
     weights: such as the number of series that each has learnt from. The mean has no breach head, and its intervals are
-    measured nowhere (coverage NaN of n = 0): let `fit` start from it. Raises ModelError where the models are built
-    differently, as when their labels have other values.
+    measured nowhere (coverage NaN of n = 0). Raises ModelError where the models have other parameters, steps or labels.
     """
     first, shares = models[0], np.asarray(weights, np.float64) / np.sum(weights)
-    states = [model.network.state_dict() for model in models]
-    for number, (model, state) in enumerate(zip(models, states, strict=True)):
-        alike = {name: tensor.shape for name, tensor in state.items()} == {
-            name: tensor.shape for name, tensor in states[0].items()
-        }
-        if not alike or model.spec.vocabularies != first.spec.vocabularies:
+    for number, model in enumerate(models):
+        if model.spec != first.spec:
             raise ModelError(
                 f"model {number} is built otherwise than model 0",
-                cure="train them with the same parameters, on labels that have the same values in each cluster",
+                cure="train them with the same parameters and step, on labels with the same values in each cluster",
             )
-    network = deepcopy(first.network)
+    states, network = [model.network.state_dict() for model in models], deepcopy(first.network)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             mean = sum(share * state[name].double() for share, state in zip(shares.tolist(), states, strict=True))

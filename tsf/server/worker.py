@@ -19,7 +19,7 @@ SHOWN_SERIES = 6
 
 def predict(root: Path, task: str, steps: int | None, model: str, user: str | None, limit: int) -> bytes:
     """The body of an answer to /predict: a fresh forecast of `task`, the most urgent series first."""
-    from tsf.stages.push import predict_task
+    from tsf.stages.predict import predict_task
 
     predicted = predict_task(task, root, steps=steps, model_name=model, user=user, with_totals=False, load=_kept_model)
     forecast = predicted.forecast

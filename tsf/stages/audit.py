@@ -76,7 +76,7 @@ class Audit:
             when = pd.Timestamp(first, unit="s").strftime("%Y-%m-%d %H:%M UTC")
             return f"No forecast of this task is old enough to be compared with what came; the first will be at {when}."
         part = self.moments
-        inside, promised = np.average(part["inside"], weights=part["n"]), part["promised"].iloc[0]
+        inside, promised = _mean(part, "inside"), part["promised"].iloc[0]
         verdict = "as promised" if abs(inside - promised) <= 0.1 else "too often" if inside > promised else "too rarely"
         return (
             f"{inside:.0%} of {part['n'].sum():,} values lay inside the interval that was forecast for them "

@@ -1,0 +1,190 @@
+"""A forecast of a task from its newest samples, and what it says to people; writes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsf.errors import EmptyError, ParamsError
+from tsf.io.exposition import ModelInfo
+from tsf.io.logs import start_log
+from tsf.io.registry import alert_in_force, resolve
+from tsf.io.source import fetch_from_source, newest_seconds
+from tsf.kinds import duration_text
+from tsf.learn import Calibration, Model, predict
+from tsf.params import AlertParams, TaskParams, read_params
+from tsf.project import TaskPaths, find_root
+from tsf.promql import unit_of
+from tsf.series import Floats, Forecast, SeriesSet, joined, label_rows, title_of
+from tsf.stages.models import load_model
+from tsf.stages.shards import over_shards
+from tsf.stages.totals import Totals, read_totals
+from tsf.stages.urgency import Urgency
+
+__all__ = ["Predicted", "predict_task"]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A forecast from the newest samples, with the context it was made from."""
+
+    name: str
+    task: TaskParams
+    context: SeriesSet
+    forecast: Forecast
+    info: ModelInfo
+    root: Path
+    calibration: Calibration
+    totals: Totals | None = None
+
+    @property
+    def summary(self) -> str:
+        """One sentence: how much is about to fill up."""
+        n, silent = self.context.n_series, sum(self.silent)
+        ahead = duration_text(self.forecast.quantiles.shape[1] * self.forecast.step_seconds)
+        origin = pd.Timestamp(self.forecast.origin_seconds, unit="s").strftime("%Y-%m-%d %H:%M UTC")
+        words = f"{n - silent:,} of {n:,} series were forecast {ahead} ahead from {origin} by {self.info.model}"
+        if self.forecast.p_breach is not None and self.urgency.limit is not None:
+            alert = self.alert
+            due = int(alert.fires(self.chance, self.urgency.used, self.urgency.limit).sum())
+            words += (
+                f"; {due} may reach {alert.line:.0%} of their limit, with a chance of {alert.probability:.0%} or more"
+            )
+        else:
+            words += "; the task has no limit, so there is no breach output"
+        return words + (
+            f"; {silent} have no forecast, because their samples are too few or too old." if silent else "."
+        )
+
+    @cached_property
+    def alert(self) -> AlertParams:
+        """The alert that the rule file fires, with what the last replay chose."""
+        return alert_in_force(TaskPaths(self.root, self.name), self.task.alert)
+
+    @cached_property
+    def urgency(self) -> Urgency:
+        """The series, the most urgent first."""
+        unit = unit_of(self.task.fetch.metric_query)
+        return Urgency(self.context, self.forecast, self.task.alert.line, unit)
+
+    @property
+    def silent(self) -> list[bool]:
+        """(N,) whether the model abstained."""
+        return [] if self.forecast.abstained is None else [reason != "" for reason in self.forecast.abstained.tolist()]
+
+    @property
+    def chance(self) -> Floats:
+        """(N,) breach probability over the whole horizon, 0 where it is unknown."""
+        return self.urgency.chance
+
+    @property
+    def urgent_rows(self) -> list[int]:
+        """Indices of the series, the most urgent first."""
+        return self.urgency.rows
+
+    def most_urgent(self, n: int) -> pd.DataFrame:
+        """The first `n` of the urgent rows, in words and units that a person reads."""
+        return self.urgency.table(n)
+
+    @property
+    def urgent_totals(self) -> pd.DataFrame:
+        """The totals of push.totals, the first 15 by urgency, with their three largest members; empty without any."""
+        if self.totals is None:
+            return pd.DataFrame()
+        own = Urgency(self.totals.series, self.totals.forecast, self.task.alert.line, self.urgency.unit)
+        frame, names = own.table(15), [title_of(row) for row in label_rows(self._without_totals())]
+        order = np.argsort(-np.nan_to_num(self.urgency.used), kind="stable")
+        largest = [[names[row] for row in order if self.totals.total_of[row] == total][:3] for total in own.rows[:15]]
+        return frame.assign(largest=["; ".join(members) for members in largest]).rename_axis("total")
+
+    def _without_totals(self) -> dict[str, Any]:
+        labels = self.context.labels
+        return {name: column for name, column in labels.items() if name not in self.task.push.totals} or dict(labels)
+
+    def chances(self, n: int) -> pd.DataFrame:
+        """Breach probability of the first `n` urgent rows, a column per pushed horizon; empty without a limit."""
+        rows, known = self.urgent_rows[:n], self.forecast.p_breach
+        if known is None:
+            return pd.DataFrame()
+        steps = {
+            duration_text(seconds): seconds // self.forecast.step_seconds - 1 for seconds in self.task.push.horizons
+        }
+        names = [title_of(row) for row in label_rows(self.context.take(rows).labels)]
+        return pd.DataFrame(
+            {name: known[rows, step] for name, step in steps.items()}, index=pd.Index(names, name="series")
+        )
+
+
+def predict_task(
+    name: str,
+    root: Path | None = None,
+    *,
+    steps: int | None = None,
+    model_name: str = "champion",
+    user: str | None = None,
+    with_totals: bool = True,
+    load: Callable[[Path], tuple[Model, dict[str, Any]]] = load_model,
+) -> Predicted:
+    """Forecast task `name` from its newest samples; writes nothing.
+
+    steps: how far ahead, at most what the model learnt. model_name: alias, version or name. user: only series whose
+    label `user` has this value.
+    with_totals: forecast the sums over push.totals, too; never of some users. load: reads a model's folder; a process
+    that lives on may keep what it has read.
+    Raises TsfError.
+    """
+    root = root or find_root()
+    params = read_params(root)
+    start_log(params.logging, os.environ)
+    task = params.task(name)
+    folder = resolve(TaskPaths(root, name).registry, name, model_name)
+    model, card = load(folder)
+    learnt = model.params.prediction_steps
+    if steps is not None and not 1 <= steps <= learnt:
+        raise ParamsError(f"{steps} steps were asked for", where="--steps", cure=f"{model_name} learnt 1 to {learnt}")
+    context, _ = fetch_from_source(
+        params,
+        task.fetch,
+        newest_seconds(params),
+        history_seconds=model.looks_back * model.spec.step_seconds,
+    )
+    context = _present(context, model.params.sequence_length, task.fetch.metric_query)
+    if user is not None:
+        users = context.labels.get("user", np.full(context.n_series, "", object))
+        if not (users == user).any():
+            raise ParamsError(
+                f"no series has the user {user!r}", where="--user", cure="see the label's values in the fetch report"
+            )
+        context = context.take(users == user)
+    forecasts = partial(predict, model, line=task.alert.line, horizon=steps, confidence=task.alert.confidence)
+    forecast = replace(
+        joined(over_shards(forecasts, context)),
+        model_version=card["version"],
+        data_hash=card["data_hash"],
+    )
+    info = ModelInfo(card.get("name", model_name), card["version"], card["data_hash"][:12], card["commit"])
+    totals = None
+    if task.push.totals and with_totals and user is None:
+        totals = read_totals(params, task, model, context, forecast)
+    return Predicted(name, task, context, forecast, info, root, model.calibration, totals)
+
+
+def _present(context: SeriesSet, length: int, query: str) -> SeriesSet:
+    """The series with a sample in the last `length` steps: those of pods and users long gone are nobody's forecast."""
+    there = np.isfinite(context.values[:, -length:]).any(1)
+    if there.all():
+        return context
+    if not there.any():
+        raise EmptyError(
+            f"no series has a sample in the last {duration_text(length * context.step_seconds)}",
+            where=query,
+            cure="see whether its exporter still runs, or move snapshot.until (tsf run --now does)",
+        )
+    return context.take(np.flatnonzero(there))
