@@ -10,7 +10,7 @@ TEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Each worker of the tests is one process: more threads would only be in each other's way.
 THREADS = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help setup demo lab up test check fix servers doctor lock clean
+.PHONY: help setup demo lab up test check fix docs servers doctor lock clean
 
 help: ## show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,9 @@ fix: setup ## mend what can be mended: lint, format, outputs in notebooks
 	@find notebooks -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*' -exec .venv/bin/nbstripout {} +
 	@sh tools/ui fix build
 
+docs: setup ## build the site of README, docs/ and executed notebooks, into site/html
+	@.venv/bin/sphinx-build --quiet --fail-on-warning -c docs -d site/cache . site/html && echo site/html/index.html
+
 servers: setup ## get Prometheus, Pushgateway and what else the tests start, where it is missing
 	@.venv/bin/python tools/servers.py
 
@@ -65,5 +68,5 @@ lock: setup ## renew constraints.txt and requirements.lock from pyproject.toml; 
 	@sh tools/lock $(ARGS)
 
 clean: ## remove the environment, the test servers and caches; data, models and reports stay
-	rm -rf .venv .servers .hypothesis .mypy_cache .pytest_cache .ruff_cache dist ui/node_modules ui/lib
+	rm -rf .venv .servers .hypothesis .mypy_cache .pytest_cache .ruff_cache dist site ui/node_modules ui/lib
 	find tsf tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -183,6 +183,20 @@ def test_every_make_command_has_a_target(page: Path) -> None:
     assert named <= targets
 
 
+def test_the_site_shows_every_page_and_no_link_of_it_is_broken(tmp_path: Path) -> None:
+    """`make docs`, but for the execution of the notebooks, which their own tests see to."""
+    options = ["--quiet", "--fail-on-warning", "-D", "nb_execution_mode=off", "-d", tmp_path / "cache"]
+    command = [sys.executable, "-m", "sphinx", *options, "-c", "docs", ".", tmp_path / "site"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    index = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    pages = [*PAGES, *(ROOT / "notebooks" / f"{name}.ipynb" for name in ("explore", "federated"))]
+    missing = {str(page.relative_to(ROOT).with_suffix(".html")) for page in pages} - {
+        *re.findall('href="([^"#]+)', index)
+    }
+    assert missing == {"README.html"}  # which is this page
+
+
 def queries() -> Iterator[str]:
     """Every PromQL expression of the pages, without comments."""
     for page in (ROOT / "README.md", ROOT / "docs/metrics.md"):
