@@ -93,7 +93,10 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ),
     (task(train__d_model=65), "tasks.a.train: d_model 65 is not divisible by nhead 4; change one of them."),
     (task(train__bounds=[2, 1]), "tasks.a.train: bounds 2.0 … 1.0 leave no room; the first must be lower."),
-    (task(train__quantiles=[0.1, 0.9]), "tasks.a.train: quantiles must increase and hold 0.5; sort them and add it."),
+    (
+        task(train__quantiles=[0.1, 0.9]),
+        "tasks.a.train: quantiles must increase and hold 0.1, 0.5 and 0.9; sort them and add what is missing.",
+    ),
     (task(train__quantiles=[0.5, 1.5]), "tasks.a.train.quantiles.1: 1.5: input should be less than 1"),
     (task(train__dimensions=["a b"]), "tasks.a.train.dimensions.0: 'a b' is not a label name"),
     # what does not fit together

@@ -76,10 +76,6 @@ SCORES = pd.DataFrame(
     index=pd.Index(["lstm", "last value", "predict_linear"], name="forecaster"),
 )
 BY_HORIZON = pd.DataFrame({"lstm": [0.1, 0.3], "last value": [0.2, 0.25]}, index=pd.Index([12.0, 24.0], name="hours"))
-BY_GROUP = pd.DataFrame(
-    {"wql": [0.3, 0.1, np.nan], "n": [5, 6, 0]},
-    index=pd.Index([f"user = {HOSTILE}", "group = ads", "group = empty"], name="part"),
-)
 COVERAGE = pd.DataFrame({"measured": [0.1, 0.42, 0.9]}, index=pd.Index([0.1, 0.5, 0.9], name="nominal"))
 URGENCY = pd.DataFrame({"6h": [0.4, 0.1], "24h": [0.9, 0.2]}, index=pd.Index([HOSTILE, "vision"], name="series"))
 
@@ -96,7 +92,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "training": lambda: plots.plot_training(EPOCHS),
     "backtest": lambda: plots.plot_backtest(SCORES),
     "by horizon": lambda: plots.plot_by_horizon(BY_HORIZON),
-    "by group": lambda: plots.plot_by_group(BY_GROUP),
     "coverage": lambda: plots.plot_coverage(COVERAGE),
     "urgency": lambda: plots.plot_breach_urgency(URGENCY),
 }
@@ -214,12 +209,6 @@ def test_every_forecaster_has_a_line_over_the_horizon() -> None:
     assert title(figure) == "lstm is the best of all at 1 of 2 distances"
     assert [line.get_label() for line in figure.axes[0].lines] == ["lstm", "last value"]
     assert len({line.get_marker() for line in figure.axes[0].lines}) == 2  # told apart without colour
-
-
-def test_parts_without_a_score_are_left_out_and_the_worst_stands_on_top() -> None:
-    figure = FIGURES["by group"]()
-    assert [bar.get_width() for bar in figure.axes[0].patches] == [0.1, 0.3]
-    assert title(figure).startswith("The loss is highest for user = <script>")
 
 
 def test_coverage_names_the_quantile_that_is_furthest_off() -> None:

@@ -139,7 +139,7 @@ def push(task: TaskOption = None) -> None:
 @app.command(epilog="Example: tsf predict --task storage --steps 12 --user alice --no-prometheus")
 def predict(
     task: Annotated[str, typer.Option(help="A task of params.yaml.")],
-    steps: Annotated[int | None, typer.Option(help="Steps ahead; at most the model's prediction_steps.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Show so many steps ahead; at most prediction_steps.")] = None,
     model_name: Annotated[str, typer.Option(help="Alias, version or model_YYYYMMDD_HHMMSS.")] = "champion",
     user: Annotated[str | None, typer.Option(help="Print only series whose label user has this value.")] = None,
     no_prometheus: Annotated[bool, typer.Option("--no-prometheus", help="Show only; write nothing back.")] = False,
@@ -156,8 +156,8 @@ def predict(
         table.add_row(*(escape(str(cell)) for cell in row))
     out.print(table)
     if not no_prometheus:
-        # A push replaces what was pushed of the task before, so the series of all users are written.
-        whole = predicted if user is None else predict_task(task, root, steps=steps, model_name=model_name)
+        # A push replaces what was pushed of the task before, and alerts ask for the longest horizon of every series.
+        whole = predicted if user is None and steps is None else predict_task(task, root, model_name=model_name)
         receipt = write_back(whole).receipt
         out.print(f"Written to {receipt['sent_to']}: {receipt['series']} series", markup=False, highlight=False)
 

@@ -201,8 +201,8 @@ class TrainParams(_Section):
             raise ValueError(f"d_model {self.d_model} is not divisible by nhead {self.nhead}; change one of them")
         if self.model_type == "attention" and self.hidden_dim % self.nhead:
             raise ValueError(f"hidden_dim {self.hidden_dim} is not divisible by nhead {self.nhead}; change one of them")
-        if list(self.quantiles) != sorted(set(self.quantiles)) or 0.5 not in self.quantiles:
-            raise ValueError("quantiles must increase and hold 0.5; sort them and add it")
+        if list(self.quantiles) != sorted(set(self.quantiles)) or not {0.1, 0.5, 0.9} <= {*self.quantiles}:
+            raise ValueError("quantiles must increase and hold 0.1, 0.5 and 0.9; sort them and add what is missing")
         low, high = self.bounds
         if low is not None and high is not None and low >= high:
             raise ValueError(f"bounds {low} … {high} leave no room; the first must be lower")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tsf.errors import SeriesError
 from tsf.kinds import LABEL_NAME
 
-__all__ = ["Forecast", "SeriesSet", "carried", "joined", "label_rows", "title_of"]
+__all__ = ["Forecast", "SeriesSet", "carried", "joined", "label_rows", "newest", "title_of"]
 
 Floats = NDArray[np.float64]
 Labels = Mapping[str, NDArray[np.object_]]
@@ -435,6 +435,11 @@ def _grid_over(stamps: NDArray[np.int64], step_seconds: int | None) -> NDArray[n
     if (count := int(unique[-1] - unique[0]) // step + 1) > MAX_STEPS:
         raise SeriesError(f"times {unique[0]} … {unique[-1]} are {count} steps of {step} s", cure="pass step_seconds")
     return np.arange(unique[0], unique[-1] + step, step, dtype=np.int64)
+
+
+def newest(values: Floats) -> Floats:
+    """(N,) the last known of (N, T) values, NaN where there is none."""
+    return carried(values)[:, -1]
 
 
 def carried(values: Floats) -> Floats:

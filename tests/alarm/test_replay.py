@@ -101,6 +101,12 @@ def test_score_counts_costs_and_weeks() -> None:
     assert np.isnan(silent.precision)
 
 
+def test_an_alarm_that_nobody_can_judge_yet_still_rings() -> None:
+    found = judged("...........x....", "................")
+    said = score(found, TERMS, n_series=1, weeks=0.5)
+    assert (said.alarms, said.weekly) == (0, 2.0)
+
+
 def test_alarms_are_counted_per_team_and_moments_can_be_left_out() -> None:
     fires = np.zeros((3, 20), bool)
     fires[:2, 0] = fires[0, 7] = True

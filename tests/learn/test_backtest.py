@@ -51,18 +51,6 @@ def test_scores_are_told_by_horizon_dimension_and_night(scored):
     assert counts.sum() == scored.table["n"].iloc[0]
 
 
-def test_a_breach_is_counted_from_its_last_sample_on():
-    values = np.ones((1, 20))
-    values[0, [12, 14, 15]] = 10.0
-    series = series_of(values, limit=np.full((1, 20), 10.0))
-    once, twice = (
-        backtest({"last": last_value(LEVELS)}, series, [10], 6, LEVELS, breach_samples=count).breached[0, 0]
-        for count in (1, 2)
-    )
-    assert once.tolist() == [0, 1, 1, 1, 1, 1]
-    assert twice.tolist() == [0, 0, 0, 0, 1, 1]
-
-
 def test_what_one_forecaster_does_not_answer_counts_for_none():
     values = daily_waves(3)
     values[0, 300:400] = np.nan

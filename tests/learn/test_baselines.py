@@ -96,6 +96,11 @@ def test_the_rivals_of_hourly_data_are_last_value_day_week_and_predict_linear():
     assert list(default_baselines(86_400, 60, LEVELS)) == ["last_value", "seasonal_naive_week", "predict_linear_288h"]
 
 
+def test_a_step_that_does_not_divide_the_day_has_seasonal_rivals_too():
+    assert list(default_baselines(57, 20_000, LEVELS)) == ["last_value", "seasonal_naive_day", "predict_linear_12h"]
+    assert "seasonal_naive_week" in default_baselines(3_000, 1_000, LEVELS)
+
+
 def test_the_interval_of_predict_linear_covers_what_it_promises_on_noisy_lines():
     random = np.random.default_rng(5)
     lines = random.normal(0, 1, (2_000, 1)) * np.arange(60) + random.normal(0, 3, (2_000, 60))

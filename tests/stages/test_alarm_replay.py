@@ -7,10 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.learn.conftest import series_of, small_params
+from tests.learn.conftest import limited_series, series_of, small_model, small_params
+from tsf.learn import Model
 from tsf.params import TaskParams, parse_params
+from tsf.series import SeriesSet
 from tsf.stages import alarm_replay
 from tsf.stages.alarms import AlarmReplay
+
+__all__ = ["limited_series", "small_model"]
 
 WEEK = 168
 HELD, TOTAL = 4 * WEEK, 6 * WEEK
@@ -75,3 +79,28 @@ def test_what_nobody_measured_is_not_taken_for_a_quiet_time(monkeypatch: pytest.
     assert after.reliability["n"].sum() < before.reliability["n"].sum() - 100
     whole = replayed(np.delete(values, 0, axis=0), np.delete(chance, 0, axis=0), monkeypatch)
     assert after.skill["base_rate"] == pytest.approx(whole.skill["base_rate"], rel=0.2)
+
+
+def test_a_timeline_never_shows_what_was_before_the_held_out_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = replayed(*history(), monkeypatch)
+    for line in found.timelines(weeks=5):
+        assert line.times[0] == found.series.times[found.terms.first_step]
+        assert line.times[-1] == found.series.times[-1]
+
+
+@pytest.mark.models
+def test_a_fleet_so_large_that_forecasts_are_farther_apart_than_they_reach_is_replayed(
+    small_model: Model, limited_series: SeriesSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = small_model.params.prediction_steps
+    held = small_model.params.holdout // limited_series.step_seconds
+    monkeypatch.setattr(alarm_replay, "MOST_FORECASTS", limited_series.n_series * held // (ahead + 3))
+    task = parse_params({"tasks": {"a": TASK | {"train": {"prediction_steps": ahead}}}}).tasks["a"]
+    found = alarm_replay.replay_alarms(task, limited_series, small_model)
+    assert found is not None
+    assert found.every_steps >= ahead + 3
+    upper = found.history.upper
+    assert upper is not None
+    first = limited_series.n_steps - held
+    assert np.isfinite(upper[:, first : first + ahead]).all(axis=1).any()
+    assert np.isnan(upper[:, first + ahead : first + found.every_steps]).all()  # nobody had spoken of these steps

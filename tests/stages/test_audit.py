@@ -148,3 +148,32 @@ def test_other_quantiles_begin_the_audit_anew_and_are_not_mixed_with_the_old(tmp
     assert set(audit.moments["promised"]) == {0.8}
     assert set(audit.moments.loc[audit.moments["horizon"] == 6 * STEP, "time"]) == {START + 10 * STEP}
     assert (audit.moments["time"] > START + 5 * STEP).all()  # nobody had said before how high it could get
+
+
+def test_other_horizons_and_quantiles_altogether_begin_anew(tmp_path: Path) -> None:
+    path = tmp_path / "issued.parquet"
+    for step in range(3):
+        keep_issued(issued_at(step), PushParams(horizons=["2h"], quantiles=[0.1]), path)
+    kept = keep_issued(issued_at(3), PushParams(horizons=["6h"], quantiles=[0.9]), path)
+    assert (kept.n_series, kept.n_steps) == (3 * 2, 1)  # the median is kept, too
+
+
+def test_a_shorter_forecast_leaves_the_past_of_the_longer_horizons(tmp_path: Path) -> None:
+    path = tmp_path / "issued.parquet"
+    keep_issued(issued_at(0), PUSH, path)
+    short = issued_at(1)
+    short = replace(short, quantiles=short.quantiles[:, :3], p_breach=None, limit_time=None)
+    audit = Audit(keep_issued(short, PUSH, path), truth_of())
+    assert set(audit.moments.loc[audit.moments["horizon"] == 6 * STEP, "time"]) == {START + 6 * STEP}
+    assert set(audit.moments.loc[audit.moments["horizon"] == 2 * STEP, "time"]) == {START + 2 * STEP, START + 3 * STEP}
+
+
+def test_the_distance_is_that_of_the_median_whatever_is_pushed(tmp_path: Path) -> None:
+    errors = []
+    for number, levels in enumerate(([0.1, 0.5, 0.9], [0.1, 0.9], [0.5])):
+        push = PushParams(horizons=["2h"], quantiles=levels)
+        audit = Audit(keep_issued(issued_at(0), push, tmp_path / f"{number}.parquet"), truth_of())
+        errors.append(audit.moments["error"].tolist())
+    assert errors[0] == errors[1] == errors[2]
+    assert audit.table["inside the interval"].tolist() == ["–"]  # there is none around one quantile
+    assert "of which the median had been forecast" in audit.summary

@@ -1,8 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.stages.conftest import Folder
 from tsf import plots
+from tsf.errors import HistoryError
+from tsf.io.artifacts import write_series
+from tsf.io.registry import versions
+from tsf.series import SeriesSet
 from tsf.stages.evaluate import evaluate
 from tsf.stages.train import plan, train
 
@@ -20,3 +26,25 @@ def test_an_evaluation_says_what_its_forecasts_rest_on(folder: Folder, tmp_path)
     assert len(hours.columns) == 5
     assert np.isfinite(hours.to_numpy()).all()
     plots.plot_past(hours).savefig(tmp_path / "past.png")
+
+
+@pytest.mark.parametrize(("held", "reason"), [(0.0, "only zeros"), (np.nan, "no sample")])
+def test_held_out_data_that_cannot_judge_are_refused_and_no_model_becomes_champion(
+    folder: Folder, limited_series: SeriesSet, held: float, reason: str
+) -> None:
+    values = limited_series.values.copy()
+    values[:, -72:] = held
+    write_series(replace(limited_series, values=values), folder.paths.series)
+    train(plan("a", folder.root), folder.root)
+    with pytest.raises(HistoryError, match=f"the last 3d hold nothing to judge by.*{reason}"):
+        evaluate("a", folder.root)
+    assert not versions(folder.paths.registry, "a")
+
+
+def test_a_rival_that_is_never_wrong_makes_a_sentence_too(folder: Folder, limited_series: SeriesSet) -> None:
+    still = np.repeat(40.0 + np.arange(limited_series.n_series)[:, None], limited_series.n_steps, axis=1)
+    write_series(replace(limited_series, values=still), folder.paths.series)
+    train(plan("a", folder.root), folder.root)
+    evaluation = evaluate("a", folder.root)
+    assert evaluation.score("last_value", "wql") == 0
+    assert "no lower than that of the best baseline, last_value" in evaluation.summary

@@ -49,6 +49,16 @@ def test_a_shift_past_midnight_belongs_to_the_day_on_which_it_begins(now: str, w
     assert next_work(task, moment(now, "Europe/Berlin")) == moment(work, "Europe/Berlin")
 
 
+@pytest.mark.parametrize(("now", "work"), [
+    ("2026-10-25 04:30", "2026-10-25 04:30"),
+    ("2026-10-25 05:30", "2026-10-25 05:30"),  # in Saturday's shift, which the clock makes an hour longer
+    ("2026-10-25 06:30", "2026-10-30 22:00"),
+])  # fmt: skip
+def test_a_shift_goes_by_the_clock_on_the_wall(now: str, work: str) -> None:
+    task = task_of({"start": "22:00", "end": "06:00", "days": ["fri", "sat"]}, time_zone="Europe/Berlin")
+    assert next_work(task, moment(now, "Europe/Berlin")) == moment(work, "Europe/Berlin")
+
+
 def test_a_shift_that_ends_when_it_begins_is_a_whole_day() -> None:
     days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     now = moment("2026-11-25 03:00", "UTC")

@@ -20,6 +20,7 @@ from tsf.stages.evaluate import evaluate
 from tsf.stages.fetch import fetch
 from tsf.stages.predict import _present
 from tsf.stages.push import push
+from tsf.stages.rules import write_rules
 from tsf.stages.train import plan, train
 
 CONTEXT = 24
@@ -92,3 +93,28 @@ def test_a_challenger_forecasts_in_shadow_and_is_compared_with_the_champion(
     promote(two_models.registry, "a", champion, "challenger")
     assert push("a", root).duel is None
     assert not [*two_models.pushed.glob("shadow-*")]
+
+
+@pytest.mark.models
+def test_until_a_training_has_passed_a_shorter_champion_pushes_and_alerts_on_what_it_has_learnt(
+    two_models: TaskPaths,
+) -> None:
+    root = two_models.root
+    set_values(root, {"tasks.a.train.prediction_steps": 24, "tasks.a.push.horizons": ["2h", "24h"]})
+    pushed = push("a", root)
+    assert pushed.chances(3).columns.tolist() == ["2h"]
+    told = "".join(path.read_text() for path in two_models.textfile.iterdir())
+    assert 'horizon="2h"' in told
+    assert 'horizon="24h"' not in told
+    for rules in (two_models.rules.read_text(), write_rules("a", root).read_text()):
+        assert 'tsf_breach_probability_ratio{task="a",horizon="2h"}' in rules.replace(", ", ",")
+        assert 'horizon="24h"' not in rules
+
+
+@pytest.mark.models
+def test_when_nothing_is_left_of_what_was_pushed_before_the_audit_begins_anew(two_models: TaskPaths) -> None:
+    root = two_models.root
+    push("a", root)
+    set_values(root, {"tasks.a.push.horizons": ["3h", "5h"], "snapshot.until": "2026-11-01T06:00:00Z"})
+    for _ in range(2):
+        assert "No forecast of this task is old enough" in push("a", root).audit.summary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,6 +131,36 @@ def test_shares_that_end_do_not_add_up() -> None:
     }
     with pytest.raises(ParamsError, match=r"values up that end at 100; drop them"):
         parse_params({"tasks": {"cpu": block}})
+
+
+@pytest.mark.models
+def test_a_member_that_is_gone_is_in_no_median(
+    small_model: Model, limited_series: SeriesSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tsf.stages.totals.CARRIED_STEPS", 3)
+    values = limited_series.values.copy()
+    values[0, -5:] = np.nan  # longer than a sum bridges, and yet forecast by itself
+    fell = replace(limited_series, values=values)
+    params, task = project()
+    task = task.model_copy(update={"push": task.push.model_copy(update={"totals": ("nothing",)})})
+    forecast = predict(small_model, fell, line=0.98)
+    assert forecast.abstained is not None
+    assert not forecast.abstained[0]
+    totals = read_totals(params, task, small_model, fell, forecast)
+    np.testing.assert_allclose(totals.forecast.at(0.5)[0], forecast.at(0.5)[1:].sum(0))
+
+
+@pytest.mark.models
+def test_a_total_limit_of_nothing_is_no_limit(
+    small_model: Model, limited_series: SeriesSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params, task = project("user_quota_bytes")
+    nothing = replace(limited_series, values=np.zeros(limited_series.values.shape), limit=None)
+    monkeypatch.setattr("tsf.stages.totals.fetch_from_source", lambda *_, **__: (nothing, None))
+    forecast = predict(small_model, limited_series, line=0.98)
+    totals = read_totals(params, task, small_model, limited_series, forecast)
+    assert totals.forecast.p_breach is not None
+    assert np.isnan(totals.forecast.p_breach).all()
 
 
 @pytest.mark.models

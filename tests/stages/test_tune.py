@@ -110,3 +110,20 @@ def test_a_fold_of_zeros_is_refused_with_a_reason() -> None:
     values[:, -48:] = 0
     with pytest.raises(HistoryError, match="fold 1 of 1 cannot be judged: in its 48 steps nothing but zeros"):
         next(cross_validate(series_of(values), small_params(epochs=1), 1))
+
+
+def test_a_trial_that_is_pruned_after_a_fold_is_not_among_those_that_ended(folder: Folder, monkeypatch) -> None:
+    easy, hard = iter(range(99)), [0.95, 3.05]  # the first fold is the easier one: its loss is no mean of both
+
+    def judged(*_: object) -> Iterator[float]:
+        behind = 0.02 * next(easy)
+        yield hard[0] + behind
+        yield hard[1] + behind
+
+    monkeypatch.setattr("tsf.stages.tune.cross_validate", judged)
+    said: list[str] = []
+    tuned = tune("a", folder.root, trials=6, folds=2, progress=said.append)
+    assert tuned.trials["folds"].tolist()[-1] == 1
+    assert tuned.trials["wql"].isna().tolist() == (tuned.trials["folds"] == 1).tolist()
+    assert tuned.gain == 0
+    assert "cut short" in said[-1]

@@ -70,9 +70,12 @@ class Breaches:
 class Outcome:
     """What one rule did. alarm_*: (A,) per alarm; breach_*: (E,) per judged breach, lead in steps (NaN if not in time).
 
+    raised_rows, raised_steps: (R,) all alarms, those too that are so near to the end that nobody can judge them.
     flap_rows, flap_steps: (F,) further firings that belong to an alarm already raised.
     """
 
+    raised_rows: Ints
+    raised_steps: Ints
     alarm_rows: Ints
     alarm_steps: Ints
     alarm_kinds: Ints
@@ -132,8 +135,9 @@ def replay(fires: Bools, breaches: Breaches, terms: Terms) -> Outcome:
     rows, steps = breaches.rows[counts], breaches.steps[counts]
     met, leads = _met(fires, awake, breaches.under_way, rows, steps, terms)
     return Outcome(
-        alarm_rows[judged], alarm_steps[judged], kinds[judged], rows, steps, met, leads, flap_rows, flap_steps
-    )
+        alarm_rows, alarm_steps, alarm_rows[judged], alarm_steps[judged], kinds[judged], rows, steps, met, leads,
+        flap_rows, flap_steps,
+    )  # fmt: skip
 
 
 def _episodes(awake: Bools, starts: Bools, horizon: int) -> tuple[Bools, Bools]:
@@ -171,8 +175,8 @@ class Score:
     """A rule in numbers. alarms: those judged; true, late, false: what became of them.
 
     met, met_late, missed: the breaches. median_lead, p10_lead: steps, of breaches met in time. weekly: alarms per week
-    and team; weekly_worst: of the team that gets most. low, high of precision and recall: 90 % bootstrap interval over
-    series.
+    and team, judged or not; weekly_worst: of the team that gets most. low, high of precision and recall: 90 %
+    bootstrap interval over series.
     """
 
     true: int
@@ -220,9 +224,9 @@ def score(
     moments) that count; weeks are not changed by it. draws: bootstrap samples of series.
     """
     teams = np.zeros(n_series, np.int64) if teams is None else teams
-    a, b, f = (_kept(keep, rows, steps) for rows, steps in (
-        (outcome.alarm_rows, outcome.alarm_steps), (outcome.breach_rows, outcome.breach_steps),
-        (outcome.flap_rows, outcome.flap_steps)))  # fmt: skip
+    r, a, b, f = (_kept(keep, rows, steps) for rows, steps in (
+        (outcome.raised_rows, outcome.raised_steps), (outcome.alarm_rows, outcome.alarm_steps),
+        (outcome.breach_rows, outcome.breach_steps), (outcome.flap_rows, outcome.flap_steps)))  # fmt: skip
     alarm_counts = _per_series(outcome.alarm_rows[a], outcome.alarm_kinds[a], n_series)  # (N, 4)
     breach_counts = _per_series(outcome.breach_rows[b], outcome.breach_kinds[b], n_series)
     true, late, false, _ = alarm_counts.sum(0).tolist()
@@ -230,7 +234,7 @@ def score(
     drawn = np.random.default_rng(seed).multinomial(n_series, np.full(n_series, 1 / n_series), size=draws)
     leads = outcome.leads[b & np.isfinite(outcome.leads)]
     members = np.unique(teams if keep is None or keep.ndim == 2 else teams[keep])
-    per_team = np.bincount(teams[outcome.alarm_rows[a]], minlength=int(teams.max(initial=0)) + 1)[members]
+    per_team = np.bincount(teams[outcome.raised_rows[r]], minlength=int(teams.max(initial=0)) + 1)[members]
     weeks = max(weeks, 1e-9)
     return Score(
         true=true, late=late, false=false, met=met, met_late=met_late, missed=missed,

@@ -14,11 +14,11 @@ from typing import Any
 from tsf.errors import FlowError, ModelError
 from tsf.io.artifacts import CARD, WEIGHTS, read_card, read_model
 from tsf.io.files import read_json, replacing, write_json
-from tsf.params import TASK_NAME, AlertParams
+from tsf.params import TASK_NAME, AlertParams, PushParams
 from tsf.project import TaskPaths
 
-__all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "alert_in_force", "champion_metrics", "promote", "register",
-           "resolve", "rollback", "versions"]  # fmt: skip
+__all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "alert_in_force", "champion_metrics", "horizons_in_force", "promote",
+           "register", "resolve", "rollback", "versions"]  # fmt: skip
 
 ALIASES = ("champion", "challenger")
 NOTEBOOK = "train.ipynb"  # the executed one that made the model, beside its weights
@@ -151,6 +151,16 @@ def alert_in_force(paths: TaskPaths, alert: AlertParams) -> AlertParams:
     chosen = champion_metrics(paths).get("alarms", {})
     names = {"threshold": "probability", "hold_steps": "hold", "gate": "gate"}
     return alert.model_copy(update={key: chosen[name] for name, key in names.items() if name in chosen})
+
+
+def horizons_in_force(paths: TaskPaths, push: PushParams) -> tuple[int, ...]:
+    """Those of push.horizons, in seconds, that the champion has learnt to forecast; all without a champion.
+
+    After prediction_steps was raised the model in use is shorter until a training has passed.
+    """
+    champion = [one.card for one in versions(paths.registry, paths.task) if "champion" in one.aliases]
+    reach = [card["spec"]["params"]["prediction_steps"] * card["spec"]["step_seconds"] for card in champion if card]
+    return tuple(horizon for horizon in push.horizons if not reach or horizon <= reach[0]) or push.horizons
 
 
 def _task_folder(root: Path, task: str) -> Path:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tsf.errors import HistoryError
 from tsf.learn.baselines import Forecaster
-from tsf.learn.breach_inputs import met_by, season_steps
+from tsf.learn.breach_inputs import season_steps
 from tsf.learn.features import is_night
 from tsf.learn.forecast import predict
 from tsf.learn.metrics import coverage, mase, pinball, points_of_limit, seasonal_error, wql
@@ -32,7 +32,6 @@ class Backtest:
 
     origins_seconds: (O,) Unix time of the last step seen. truth: (O, N, H). quantiles: forecaster -> (O, N, H, Q).
     p_breach: forecaster -> (O, N, H), for those that give it. limit: (O, N) last known limit at each origin, or None.
-    breached: (O, N, H) 1 where the line was reached at or before the step, 0 where not, NaN where unknown, or None.
     table: a row per forecaster: `wql`, `mase`, `coverage` of the 80 % interval, `points` (error in points of limit),
     `answered` (share of known values that it forecast), `n` (values that all forecasters answered; the rest of the
     columns is over these). by_horizon, by_dimension, by_night: the same, per bucket of steps, label value, time of day.
@@ -46,7 +45,6 @@ class Backtest:
     quantiles: Mapping[str, Floats]
     p_breach: Mapping[str, Floats]
     limit: Floats | None
-    breached: Floats | None
     table: pd.DataFrame
     by_horizon: pd.DataFrame
     by_dimension: pd.DataFrame
@@ -74,8 +72,6 @@ def backtest(
     horizon: int,
     levels: Sequence[float],
     *,
-    line: float = 1.0,
-    breach_samples: int = 1,
     season: int | None = None,
     dimensions: Iterable[str] | None = None,
     time_zone: str = "UTC",
@@ -83,7 +79,7 @@ def backtest(
 ) -> Backtest:
     """Let every forecaster see `series` up to each origin (index of the last step seen) and score what it says.
 
-    line, breach_samples: what a breach is. season: steps of the MASE scale, a day by default (a week for daily data).
+    season: steps of the MASE scale, a day by default (a week for daily data).
     dimensions: labels of the table by dimension, all by default.
     Raises HistoryError where an origin leaves less than the horizon.
     """
@@ -124,9 +120,6 @@ def backtest(
         quantiles=quantiles,
         p_breach={name: np.stack(parts) for name, parts in chance.items() if parts},
         limit=judged.limit,
-        breached=None
-        if judged.limit is None
-        else _breached(series, origins, horizon, judged.limit * line, breach_samples),
         table=judged.table(np.ones_like(judged.truth, bool)).set_index("forecaster"),
         by_horizon=_by_horizon(judged, horizon),
         by_dimension=_by_dimension(judged, series.labels, dimensions),
@@ -194,16 +187,6 @@ def _limits(series: SeriesSet, origins: Sequence[int]) -> Floats | None:
     if series.limit is None:
         return None
     return carried(series.limit)[:, list(origins)].T.copy()
-
-
-def _breached(series: SeriesSet, origins: Sequence[int], horizon: int, line: Floats, samples: int) -> Floats:
-    """(O, N, H) whether `samples` values in a row reached the (O, N) line, the last of them at or before the step."""
-    found = []
-    for number, origin in enumerate(origins):
-        window = series.values[:, max(origin + 2 - samples, 0) : origin + 1 + horizon]
-        known = np.isfinite(line[number]) & np.isfinite(window).any(1)
-        found.append(np.where(known[:, None], met_by(window, line[number], samples, horizon), np.nan))
-    return np.stack(found)
 
 
 def _by_horizon(judged: _Judged, horizon: int) -> pd.DataFrame:

@@ -25,10 +25,9 @@ Forecaster = Callable[[SeriesSet, int], Forecast]
 
 def default_baselines(step_seconds: int, n_steps: int, levels: Sequence[float]) -> dict[str, Forecaster]:
     """The rivals of every model: last value, the seasons that fit into `n_steps`, predict_linear over 12 hours."""
-    names = {86_400: "day", 604_800: "week"}
     found = {"last_value": last_value(levels)}
-    for steps in seasons_of(step_seconds, n_steps // 2):
-        if name := names.get(steps * step_seconds):
+    for name, seconds in {"day": 86_400, "week": 604_800}.items():
+        if (steps := round(seconds / step_seconds)) in seasons_of(step_seconds, n_steps // 2):
             found[f"seasonal_naive_{name}"] = seasonal_naive(steps, levels)
     window = 43_200 if step_seconds <= 14_400 else 12 * step_seconds
     hours = f"{window // 3600}h"

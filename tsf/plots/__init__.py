@@ -5,7 +5,6 @@ from tsf.plots.markup import figure_html
 from tsf.plots.scores import (
     plot_backtest,
     plot_breach_urgency,
-    plot_by_group,
     plot_by_horizon,
     plot_coverage,
     plot_past,
@@ -22,7 +21,6 @@ __all__ = [
     "plot_audit",
     "plot_backtest",
     "plot_breach_urgency",
-    "plot_by_group",
     "plot_by_horizon",
     "plot_coverage",
     "plot_forecast",

@@ -15,7 +15,6 @@ from tsf.plots.style import BLUE, GREY, PALETTE, RED, nothing, panels, plain, sh
 __all__ = [
     "plot_backtest",
     "plot_breach_urgency",
-    "plot_by_group",
     "plot_by_horizon",
     "plot_coverage",
     "plot_past",
@@ -110,19 +109,6 @@ def plot_by_horizon(frame: pd.DataFrame) -> Figure:
         axis.set_xticks(frame.index, [f"{hours:g}" for hours in frame.index])
     axis.set(xlabel="hours ahead, up to", ylabel="weighted quantile loss", ylim=(0, None))
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure
-
-
-@styled
-def plot_by_group(frame: pd.DataFrame, most: int = 24) -> Figure:
-    """Bars of the WQL by part, such as `storage_type = scratch`: the index names the part, `wql` is its loss."""
-    ranked = frame["wql"].dropna().sort_values(ascending=False)[:most][::-1]
-    title = f"The loss is highest for {ranked.index[-1]}" if len(ranked) else "No part has a score"
-    figure, (axis,) = panels(1, plain(title, 110), height=0.6 + 0.26 * max(len(ranked), 1))
-    kinds = [str(name).partition(" = ")[0] for name in ranked.index]
-    order = list(dict.fromkeys(reversed(kinds)))
-    _bars(axis, ranked, [PALETTE[order.index(kind) % len(PALETTE)] for kind in kinds])
-    axis.set(xlabel=SCORES["wql"])
     return figure
 
 

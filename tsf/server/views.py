@@ -19,7 +19,7 @@ from tsf.kinds import horizon_text
 from tsf.params import AlertParams, Params, TaskParams
 from tsf.project import TaskPaths
 from tsf.promql import unit_of
-from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
+from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
 from tsf.server.answers import NotFoundError, time_text
 
 __all__ = ["Outlook", "chart_of", "look", "series_rows", "urgency_of"]
@@ -86,7 +86,7 @@ def look(root: Path, params: Params, name: str) -> Outlook:
     at = np.arange(n) if forecast is None else _matched(labels, series)
     nothing = np.full(n, np.nan)
     used, limit = (
-        nothing if array is None else np.where(at >= 0, _last_known(array)[at], np.nan)
+        nothing if array is None else np.where(at >= 0, newest(array)[at], np.nan)
         for array in ((series.values, series.limit) if series else (None, None))
     )
     has_breach = forecast is not None and forecast.p_breach is not None and forecast.limit_time is not None
@@ -207,13 +207,6 @@ def _episodes(times: NDArray[np.int64], over: NDArray[np.bool_], samples: int) -
     edges = np.flatnonzero(np.diff(np.concatenate([[False], over, [False]])))
     pairs = edges.reshape(-1, 2)
     return [{"start": int(times[a]), "end": int(times[b - 1])} for a, b in pairs if b - a >= samples]
-
-
-def _last_known(array: Floats) -> Floats:
-    """(N,) the newest value of each row that is not missing, NaN where there is none."""
-    known = np.isfinite(array)
-    last = array.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
-    return np.where(known.any(axis=1), array[np.arange(len(array)), last], np.nan)
 
 
 def _matched(labels: list[dict[str, str]], series: SeriesSet | None) -> NDArray[np.int64]:

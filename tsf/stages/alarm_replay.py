@@ -72,7 +72,7 @@ def _forecasts(
         if said.p_breach is not None:
             chance[:, origin : origin + every] = said.p_breach[:, horizon - 1, None]
         middle[:, origin : origin + every] = said.at(0.5)[:, twelve - 1, None]
-        after = upper[:, origin + 1 : origin + 1 + every]
+        after = upper[:, origin + 1 : origin + 1 + min(every, said.quantiles.shape[1])]
         after[:] = said.quantiles[:, : after.shape[1], -1]
         for side, level in zip(band, _band_levels(model), strict=True):
             side[:, origin + twelve : origin + twelve + every] = said.at(level)[:, twelve - 1, None]

@@ -235,14 +235,15 @@ class AlarmReplay:
 
     def timelines(self, weeks: float = 2.0) -> list[Timeline]:
         """The most telling series around their breaches: ours, the best old rule and the production rule."""
-        found, length = [], int(weeks * WEEK / self.series.step_seconds)
+        first, total = self.terms.first_step, self.series.n_steps
+        found, length = [], min(int(weeks * WEEK / self.series.step_seconds), total - first)  # before it ours is silent
         names = list(dict.fromkeys([OURS, self.verdict.rival, PRODUCTION]))
         fires = {rule.name: evaluate_rule(rule, self.history) for rule in self.rules if rule.name in names}
         rows, ours = label_rows(self.series.labels), self.outcomes[OURS]
         for row in self.telling_rows():
             own = ours.breach_steps[ours.breach_rows == row]
-            middle = int(own[len(own) // 2]) if len(own) else self.series.n_steps
-            start = int(np.clip(middle - length // 2, self.terms.first_step, max(self.series.n_steps - length, 0)))
+            middle = int(own[len(own) // 2]) if len(own) else total
+            start = int(np.clip(middle - length // 2, first, total - length))
             part = slice(start, start + length)
             limit = self.history.limit[row, part]
             found.append(Timeline(

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tsf.errors import SeriesError
+from tsf.errors import ModelError, SeriesError
 from tsf.io.artifacts import read_series, write_series
 from tsf.kinds import duration_text
 from tsf.params import PushParams
 from tsf.series import Floats, Forecast, SeriesSet
 
-__all__ = ["Audit", "Duel", "keep_issued"]
+__all__ = ["Audit", "Duel", "keep_issued", "within"]
 
 HORIZON, QUANTILE = "__horizon__", "__quantile__"  # labels that no series of Prometheus has
 KEPT_STEPS = 168  # moments that are audited, at most
@@ -35,17 +35,18 @@ class Audit:
     def moments(self) -> pd.DataFrame:
         """A row per horizon and moment of which something had been said.
 
-        horizon in seconds, time, n series, `inside` the outermost quantiles, `error` from the median, as a share of the
-        limit, or of the value where there is none, and `promised`, what should be inside.
+        horizon in seconds, time, n series, `inside` the outermost quantiles (NaN where there is but one), `error` from
+        the median, as a share of the limit, or of the value where there is none, and `promised`, what should be inside.
         """
         horizons, levels = (self.issued.labels[name].astype(float) for name in (HORIZON, QUANTILE))
         ends = np.unique(levels)
-        wanted = ends[0], ends[np.abs(ends - 0.5).argmin()], ends[-1]
+        wanted = ends[0], 0.5, ends[-1]
         parts = []
         for horizon in np.unique(horizons).astype(int).tolist():
             low, middle, high = (self._said(horizon, (horizons == horizon) & (levels == level)) for level in wanted)
             parts.append(self._judged(low, middle, high).assign(horizon=horizon))
-        return pd.concat(parts, ignore_index=True).assign(promised=ends[-1] - ends[0])
+        moments = pd.concat(parts, ignore_index=True).assign(promised=ends[-1] - ends[0])
+        return moments if len(ends) > 1 else moments.assign(inside=np.nan)
 
     def _judged(self, low: Floats, middle: Floats, high: Floats) -> pd.DataFrame:
         truth, limit = self.truth.values, self.truth.limit
@@ -77,6 +78,8 @@ class Audit:
             return f"No forecast of this task is old enough to be compared with what came; the first will be at {when}."
         part = self.moments
         inside, promised = _mean(part, "inside"), part["promised"].iloc[0]
+        if np.isnan(inside):
+            return f"{part['n'].sum():,} values have come of which the median had been forecast."
         verdict = "as promised" if abs(inside - promised) <= 0.1 else "too often" if inside > promised else "too rarely"
         return (
             f"{inside:.0%} of {part['n'].sum():,} values lay inside the interval that was forecast for them "
@@ -130,19 +133,39 @@ class Duel:
         nearer = "nearer than" if theirs < ours else "no nearer than"
         return (
             f"Over {mine['time'].nunique()} moments the challenger, in shadow, was {nearer} the champion: off by "
-            f"{theirs:.2%} against {ours:.2%}. Its interval held {_mean(other, 'inside'):.0%}, the champion's "
-            f"{_mean(mine, 'inside'):.0%}; both should hold {mine['promised'].iloc[0]:.0%}."
+            f"{theirs:.2%} against {ours:.2%}. Its interval held {_share(other)}, the champion's {_share(mine)}; both "
+            f"should hold {mine['promised'].iloc[0]:.0%}."
         )
+
+
+def within(push: PushParams, forecast: Forecast) -> PushParams:
+    """`push` with the horizons that the forecast covers: a model may have learnt fewer, and --steps shortens one.
+
+    Raises ModelError where it covers none.
+    """
+    reach = forecast.step_seconds * forecast.quantiles.shape[1]
+    kept = tuple(horizon for horizon in push.horizons if horizon <= reach)
+    if not kept:
+        shortest = duration_text(min(push.horizons))
+        raise ModelError(
+            f"a forecast of {duration_text(reach)} covers none of push.horizons", cure=f"ask for {shortest}"
+        )
+    return push.model_copy(update={"horizons": kept})
 
 
 def _in_words(moments: pd.DataFrame, truth: SeriesSet) -> dict[str, object]:
     """What rows of Audit.moments of one horizon say, for people."""
     return {
         "forecasts": int(moments["n"].sum()),
-        "inside the interval": f"{_mean(moments, 'inside'):.0%}",
+        "inside the interval": _share(moments),
         "promised": f"{moments['promised'].iloc[0]:.0%}",
         f"off by, of the {'value' if truth.limit is None else 'limit'}": f"{_mean(moments, 'error'):.2%}",
     }
+
+
+def _share(moments: pd.DataFrame) -> str:
+    inside = _mean(moments, "inside")
+    return "–" if np.isnan(inside) else f"{inside:.0%}"
 
 
 def _mean(moments: pd.DataFrame, column: str) -> float:
@@ -152,27 +175,31 @@ def _mean(moments: pd.DataFrame, column: str) -> float:
 
 
 def keep_issued(forecast: Forecast, push: PushParams, path: Path, *, anew: bool = False) -> SeriesSet:
-    """Add what is pushed of `forecast` to the file of those before it, and return all; the oldest are let go.
+    """Add what is pushed of `forecast`, and its median, to the file of those before it, and return all.
 
-    anew: forget the others, because they speak about something else.
+    The oldest are let go; those of horizons that this forecast does not reach stay. anew: forget the others, because
+    they speak about something else. Raises ModelError where it reaches no horizon.
     """
-    steps = [seconds // forecast.step_seconds for seconds in push.horizons]
-    pairs = [(seconds, level) for seconds in push.horizons for level in push.quantiles]
+    levels, reached = sorted({*push.quantiles, 0.5}), within(push, forecast).horizons
+    steps = [seconds // forecast.step_seconds for seconds in reached]
+    pairs = [(seconds, level) for seconds in reached for level in levels]
     n = len(forecast.quantiles)
     labels = {name: np.tile(column, len(pairs)) for name, column in forecast.labels.items()}
     for number, name in enumerate((HORIZON, QUANTILE)):
         labels[name] = np.repeat(np.array([repr(pair[number]) for pair in pairs], object), n)
-    values = np.concatenate([forecast.at(level)[:, step - 1] for step in steps for level in push.quantiles])
+    values = np.concatenate([forecast.at(level)[:, step - 1] for step in steps for level in levels])
     new = SeriesSet(labels, np.array([forecast.origin_seconds]), forecast.step_seconds, values[:, None])
     try:
         old = None if anew else read_series(path)
     except SeriesError:  # the first forecast, or a file that is damaged: the audit begins again
         old = None
     if old is not None:  # of other horizons or quantiles there is nothing more to compare
-        asked = {(repr(seconds), repr(level)) for seconds, level in pairs}
+        asked = {(repr(seconds), repr(level)) for seconds in push.horizons for level in levels}
         still = zip(old.labels[HORIZON], old.labels[QUANTILE], strict=True)
-        old = old.take(np.flatnonzero([pair in asked for pair in still]))
-    kept = new if old is None else _joined(old, new, KEPT_STEPS + max(steps))
+        rows = np.flatnonzero([pair in asked for pair in still])
+        old = old.take(rows) if len(rows) else None
+    most = KEPT_STEPS + max(push.horizons) // forecast.step_seconds
+    kept = new if old is None else _joined(old, new, most)
     write_series(kept, path)
     return kept
 

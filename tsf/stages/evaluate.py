@@ -62,7 +62,9 @@ class Evaluation:
     def summary(self) -> str:
         """One sentence: is the model worth having?"""
         wql, rival = (self.score(name, "wql") for name in (self.model_name, self.best_baseline))
-        verdict = f"{1 - wql / rival:.0%} lower than" if wql < rival else f"{wql / rival - 1:.0%} higher than"
+        verdict = f"{1 - wql / rival:.0%} lower than" if wql < rival else "no lower than"
+        if wql > rival > 0:
+            verdict = f"{wql / rival - 1:.0%} higher than"
         advice = "" if wql < rival else f" Use {self.best_baseline} in its place, or give the model more history."
         return (
             f"The {self.model_name.upper()}'s loss is {verdict} that of the best baseline, {self.best_baseline}, "
@@ -211,12 +213,13 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
         origins,
         train.prediction_steps,
         train.quantiles,
-        line=task.alert.line,
-        breach_samples=train.breach_samples,
         dimensions=train.dimensions,
         time_zone=train.time_zone,
         night=train.night,
     )
+    if np.isnan(result.table["wql"]).any():
+        what = f"the last {duration_text(train.holdout)} hold nothing to judge by: no sample, or only zeros"
+        raise HistoryError(what, where=f"tasks.{name}.train.holdout", cure="see the fetch report, or lengthen it")
     alarms = replay_alarms(task, series, model)
     evaluation = Evaluation(name, task, series, result, card["version"], *_explained(model, series, result), alarms)
     write_json(evaluation.metrics, paths.evaluation / "metrics.json")

@@ -24,10 +24,12 @@ def next_work(task: TaskParams, now_seconds: int) -> int:
     """
     hours = task.alert.working_hours
     times = now_seconds + 60 * np.arange(LOOK_SECONDS // 60, dtype=np.int64)
-    begun = times - (60 * minute_of_day(hours.end) if hours.end <= hours.start else 0)  # on its first day
-    local = pd.to_datetime(begun, unit="s", utc=True).tz_convert(task.train.time_zone)
-    at_work = np.isin(local.day_of_week, [DAYS.index(day) for day in hours.days])
-    at_work &= calendar(begun, task.train)[:, CALENDAR.index("holiday")] == 0
+    local = pd.to_datetime(times, unit="s", utc=True).tz_convert(task.train.time_zone).tz_localize(None)
+    past_midnight = pd.Timedelta(minutes=minute_of_day(hours.end) if hours.end <= hours.start else 0)
+    begun = (local - past_midnight).normalize()  # the day of its first hour, by the clock on the wall
+    at_work = np.isin(begun.day_of_week, [DAYS.index(day) for day in hours.days])
+    noon = (begun + pd.Timedelta(hours=12)).tz_localize(task.train.time_zone)  # which no change of the clock leaves out
+    at_work &= calendar(noon.as_unit("s").asi8, task.train)[:, CALENDAR.index("holiday")] == 0
     if hours.start != hours.end:
         at_work &= is_night(times, task.train.time_zone, NightParams(start=hours.start, end=hours.end))
     return int(times[np.argmax(at_work)]) if at_work.any() else int(times[-1])

@@ -23,6 +23,7 @@ from tsf.params import AlertParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet, joined, label_rows, title_of
+from tsf.stages.audit import within
 from tsf.stages.models import load_model
 from tsf.stages.shards import over_shards
 from tsf.stages.totals import Totals, read_totals
@@ -113,9 +114,8 @@ class Predicted:
         rows, known = self.urgent_rows[:n], self.forecast.p_breach
         if known is None:
             return pd.DataFrame()
-        steps = {
-            duration_text(seconds): seconds // self.forecast.step_seconds - 1 for seconds in self.task.push.horizons
-        }
+        horizons = within(self.task.push, self.forecast).horizons
+        steps = {duration_text(seconds): seconds // self.forecast.step_seconds - 1 for seconds in horizons}
         names = [title_of(row) for row in label_rows(self.context.take(rows).labels)]
         return pd.DataFrame(
             {name: known[rows, step] for name, step in steps.items()}, index=pd.Index(names, name="series")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsf.errors import FlowError, ModelError, SourceError, TsfError
+from tsf.errors import FlowError, SourceError, TsfError
 from tsf.io.artifacts import read_json, write_forecast, write_json
 from tsf.io.exposition import Present, forecast_exposition
 from tsf.io.owners import Owners, read_owners
@@ -22,11 +22,10 @@ from tsf.io.prometheus import effective
 from tsf.io.pushgateway import send
 from tsf.io.registry import versions
 from tsf.io.source import newest_seconds
-from tsf.kinds import duration_text
-from tsf.params import PrometheusParams, PushParams, read_params
+from tsf.params import PrometheusParams, read_params
 from tsf.project import TaskPaths
-from tsf.series import Forecast, label_rows
-from tsf.stages.audit import Audit, Duel, keep_issued
+from tsf.series import label_rows
+from tsf.stages.audit import Audit, Duel, keep_issued, within
 from tsf.stages.hours import before_work
 from tsf.stages.predict import Predicted, predict_task
 from tsf.stages.rules import write_rules
@@ -63,7 +62,7 @@ def write_back(predicted: Predicted) -> Pushed:
     """Write a forecast to the Pushgateway or the textfile, then keep it with its receipt."""
     name, paths = predicted.name, TaskPaths(predicted.root, predicted.name)
     server = effective(read_params(predicted.root).prometheus, os.environ)
-    push_params = _within(predicted.task.push, predicted.forecast)
+    push_params = within(predicted.task.push, predicted.forecast)
     now = int(time.time())
     owners, no_owners = _owners(predicted, server)
     urgency, totals = predicted.urgency, predicted.totals
@@ -93,10 +92,12 @@ def write_back(predicted: Predicted) -> Pushed:
         "version": predicted.info.version,
         "origin": pd.Timestamp(predicted.forecast.origin_seconds, unit="s").strftime("%Y-%m-%dT%H:%M:%SZ"),
         "most_urgent": _urgent_entries(predicted),
-        "alert_rules": str(write_rules(name, predicted.root, owners).relative_to(predicted.root)),
+        "alert_rules": str(write_rules(name, predicted.root, owners, push_params.horizons).relative_to(predicted.root)),
     } | ({"owners": no_owners} if no_owners else {})
     write_forecast(predicted.forecast, paths.pushed / "forecast.parquet")
-    issued = keep_issued(predicted.forecast, push_params, paths.pushed / "issued.parquet", anew=_is_new(predicted))
+    issued = keep_issued(
+        predicted.forecast, predicted.task.push, paths.pushed / "issued.parquet", anew=_is_new(predicted)
+    )
     write_json(receipt, paths.pushed / "receipt.json")
     own = {field: getattr(predicted, field) for field in Predicted.__dataclass_fields__}
     return Pushed(**own, receipt=receipt, audit=Audit(issued, predicted.context))
@@ -118,7 +119,7 @@ def _shadow(pushed: Pushed) -> Audit | None:
         return None
     try:
         other = predict_task(name, pushed.root, model_name="challenger", with_totals=False)
-        return Audit(keep_issued(other.forecast, _within(pushed.task.push, other.forecast), kept[0]), other.context)
+        return Audit(keep_issued(other.forecast, pushed.task.push, kept[0]), other.context)
     except TsfError as fault:
         logging.getLogger(__name__).warning("The challenger of task %s gave no forecast: %s", name, fault)
         return None
@@ -140,18 +141,6 @@ def _owners(predicted: Predicted, server: PrometheusParams) -> tuple[Owners, str
     except SourceError as fault:
         logging.getLogger(__name__).warning("%s The owner of the task is named instead.", fault)
         return Owners(), str(fault)
-
-
-def _within(push_params: PushParams, forecast: Forecast) -> PushParams:
-    """The horizons that a shortened forecast (--steps) still covers. Raises ModelError where it covers none."""
-    reach = forecast.step_seconds * forecast.quantiles.shape[1]
-    kept = tuple(horizon for horizon in push_params.horizons if horizon <= reach)
-    if not kept:
-        shortest = duration_text(min(push_params.horizons))
-        raise ModelError(
-            f"a forecast of {duration_text(reach)} covers none of push.horizons", cure=f"ask for {shortest}"
-        )
-    return push_params.model_copy(update={"horizons": kept})
 
 
 def _urgent_entries(predicted: Predicted) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tsf.alarm.rulecases import rule_tests
@@ -9,7 +10,7 @@ from tsf.alarm.rulefile import RuleTerms, rule_file
 from tsf.io.exposition import output_names
 from tsf.io.files import replacing
 from tsf.io.owners import Owners, read_owners
-from tsf.io.registry import alert_in_force
+from tsf.io.registry import alert_in_force, horizons_in_force
 from tsf.kinds import duration_text, horizon_text
 from tsf.params import read_params
 from tsf.project import TaskPaths, find_root
@@ -17,21 +18,25 @@ from tsf.project import TaskPaths, find_root
 __all__ = ["write_rules"]
 
 
-def write_rules(name: str, root: Path | None = None, owners: Owners | None = None) -> Path:
+def write_rules(
+    name: str, root: Path | None = None, owners: Owners | None = None, horizons: Sequence[int] = ()
+) -> Path:
     """Write rules/TASK.yml for Prometheus, and rules/tests/TASK.yml for `promtool test rules`; the path of the first.
 
     A task without a limit gets those that watch its forecasts. Without an evaluation the threshold is that of
-    params.yaml. owners: the map of alert.owners, by default read anew; then SourceError may be raised.
+    params.yaml. owners: the map of alert.owners, by default read anew; then SourceError may be raised. horizons: those
+    that were pushed, in seconds, by default all of push.horizons that the champion has learnt.
     """
     root = root or find_root()
     params = read_params(root)
     task = params.task(name)
     owners = owners or read_owners(task.alert.owners, root, params.prometheus)
     names = output_names([*task.train.dimensions, *owners.columns])
-    alert = alert_in_force(TaskPaths(root, name), task.alert)
+    paths = TaskPaths(root, name)
+    alert = alert_in_force(paths, task.alert)
     terms = RuleTerms(
         task=name,
-        horizons=[horizon_text(seconds) for seconds in sorted(task.push.horizons)],
+        horizons=[horizon_text(seconds) for seconds in sorted(horizons or horizons_in_force(paths, task.push))],
         limited=task.fetch.limit is not None,
         threshold=alert.probability,
         for_text=duration_text(alert.hold * task.fetch.step),
@@ -44,7 +49,6 @@ def write_rules(name: str, root: Path | None = None, owners: Owners | None = Non
         labels=[names[label] for label in task.train.dimensions],
         query=task.fetch.metric_query,
     )
-    paths = TaskPaths(root, name)
     beside = f"../{paths.rules.name}"
     for place, text in ((paths.rules, rule_file(terms)), (paths.rule_tests, rule_tests(terms, beside))):
         with replacing(place) as file:

@@ -19,8 +19,7 @@ from tsf.io.join import join_rows
 from tsf.io.source import fetch_from_source
 from tsf.learn import Model, predict
 from tsf.params import Params, TaskParams
-from tsf.series import Floats, Forecast, SeriesSet, label_rows
-from tsf.stages.urgency import newest
+from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest
 
 __all__ = ["Totals", "forecast_totals", "read_totals", "sum_series"]
 
@@ -51,7 +50,8 @@ def read_totals(params: Params, task: TaskParams, model: Model, context: SeriesS
         index = join_rows(
             label_rows(series.labels), label_rows(found.labels), f"push.total_limit {asked.metric_query!r}"
         )
-        series = replace(series, limit=np.where((index >= 0)[:, None], found.values[index], np.nan))
+        known = (index >= 0)[:, None] & (found.values[index] > 0)  # 0 is no limit, as in fetch.limit
+        series = replace(series, limit=np.where(known, found.values[index], np.nan))
     return Totals(series, forecast_totals(model, task, context, forecast, series, total_of), total_of)
 
 
@@ -106,8 +106,8 @@ def forecast_totals(
     own = predict(model, totals, line=task.alert.line, horizon=horizon, confidence=task.alert.confidence)
     middle = forecast.at(0.5)
     summed = np.zeros((totals.n_series, horizon))
-    np.add.at(summed, total_of, np.nan_to_num(middle))
-    lately = np.isfinite(series.values[:, -1 - CARRIED_STEPS :]).any(axis=1)
+    lately = np.asarray(np.isfinite(series.values[:, -1 - CARRIED_STEPS :]).any(axis=1))
+    np.add.at(summed, total_of, np.where(lately[:, None], np.nan_to_num(middle), 0.0))
     silent = np.bincount(total_of, weights=lately & np.isnan(middle[:, 0]), minlength=totals.n_series)
     members = np.bincount(total_of, weights=lately, minlength=totals.n_series)
     abstained = np.array(own.abstained, object)

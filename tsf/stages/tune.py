@@ -104,7 +104,7 @@ def tune(
 
     def told(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         if progress:
-            loss = f"WQL {trial.value:.5f}" if trial.value is not None else "cut short"
+            loss = "cut short" if np.isnan(_loss(trial)) else f"WQL {trial.value:.5f}"
             progress(f"trial {trial.number}: {loss}, {_named(trial.params)}; best {study.best_value:.5f}")
 
     study.optimize(objective, n_trials=trials, timeout=60 * minutes, callbacks=[told])
@@ -165,7 +165,7 @@ def _frame(study: optuna.Study) -> pd.DataFrame:
     """A row per trial: its loss, how many folds it had, its seconds and its parameters."""
     rows = [
         {
-            "wql": np.nan if trial.value is None else trial.value,
+            "wql": _loss(trial),
             "folds": len(trial.intermediate_values),
             "seconds": 0.0 if trial.duration is None else trial.duration.total_seconds(),
             **{key: _short(value) for key, value in trial.params.items()},
@@ -173,6 +173,11 @@ def _frame(study: optuna.Study) -> pd.DataFrame:
         for trial in study.trials
     ]
     return pd.DataFrame(rows).rename_axis("trial")
+
+
+def _loss(trial: optuna.trial.FrozenTrial) -> float:
+    """NaN where it was cut short: optuna gives such a trial the value of the folds that it had."""
+    return trial.value if trial.value is not None and trial.state.name == "COMPLETE" else np.nan
 
 
 def _named(values: dict[str, Any]) -> str:

@@ -11,14 +11,9 @@ import pandas as pd
 from tsf.kinds import duration_text
 from tsf.plots.style import scale_of
 from tsf.promql import Unit
-from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
+from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
 
-__all__ = ["Urgency", "newest"]
-
-
-def newest(values: Floats) -> Floats:
-    """(N,) the last known of (N, T) values, NaN where there is none."""
-    return np.asarray(pd.DataFrame(values.T).ffill().to_numpy()[-1])
+__all__ = ["Urgency"]
 
 
 @dataclass(frozen=True, eq=False)
