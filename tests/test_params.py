@@ -240,3 +240,25 @@ def test_an_alarm_fires_at_its_chance_and_gate_and_never_on_what_is_unknown() ->
     used = np.array([9.0, 9.0, 8.9, 9.0, 9.0, np.nan, 9.0, 0.0])
     limit = np.array([10.0, 10.0, 10.0, 10.0, 10.0, 10.0, np.nan, 0.0])
     assert alert.fires(chance, used, limit).tolist() == [True, False, False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("text", ["snapshot: {until: 2026-02-30T20:00:00Z}", "demo: {groups: !!int 'x'}", "[" * 3000])
+def test_whatever_yaml_chokes_on_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ParamsError, match=r"params\.yaml.*: it is not YAML"):
+        read_params(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://user:pa/ss@127.0.0.1:1", "http://a..b:9090", "http://[::1", "http://:9090"]
+)
+def test_an_address_that_is_none_is_refused_and_no_password_is_shown(address: str) -> None:
+    with pytest.raises(ParamsError) as caught:
+        parse_params({"prometheus": {"base_url": address}})
+    assert "pa/ss" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["存储", "a\nb"])
+def test_a_header_that_cannot_be_sent_is_refused(value: str) -> None:
+    with pytest.raises(ParamsError, match="'X-Scope-OrgID' holds a sign that no header may"):
+        parse_params({"prometheus": {"headers": {"X-Scope-OrgID": value}}})

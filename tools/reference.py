@@ -69,6 +69,8 @@ for series in answer["predictions"]:
     print(series["title"], series["predictions"][-1], series["p_breach"][-1], series["limit_time"])
 ```
 
+`make lab` prints the token; `JUPYTER_TOKEN` in the environment sets one.
+
 `coverage` in that answer is measured: the share of values that the interval held in the newest training data, on
 windows that taught nothing, and how many they were.
 

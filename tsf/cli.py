@@ -16,7 +16,7 @@ from rich.table import Table
 
 from tsf.errors import ParamsError, TsfError
 from tsf.io.logs import start_log
-from tsf.kinds import duration_text
+from tsf.kinds import duration_text, figure_text
 from tsf.params import Params, read_params
 from tsf.presets import PRESETS
 from tsf.project import Stage, TaskPaths, find_root
@@ -288,18 +288,13 @@ def tasks_add(
 @tasks_app.command("remove", epilog="Example: tsf tasks remove home")
 def tasks_remove(name: Annotated[str, typer.Argument(help="A task of params.yaml.")]) -> None:
     """Retire a task: delete what it pushed, then its block in params.yaml; its models and reports stay on disk."""
-    from tsf.flow.tasks import remove_task, write_params
+    from tsf.flow.tasks import retire_task
     from tsf.io.prometheus import effective
     from tsf.io.pushgateway import retire
 
     root = _root()
-    params = read_params(root)
-    params.task(name)
-    paths = TaskPaths(root, name)
-    retire(effective(params.prometheus, os.environ), paths.textfile, name)
-    (paths.pushed / "receipt.json").unlink(missing_ok=True)  # else DVC would take a task added anew for pushed
-    old = (root / "params.yaml").read_text(encoding="utf-8")
-    _show_diff(write_params(root, remove_task(old, name), old))
+    server = effective(read_params(root).prometheus, os.environ)
+    _show_diff(retire_task(root, name, lambda: retire(server, TaskPaths(root, name).textfile, name)))
     _tell_runs(root)
 
 
@@ -409,11 +404,11 @@ def _show_results(root: Path, params: Params) -> None:
             m = read_json(path)
             table.add_row(
                 name,
-                f"{m['wql']:.4g}",
+                figure_text(m["wql"]),
                 m["best_baseline"],
-                f"{m['wql_best_baseline']:.4g}",
-                f"{m['mase']:.3f}",
-                f"{100 * m['coverage_80']:.1f} %",
+                figure_text(m["wql_best_baseline"]),
+                figure_text(m["mase"], ".3f"),
+                figure_text(m["coverage_80"], ".1%"),
             )
     out.print(table)
     out.print(f"Reports: {root / 'reports' / 'index.html'}", highlight=False)

@@ -29,6 +29,7 @@ __all__ = [
     "TimeOfDay",
     "Zone",
     "duration_text",
+    "figure_text",
     "horizon_text",
     "minute_of_day",
     "parse_duration",
@@ -56,6 +57,11 @@ def duration_text(seconds: int) -> str:
         count, seconds = divmod(seconds, UNIT_SECONDS[unit])
         parts += [f"{count}{unit}"] if count else []
     return "".join(parts) or "0s"
+
+
+def figure_text(value: float | None, form: str = ".4g") -> str:
+    """A number of a metrics file for people; NaN is null there, as where a series stands still, and a dash here."""
+    return "–" if value is None else format(value, form).replace("%", " %")
 
 
 def horizon_text(seconds: int) -> str:
@@ -92,10 +98,14 @@ def _moment(text: str) -> str:
 
 
 def _address(url: str) -> str:
-    parts = urlsplit(url)
-    if "@" in (parts.netloc or url):  # first, so that no message shows it
+    # First, so that no message shows it; anywhere, as a slash in a password ends what urlsplit takes for the host.
+    if "@" in url:
         raise ValueError("the address carries a password; put it in the environment (PROMETHEUS_USERNAME, …_PASSWORD)")
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts, host = urlsplit(url), urlsplit(url).hostname or ""
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    if parts.scheme not in ("http", "https") or not all(host.split(".")):
         raise ValueError(f"{url!r} is not an address; write http://host:9090 or https://host")
     return url.rstrip("/")
 

@@ -92,8 +92,10 @@ class PrometheusParams(_Section):
     client_key_file: str = Field("", description="path of its key")
 
     @model_validator(mode="after")
-    def _no_secrets(self) -> Self:
-        for name in self.headers:
+    def _headers(self) -> Self:
+        for name, value in self.headers.items():
+            if not (name + value).isascii() or not value.isprintable():
+                raise ValueError(f"header {name!r} holds a sign that no header may; write it in ASCII, on one line")
             if name.lower() in ("authorization", "cookie", "proxy-authorization"):
                 raise ValueError(f"header {name} is a secret; set PROMETHEUS_BEARER_TOKEN in the environment instead")
         return self
@@ -390,10 +392,10 @@ def _params_of(text: str) -> Params:
     """What this YAML says; a server reads the same file at each request, and YAML takes long."""
     try:
         mapping = YAML(typ="safe").load(text)
-    except YAMLError as fault:
+    except (YAMLError, ValueError, RecursionError) as fault:  # the last two: a day that no month has, endless nesting
         mark = getattr(fault, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(fault, "problem", None) or "broken"
+        problem = getattr(fault, "problem", None) or (str(fault) if isinstance(fault, ValueError) else "broken")
         raise ParamsError(f"it is not YAML ({problem})", where=f"params.yaml{line}", cure="mend that line") from None
     return parse_params({} if mapping is None else mapping)
 

@@ -50,7 +50,7 @@ def test_a_server_that_is_not_there_fails_with_its_address(tmp_path: Path) -> No
     assert all(url in finding.detail and finding.cure for finding in findings.values())
 
 
-@pytest.mark.parametrize(("status", "words"), [(401, "refuses"), (404, "404"), (302, "302")])
+@pytest.mark.parametrize(("status", "words"), [(401, "refuses"), (404, "404"), (302, "redirects")])
 def test_a_gateway_that_is_not_ready_says_why(
     tmp_path: Path, fault_server: Callable[..., FaultServer], status: int, words: str
 ) -> None:
@@ -104,3 +104,20 @@ def test_no_secret_gets_into_a_finding(
     assert by_name["Prometheus"].state == "fail"
     assert "bad token ***" in by_name["Prometheus"].detail
     assert "s3cr3t-value" not in repr(findings)
+
+
+@pytest.mark.parametrize("token", ["s3cr3t\n", "s3cr3t€", "two words"])
+def test_a_token_that_none_can_be_is_told_and_one_with_a_line_end_is_cut(
+    tmp_path: Path, fault_server: Callable[..., FaultServer], token: str
+) -> None:
+    gateway = fault_server(Answer())
+    server = PrometheusParams(pushgateway_url=gateway.url)
+    finding = findings_of(tmp_path, server, PUSHGATEWAY_BEARER_TOKEN=token)["Pushgateway"]
+    assert finding.state == ("ok" if token.strip() == "s3cr3t" else "fail")
+    assert token.strip() not in finding.detail
+
+
+def test_a_certificate_that_is_not_there_is_told(tmp_path: Path) -> None:
+    server = PrometheusParams(pushgateway_url="https://127.0.0.1:1", ca_file="/nope.pem")
+    finding = findings_of(tmp_path, server)["Pushgateway"]
+    assert (finding.state, "/nope.pem" in finding.detail) == ("fail", True)

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from tsf.errors import ParamsError
-from tsf.flow.tasks import add_task, edit_params, remove_task, set_values, write_params
+from tsf.flow.tasks import add_task, edit_params, remove_task, retire_task, set_values, write_params
 from tsf.params import parse_params
 from tsf.presets import PRESETS
+from tsf.project import TaskPaths
 
 SHIPPED = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
 
@@ -111,3 +112,22 @@ def test_somebody_elses_edit_in_between_is_not_lost(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="changed while"):
         write_params(tmp_path, edit_params(old, {"demo.groups": 3}), old)
     assert loaded((tmp_path / "params.yaml").read_text())["demo"] == {"seed": 8, "groups": 8, "users_per_group": 6}
+
+
+def test_a_file_of_comments_alone_can_be_edited() -> None:
+    assert "until: '2026-11-01T00:00:00Z'" in edit_params("# nothing yet\n", {"snapshot.until": "2026-11-01T00:00:00Z"})
+    assert "home:" in add_task("# nothing yet\n", "home", "custom", values={"fetch.metric_query": "up"})
+
+
+def test_a_retired_task_leaves_no_rule_that_would_miss_its_forecast(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(
+        add_task("tasks: {}\n", "home", "custom", values={"fetch.metric_query": "up"})
+    )
+    paths = TaskPaths(tmp_path, "home")
+    made = (paths.rules, paths.rule_tests, paths.pushed / "receipt.json", paths.textfile / "home.prom")
+    for path in made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    diff = retire_task(tmp_path, "home", made[-1].unlink)
+    assert "-  home:" in diff
+    assert [path for path in made if path.exists()] == []

@@ -321,3 +321,13 @@ def test_send_and_retire_go_where_the_project_says(pushgateway: Server, tmp_path
     assert served(pushgateway.url, "sent")
     retire(network, tmp_path, "sent")
     assert not served(pushgateway.url, "sent")
+
+
+def test_what_a_netrc_holds_is_sent_to_no_gateway(
+    fault_server: Callable[..., FaultServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login ann password s3cr3t\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    gateway = fault_server(Answer())
+    push_text(b"x 1\n", gateway.url, "a", 5, {})
+    assert "Authorization" not in gateway.requests[0].headers

@@ -128,7 +128,7 @@ def test_a_second_run_has_nothing_to_do(project: Project) -> None:
     before = contents(project, "reports/*/*.html", "models/*/*", "pushed/*/*")
     again = project.dvc("repro")
     assert again.returncode == 0, again.stderr
-    assert "Running stage" not in again.stdout
+    assert re.findall(r"Running stage '(.*)'", again.stdout) == ["notebooks"]  # which sees what the environment names
     assert contents(project, "reports/*/*.html", "models/*/*", "pushed/*/*") == before
 
 
@@ -265,6 +265,12 @@ def test_a_task_that_fails_stops_no_other_and_loses_nothing(project: Project) ->
 LAST_GOOD = ("data/storage/*", "models/storage/*", "reports/storage/*.html", "pushed/storage/*")
 
 
+def test_another_server_in_the_environment_is_asked_though_no_file_has_changed(project: Project) -> None:
+    failed = project.tsf("fetch", "--task", "cpu", PROMETHEUS_URL="http://127.0.0.1:1")
+    assert failed.returncode == 1
+    assert "nothing listens at 127.0.0.1:1" in failed.stderr
+
+
 def test_mending_the_mistake_and_running_again_is_enough(project: Project) -> None:
     project.edit(tasks__storage__fetch__metric_query="storage_used_bytes")
     mended = project.tsf("run")
@@ -272,14 +278,19 @@ def test_mending_the_mistake_and_running_again_is_enough(project: Project) -> No
     assert not (project.root / "reports/storage/fetch.failed.ipynb").exists()
 
 
-@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
-def test_a_run_killed_at_any_moment_leaves_nothing_that_the_next_cannot_mend(project: Project, shell: str) -> None:
+REPRO, RUN = ("dvc", "repro", "push@storage"), ("tsf.cli", "run", "--task", "storage")
+
+
+@pytest.mark.parametrize(("command", "shell"), [(REPRO, "/bin/sh"), (REPRO, "/bin/bash"), (RUN, "/bin/sh")])
+def test_a_run_killed_at_any_moment_leaves_nothing_that_the_next_cannot_mend(
+    project: Project, command: tuple[str, ...], shell: str
+) -> None:
     last_good = contents(project, *LAST_GOOD)
     project.edit(tasks__storage__train__epochs=200, tasks__storage__train__early_stopping_patience=200)
     running = project.root / "reports/storage/train.running.ipynb"
-    command = [sys.executable, "-m", "dvc", "repro", "push@storage"]
+    whole = [sys.executable, "-m", *command]
     environment = project.environment | {"SHELL": shell}  # DVC runs a stage by the user's own shell
-    with subprocess.Popen(command, cwd=project.root, env=environment, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(whole, cwd=project.root, env=environment, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 120
         while not running.exists():
             assert time.monotonic() < deadline

@@ -30,7 +30,7 @@ def replayed(values: np.ndarray, chance: np.ndarray, monkeypatch: pytest.MonkeyP
     blank = np.full(values.shape, np.nan)
 
     def said(*_: object) -> tuple[np.ndarray, ...]:
-        return chance, blank, blank, np.stack([blank, blank])
+        return chance[None], blank, blank, np.stack([blank, blank])
 
     monkeypatch.setattr(alarm_replay, "_forecasts", said)
     model = SimpleNamespace(params=small_params(holdout="4w", prediction_steps=12))
@@ -104,3 +104,14 @@ def test_a_fleet_so_large_that_forecasts_are_farther_apart_than_they_reach_is_re
     first = limited_series.n_steps - held
     assert np.isfinite(upper[:, first : first + ahead]).all(axis=1).any()
     assert np.isnan(upper[:, first + ahead : first + found.every_steps]).all()  # nobody had spoken of these steps
+
+
+def test_the_chance_is_judged_for_each_horizon_and_by_day_and_night(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = replayed(*history(), monkeypatch)
+    table = found.skills
+    assert table.index.tolist() == ["within 12h", "within 12h, said by day", "within 12h, said by night"]
+    counts = table["moments"].tolist()
+    assert counts[0] == counts[1] + counts[2] == found.reliability["n"].sum()
+    chance, came = found._judged_chances(12)
+    assert found.skill["brier"] == pytest.approx(float(np.mean((chance - came) ** 2)))
+    assert table["skill"].iloc[0] == f"{found.skill['brier_skill']:.0%}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import requests
 from tsf.doctor.finding import Finding, failed
 from tsf.errors import TsfError
 from tsf.io.prometheus import check_server, effective
+from tsf.io.pushgateway import check_ready
 from tsf.params import PrometheusParams
 
 __all__ = ["check_services"]
@@ -50,16 +50,9 @@ def _check_pushgateway(root: Path, server: PrometheusParams, environ: Mapping[st
             return Finding("Pushgateway", "ok", "none: forecasts are written as textfiles")
         return Finding("Pushgateway", "fail", f"textfiles cannot be written in {root}", "make the folder your own")
     try:
-        reply = _get(f"{url}/-/ready", server, environ)
-    except requests.RequestException as fault:
-        cure = "start it, or mend prometheus.pushgateway_url or PUSHGATEWAY_URL"
-        return Finding("Pushgateway", "fail", f"{url} cannot be reached ({type(fault).__name__})", cure)
-    if reply.status_code in (401, 403):
-        cure = "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN, in the environment"
-        return Finding("Pushgateway", "fail", f"{url} refuses these credentials ({reply.status_code})", cure)
-    if reply.status_code != 200:
-        cure = "check that this is the address of a Pushgateway, with its path if it has one"
-        return Finding("Pushgateway", "fail", f"{url} answers {reply.status_code} to /-/ready", cure)
+        check_ready(server, environ)
+    except TsfError as fault:
+        return failed("Pushgateway", fault)
     return Finding("Pushgateway", "ok", f"ready at {url}")
 
 
@@ -68,8 +61,8 @@ def _check_clock(server: PrometheusParams) -> Finding:
     if server.base_url == "demo":
         return Finding("clock", "ok", time.strftime("%Y-%m-%dT%H:%M:%SZ UTC, compared with nobody", time.gmtime()))
     try:
-        stamp = parsedate_to_datetime(_get(server.base_url, server, {}).headers["Date"]).timestamp()
-    except (requests.RequestException, LookupError, ValueError):
+        stamp = parsedate_to_datetime(_answer(server).headers["Date"]).timestamp()
+    except (requests.RequestException, LookupError, ValueError, OSError):
         return Finding("clock", "warn", "Prometheus does not tell its time", "compare `date -u` on both machines")
     skew = time.time() - stamp
     if abs(skew) > LARGEST_SKEW_SECONDS:
@@ -78,29 +71,15 @@ def _check_clock(server: PrometheusParams) -> Finding:
     return Finding("clock", "ok", f"within {LARGEST_SKEW_SECONDS} s of Prometheus")
 
 
-def _get(url: str, server: PrometheusParams, environ: Mapping[str, str]) -> requests.Response:
+def _answer(server: PrometheusParams) -> requests.Response:
+    """What Prometheus says to anybody, with the hour it thinks it is; an auth that adds nothing keeps ~/.netrc out."""
     certificate, key = server.client_cert_file, server.client_key_file
     return requests.get(
-        url,
+        server.base_url,
         headers=server.headers,
-        auth=_credentials(environ),
+        auth=lambda request: request,
         timeout=server.timeout,
         verify=server.ca_file or True,
         cert=(certificate, key) if key else certificate or None,
         allow_redirects=False,
     )
-
-
-def _credentials(environ: Mapping[str, str]) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """The Pushgateway's, if it has any; as a function they also keep requests from sending what ~/.netrc holds."""
-    user, password = (environ.get(f"PUSHGATEWAY_{name}", "").encode() for name in ("USERNAME", "PASSWORD"))
-    token = environ.get("PUSHGATEWAY_BEARER_TOKEN", "")
-    basic = f"Basic {b64encode(user + b':' + password).decode()}" if user else ""
-    header = f"Bearer {token}" if token else basic
-
-    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if header:
-            request.headers["Authorization"] = header
-        return request
-
-    return sign

@@ -10,7 +10,7 @@ from typing import Any
 
 from tsf.errors import FlowError
 from tsf.flow.runs import dvc_environment
-from tsf.flow.tasks import edit_params, write_params
+from tsf.flow.tasks import edit_params, read_text, set_values, write_params
 from tsf.params import read_params
 
 __all__ = ["run_experiment"]
@@ -22,9 +22,8 @@ def run_experiment(root: Path, task: str, values: Mapping[str, Any], name: str) 
     The workspace, its champion and params.yaml stay as they are. `dvc exp show` compares the experiment with what there
     is, `dvc exp apply NAME` takes it over. An older experiment of this name is replaced. Raises FlowError.
     """
-    read_params(root).task(task)
-    path = root / "params.yaml"
-    old = path.read_text(encoding="utf-8")
+    before = read_params(root).task(task).train.model_dump(mode="json")
+    old = read_text(root)
     new = edit_params(old, {f"tasks.{task}.train.{key}": value for key, value in values.items()})
     # Not `--set-param`: it drops the quotes that keep snapshot.until a text. DVC takes the workspace along instead.
     write_params(root, new, old)
@@ -32,7 +31,10 @@ def run_experiment(root: Path, task: str, values: Mapping[str, Any], name: str) 
         _dvc(root, "remove", name)  # where there is none it says so, and nothing else
         done = _dvc(root, "run", "--temp", "--name", name, f"evaluate@{task}")
     finally:
-        write_params(root, old, new)
+        if read_text(root) == new:
+            write_params(root, old, new)
+        else:  # somebody else has edited it meanwhile, as `tsf run --now` does: only what was tried is taken back
+            set_values(root, {f"tasks.{task}.train.{key}": before[key] for key in values})
     if done.returncode:
         fault = next((line for line in done.stderr.splitlines() if line.startswith(("ERROR", "error"))), "see dvc exp")
         raise FlowError(

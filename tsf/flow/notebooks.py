@@ -8,10 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import signal
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, get_args
 from tsf import errors
 from tsf.errors import FlowError, ParamsError, TsfError
 from tsf.flow.index import write_index
+from tsf.flow.parent import end_self, end_with_parent
 from tsf.io.files import replacing
 from tsf.params import read_params
 from tsf.project import Stage, TaskPaths, find_root
@@ -49,7 +47,10 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
     if not source.is_file():
         raise FlowError(f"{source} does not exist", cure="run `dvc repro notebooks`")
     running = paths.notebook(stage).with_suffix(".running.ipynb")
-    running.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        running.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise _unwritable(running.parent, fault) from None
     with (
         _only_run(running.with_suffix(".lock"), f"{stage}@{task}"),
         TemporaryDirectory() as sockets,
@@ -73,6 +74,8 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
                 stdout_file=sys.stdout,
             )
         except Exception as fault:
+            if not running.is_file():  # it could not even be begun
+                raise _unwritable(running, fault) from None
             running.replace(paths.failed_notebook(stage))
             where = f"{stage}@{task}"
             if isinstance(fault, PapermillExecutionError):
@@ -92,6 +95,7 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
 
 def export_report(notebook: Path, report: Path) -> Path:
     """Turn an executed notebook into one HTML page that needs nothing else: no network, no script."""
+    import nbformat
     from nbconvert import HTMLExporter
     from traitlets.config import Config
 
@@ -99,7 +103,8 @@ def export_report(notebook: Path, report: Path) -> Path:
         config=Config({"TemplateExporter": {"extra_template_basedirs": [str(Path(__file__).parent)]}}),
         template_name="report",
     )
-    body, _ = exporter.from_filename(str(notebook))
+    title = f"{report.parent.name}: {report.stem}"
+    body, _ = exporter.from_notebook_node(nbformat.read(notebook, 4), resources={"metadata": {"name": title}})
     with replacing(report) as file:
         file.write(body.encode())
     return report
@@ -111,7 +116,7 @@ def main(arguments: list[str]) -> int:
     try:
         if len(arguments) != 2 or arguments[0] not in stages:
             raise ParamsError(f"{' '.join(arguments)!r} is no stage and task", cure=f"write one of {', '.join(stages)}")
-        _end_with_parent()
+        end_with_parent(end_self)  # and with it its kernel, when DVC is killed
         # Threads of torch that wait for each other by spinning take the cores from all else: on two busy cores a
         # training took ten times its processor time.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -119,6 +124,8 @@ def main(arguments: list[str]) -> int:
     except TsfError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(report.relative_to(find_root()))
     return 0
 
@@ -149,27 +156,24 @@ def _sentence(fault: Any, where: str, notebook: Path) -> TsfError:
     )
 
 
+def _unwritable(path: Path, fault: Exception) -> FlowError:
+    what = f"it cannot be written ({getattr(fault, 'strerror', None) or type(fault).__name__})"
+    return FlowError(what, where=str(path), cure="make it this user's own, or free the disk")
+
+
 @contextmanager
 def _only_run(path: Path, name: str) -> Iterator[None]:
     """Let no two processes execute the same stage of the same task; the lock goes with the process that holds it."""
-    with path.open("w") as file:
+    try:
+        file = path.open("w")
+    except OSError as fault:
+        raise _unwritable(path, fault) from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise FlowError("it is running already", where=name, cure="wait for it or stop it first") from None
         yield
-
-
-def _end_with_parent() -> None:
-    """End this process, and with it its kernel, when DVC is killed: an orphan would write into the next run's files."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -9,23 +9,26 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 from tsf.errors import FlowError, TsfError
 from tsf.flow.index import write_index
-from tsf.flow.tasks import set_values
-from tsf.params import read_params
+from tsf.flow.parent import end_with_parent
+from tsf.flow.tasks import edit_params, read_text, set_values, write_params
+from tsf.params import Params, read_params
 from tsf.project import STAGES, Stage, TaskPaths, find_root
 
 __all__ = ["main", "move_snapshot", "reproduce"]
 
+WATCHED = ("fetch", "train", "evaluate", "push", "alert")  # the sections of a task that are parameters in dvc.yaml
 # What DVC advises after each chain, which is not about what was asked for.
 HINTS = ("To track the changes", "To enable auto staging", "git add ", "dvc config core.autostage", "Use `dvc push`")
 
@@ -40,6 +43,7 @@ def reproduce(
     The index of reports is renewed in any case. Raises FlowError that names the stages which failed.
     """
     params = read_params(root)  # a mistake in params.yaml is told in our words, before DVC meets it
+    sys.stdout.write(_complete(root, params))
     names = [name for name in tasks or params.tasks if params.task(name)]
     if not names:
         raise FlowError("params.yaml has no tasks", cure="add one: tsf tasks add NAME --preset storage")
@@ -54,12 +58,24 @@ def reproduce(
         _forget_failures(root, names, stages)
     write_index(root)
     if any(failed):
-        raise FlowError(_failures(root, params.tasks), cure="mend it and run the same command again; the rest is done")
+        raise FlowError(_failures(root, names, stages), cure="mend it and run the same command again; the rest is done")
+
+
+def _complete(root: Path, params: Params) -> str:
+    """Write what DVC wants to see in params.yaml, though it may be left out, at its default; returns the diff."""
+    text = read_text(root)
+    written = YAML(typ="safe").load(text) or {}
+    edits: dict[str, Any] = {name: {} for name in ("prometheus", "demo") if written.get(name) is None}
+    if "until" not in (written.get("snapshot") or {}):
+        edits["snapshot.until"] = params.snapshot.until
+    for name, task in (written.get("tasks") or {}).items():
+        edits |= {f"tasks.{name}.{part}": {} for part in WATCHED if task.get(part) is None}
+    return write_params(root, edit_params(text, edits), text) if edits else ""
 
 
 def _run_dvc(root: Path, name: str, arguments: list[str]) -> int:
     """`dvc repro` with `arguments`, each line of its output told with the `name` of the task; its exit status."""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *arguments]
+    command = [sys.executable, "-m", "tsf.flow.parent", "--wait-for-lock", "repro", *arguments]
     with subprocess.Popen(
         command, cwd=root, env=dvc_environment(), stdout=subprocess.PIPE, text=True, errors="replace"
     ) as process:
@@ -89,9 +105,9 @@ def _forget_failures(root: Path, tasks: Iterable[str], stages: Iterable[Stage]) 
         TaskPaths(root, task).failed_notebook(stage).unlink(missing_ok=True)
 
 
-def _failures(root: Path, tasks: Sequence[str] | Iterable[str]) -> str:
+def _failures(root: Path, tasks: Sequence[str], stages: Sequence[Stage]) -> str:
     failed = [
-        f"{stage}@{task}" for task in tasks for stage in STAGES if TaskPaths(root, task).failed_notebook(stage).exists()
+        f"{stage}@{task}" for task in tasks for stage in stages if TaskPaths(root, task).failed_notebook(stage).exists()
     ]
     return f"{', '.join(failed)} failed" if failed else "dvc repro failed, see above"
 
@@ -102,25 +118,14 @@ def main(arguments: list[str]) -> int:
     try:
         if len(names) != 2 or names[0] not in STAGES:
             raise FlowError(f"{' '.join(arguments)!r} is no stage and task", cure=f"write one of {', '.join(STAGES)}")
-        _end_group_with_parent()
+        # With DVC and all that it started, when the runner is killed: the next runner starts it again.
+        end_with_parent(lambda: os.killpg(os.getpgrp(), signal.SIGKILL))
         stage = STAGES[STAGES.index(names[0])]
         reproduce(find_root(), [names[1]], stage, force="--force" in arguments, alone="--alone" in arguments)
     except TsfError as fault:
         sys.stderr.write(f"error: {fault}\n")
         return 1
     return 0
-
-
-def _end_group_with_parent() -> None:
-    """End this run with DVC and all that it started when the runner is killed: the next runner starts it again."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.killpg(os.getpgrp(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":

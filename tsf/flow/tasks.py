@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,18 @@ from tsf.errors import ParamsError
 from tsf.io.files import replacing
 from tsf.params import parse_params
 from tsf.presets import preset_block
+from tsf.project import TaskPaths
 
-__all__ = ["add_task", "edit_params", "params_diff", "read_text", "remove_task", "set_values", "write_params"]
+__all__ = [
+    "add_task",
+    "edit_params",
+    "params_diff",
+    "read_text",
+    "remove_task",
+    "retire_task",
+    "set_values",
+    "write_params",
+]
 
 
 def edit_params(text: str, edits: Mapping[str, Any]) -> str:
@@ -25,7 +36,7 @@ def edit_params(text: str, edits: Mapping[str, Any]) -> str:
     A key that is not there yet is added to the end of its section. Raises ParamsError if the result is not valid.
     """
     yaml = _round_trip()
-    document = yaml.load(text)
+    document = yaml.load(text) or CommentedMap()  # a file of comments alone is empty, and valid
     for path, value in edits.items():
         *sections, key = path.split(".")
         node = document
@@ -46,7 +57,7 @@ def set_values(root: Path, edits: Mapping[str, Any]) -> str:
 def add_task(text: str, name: str, preset: str, owner: str = "", values: Mapping[str, Any] | None = None) -> str:
     """`text` with a task made from a preset, then `values` (dotted keys within the task) set. Raises ParamsError."""
     yaml = _round_trip()
-    document = yaml.load(text)
+    document = yaml.load(text) or CommentedMap()  # a file of comments alone is empty, and valid
     if name in (document.get("tasks") or {}):
         raise ParamsError(f"task {name!r} exists already", where="tasks", cure="choose another name or edit that task")
     block = preset_block(preset, owner)
@@ -65,7 +76,7 @@ def add_task(text: str, name: str, preset: str, owner: str = "", values: Mapping
 def remove_task(text: str, name: str) -> str:
     """`text` without the task. Raises ParamsError where there is none of that name."""
     yaml = _round_trip()
-    document = yaml.load(text)
+    document = yaml.load(text) or CommentedMap()  # a file of comments alone is empty, and valid
     tasks = document.get("tasks") or {}
     if name not in tasks:
         raise ParamsError(f"there is no task {name!r}", where="tasks", cure=f"choose from {', '.join(tasks) or 'none'}")
@@ -74,6 +85,23 @@ def remove_task(text: str, name: str) -> str:
         document["tasks"] = CommentedMap()
         document["tasks"].fa.set_flow_style()
     return _checked(yaml, document)
+
+
+def retire_task(root: Path, name: str, take_back: Callable[[], None]) -> str:
+    """Let `take_back` delete what the task pushed, then its alert rules and its block of params.yaml; returns the diff.
+
+    In this order, so that a fault on the way leaves a task that can be retired again. Models and reports stay.
+    Raises ParamsError, and whatever take_back does.
+    """
+    old, paths = read_text(root), TaskPaths(root, name)
+    new = remove_task(old, name)
+    if not os.access(root, os.W_OK):
+        raise ParamsError(f"{root} cannot be written", where="params.yaml", cure="mend the permissions")
+    take_back()
+    # With the receipt DVC would take a task added anew for pushed; the rules would miss its forecast for ever.
+    for path in (paths.pushed / "receipt.json", paths.rules, paths.rule_tests):
+        path.unlink(missing_ok=True)
+    return write_params(root, new, old)
 
 
 def write_params(root: Path, new: str, old: str | None = None) -> str:

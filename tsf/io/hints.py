@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from datetime import datetime, timezone
 
-from tsf.errors import AuthError, EmptyError, QueryError, ServerError, SourceError
+from tsf.errors import EmptyError, QueryError, SourceError
 from tsf.io.http import Client
 from tsf.promql import quote, range_selectors, raw_selectors, selectors
 
@@ -24,8 +24,8 @@ def check_no_counters(client: Client, query: str, where: str) -> None:
         try:
             data = client.ask_data("/api/v1/metadata", {"metric": name}, where, method="GET")
             kinds = {entry["type"] for entry in data.get(name, [])}
-        except (AuthError, QueryError, ServerError, LookupError, TypeError, AttributeError):
-            continue  # some stores keep no metadata, and some proxies hide it
+        except (SourceError, LookupError, TypeError, AttributeError):
+            continue  # some stores keep no metadata, some proxies hide it, and this is only advice
         if kinds == {"counter"}:
             raise QueryError(
                 f"{name} is a counter, whose level says nothing about a limit",
@@ -69,6 +69,8 @@ def explain_empty(client: Client, query: str, first_seconds: int, last_seconds: 
     except (SourceError, LookupError, TypeError, ValueError):
         return EmptyError(what, where=where, cure="check the metric's name, its labels and snapshot.until")
     cure = "every metric in it has data then, so its operators leave none: compare the labels on both sides"
+    if range_selectors(query):
+        cure = "every metric in it has data then: lengthen the range to three scrape intervals, or compare labels"
     return EmptyError(what, where=where, cure=cure)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
-from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidHeader, ProxyError, SSLError
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, ProxyError, SSLError
 from urllib3.exceptions import NameResolutionError, ProtocolError, ReadTimeoutError
 
 from tsf.errors import AuthError, ConnectError, ParamsError, QueryError, ServerError, SourceError
@@ -171,8 +171,6 @@ def _fault(fault: requests.RequestException, server: PrometheusParams, where: st
         return _tls_fault(str(reason or inner or fault), where)
     if isinstance(fault, ProxyError):
         return ConnectError("its proxy cannot be reached", where=where, cure="mend HTTPS_PROXY, HTTP_PROXY or NO_PROXY")
-    if isinstance(fault, InvalidHeader):
-        return ParamsError("a header holds a line end or another sign that none may hold", where="prometheus.headers")
     if isinstance(reason, NameResolutionError):
         return ConnectError(f"the name {address.hostname!r} is not known to DNS", where=where, cure=mend)
     if isinstance(fault, (ChunkedEncodingError, ContentDecodingError)) or isinstance(inner, (ProtocolError, OSError)):
@@ -240,6 +238,6 @@ def _server_says(body: bytes) -> tuple[str, str]:
     """`errorType` and `error` of the server's JSON, or nothing."""
     try:
         answer = json.loads(body)
-        return str(answer.get("errorType", "")), str(answer["error"]).strip().rstrip(".")
+        return str(answer.get("errorType", "")), " ".join(str(answer["error"]).split()).rstrip(".")
     except (ValueError, LookupError, TypeError, AttributeError):
         return "", ""

@@ -6,19 +6,20 @@ import base64
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
+from urllib3.exceptions import HTTPError
 
 from tsf.errors import SinkError
 from tsf.io.files import one_line
 from tsf.io.textfile import delete_textfile, write_textfile
 from tsf.params import PrometheusParams
 
-__all__ = ["Tls", "delete_task", "push_text", "retire", "send"]
+__all__ = ["Tls", "check_ready", "delete_task", "push_text", "retire", "send"]
 
 JOB = "tsf"
 PAUSES_SECONDS = (0.5, 2.0)  # before the second and the third try
@@ -71,14 +72,20 @@ def push_text(
     environ: PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN (the process's by default).
     Raises SinkError; then the gateway goes on serving the former group.
     """
-    _request("PUT", url, task, timeout, environ, tls or Tls(), body)
+    _request("PUT", group_url(url, task), url, timeout, environ, tls or Tls(), body)
 
 
 def delete_task(
     url: str, task: str, timeout: float, environ: Mapping[str, str] | None = None, *, tls: Tls | None = None
 ) -> None:
     """Delete the group of `task`, as push_text made it; nothing happens where there is none. Raises SinkError."""
-    _request("DELETE", url, task, timeout, environ, tls or Tls(), b"")
+    _request("DELETE", group_url(url, task), url, timeout, environ, tls or Tls(), b"")
+
+
+def check_ready(server: PrometheusParams, environ: Mapping[str, str]) -> None:
+    """Ask the Pushgateway whether it is ready, once. Raises SinkError."""
+    url = server.pushgateway_url
+    _request("GET", f"{url.rstrip('/')}/-/ready", url, server.timeout, environ, _tls(server), b"", pauses=())
 
 
 def group_url(url: str, task: str | None) -> str:
@@ -91,15 +98,22 @@ def group_url(url: str, task: str | None) -> str:
 
 
 def _request(
-    method: str, url: str, task: str | None, timeout: float, environ: Mapping[str, str] | None, tls: Tls, body: bytes
+    method: str,
+    address: str,
+    url: str,
+    timeout: float,
+    environ: Mapping[str, str] | None,
+    tls: Tls,
+    body: bytes,
+    pauses: Sequence[float] = PAUSES_SECONDS,
 ) -> None:
     auth = _auth(os.environ if environ is None else environ)
     cert = (tls.client_cert_file, tls.client_key_file) if tls.client_key_file else tls.client_cert_file or None
-    for pause in (*PAUSES_SECONDS, None):
+    for pause in (*pauses, None):
         try:
             reply = requests.request(
                 method,
-                group_url(url, task),
+                address,
                 data=body,
                 headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
                 timeout=timeout,
@@ -113,7 +127,7 @@ def _request(
             raise SinkError(f"the TLS handshake failed ({_cause(fault)})", where=url, cure=cure) from None
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as fault:
             problem: requests.Response | requests.RequestException = fault
-        except (requests.RequestException, OSError) as fault:  # OSError: a certificate file that is not there
+        except (requests.RequestException, HTTPError, OSError) as fault:  # OSError: a certificate that is not there
             raise SinkError(f"it cannot be asked ({one_line(fault)})", where=url, cure="mend the address") from None
         else:
             if reply.status_code in (200, 202):
@@ -159,17 +173,18 @@ def _cause(fault: Exception) -> str:
 
 
 class _Bearer(AuthBase):
-    """A token as requests' own kind of credentials, which a .netrc does not replace."""
+    """A token, or nothing; as an object of its own it keeps requests from sending what ~/.netrc holds."""
 
     def __init__(self, token: str) -> None:
         self.token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self.token}"
+        if self.token:
+            request.headers["Authorization"] = f"Bearer {self.token}"
         return request
 
 
-def _auth(environ: Mapping[str, str]) -> AuthBase | None:
+def _auth(environ: Mapping[str, str]) -> AuthBase:
     if token := environ.get("PUSHGATEWAY_BEARER_TOKEN", "").strip():
         if not (token.isascii() and token.isprintable()) or " " in token:
             where = "PUSHGATEWAY_BEARER_TOKEN"
@@ -177,7 +192,7 @@ def _auth(environ: Mapping[str, str]) -> AuthBase | None:
         return _Bearer(token)
     if user := environ.get("PUSHGATEWAY_USERNAME"):
         return HTTPBasicAuth(user.encode(), environ.get("PUSHGATEWAY_PASSWORD", "").encode())
-    return None
+    return _Bearer("")
 
 
 def _tls(server: PrometheusParams) -> Tls:

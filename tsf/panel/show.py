@@ -183,7 +183,8 @@ def results_html(results: Results | None, words: Words = str) -> str:
 def _verdict(results: Results, words: Words) -> str:
     """What the model is worth, and where its forecasts went."""
     scores, receipt = results.metrics, results.receipt
-    better = 1 - scores["wql"] / scores["wql_best_baseline"]
+    loss, rival = scores["wql"], scores["wql_best_baseline"]
+    better = 1 - loss / rival if rival else 0.0  # a rival that is never wrong leaves nothing to gain
     verdict = words("{share:.0%} lower than") if better > 0 else words("{share:.0%} higher than")
     return words(
         "Its loss is {verdict} that of the best baseline, {baseline}; the 80 % interval held {held:.0%} of {n:,} "

@@ -17,7 +17,7 @@ from tsf.flow.progress import read_progress
 from tsf.flow.queue import ACTIVE, Run, cancel, count_runs, enqueue, latest_runs, list_runs, settings_hash
 from tsf.flow.runner import start_runner
 from tsf.flow.tasks import add_task as with_task
-from tsf.flow.tasks import edit_params, params_diff, read_text, remove_task, write_params
+from tsf.flow.tasks import edit_params, params_diff, read_text, retire_task, write_params
 from tsf.io.files import read_json
 from tsf.io.prometheus import effective
 from tsf.io.pushgateway import retire
@@ -102,11 +102,7 @@ def delete_task(service: Service, task_id: str) -> Answer:
         start_runner(root)  # without one, nobody would see that it is to stop
         _wait_until_stopped(root, task_id)
     server = effective(params.prometheus, os.environ)
-    paths = TaskPaths(root, task_id)
-    retire(server, paths.textfile, task_id)
-    (paths.pushed / "receipt.json").unlink(missing_ok=True)  # else DVC would take a task added anew for pushed
-    old = read_text(root)
-    diff = write_params(root, remove_task(old, task_id), old)
+    diff = retire_task(root, task_id, lambda: retire(server, TaskPaths(root, task_id).textfile, task_id))
     return json_answer({"id": task_id, "state": None, "diff": diff, "run": None, "retired": server.pushgateway_url})
 
 

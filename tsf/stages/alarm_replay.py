@@ -32,13 +32,16 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
         return None
     held = model.params.holdout // series.step_seconds
     first = series.n_steps - held - 1
-    horizon = min(max(task.push.horizons) // series.step_seconds, model.params.prediction_steps)
+    reach = model.params.prediction_steps
+    aheads = sorted({min(seconds // series.step_seconds, reach) for seconds in task.push.horizons})
+    horizon = aheads[-1]
     limit = carried(series.limit)
     every = max(1, -(-series.n_series * held // MOST_FORECASTS))
     twelve = min(max(43_200 // series.step_seconds, 1), horizon)
-    forecasts = partial(_forecasts, model, task.alert.line, first, every, horizon, twelve)
+    forecasts = partial(_forecasts, model, task.alert.line, first, every, aheads, twelve)
     parts = zip(*over_shards(forecasts, series, least=LEAST_SERIES), strict=True)
-    chance, middle, upper, band = (np.concatenate(part, axis=-2) for part in parts)  # (…, N, T) each
+    chances, middle, upper, band = (np.concatenate(part, axis=-2) for part in parts)  # (…, N, T) each
+    chance = chances[-1]
     history = History(series.values, limit, series.step_seconds, task.alert.line, horizon, chance, middle, upper)
     alert = task.alert
     act = int(np.clip(-(-alert.act // series.step_seconds), 1, horizon))
@@ -58,25 +61,29 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
     ours = breach_rule(policy.threshold, policy.for_steps * series.step_seconds, policy.gate, OURS)
     rules = (ours, *default_rules(alert.line))
     outcomes = {rule.name: replay(evaluate_rule(rule, history), breaches, terms) for rule in rules}
-    return AlarmReplay(task, series, history, terms, breaches, policy, rules, outcomes, every, teams, band, twelve)
+    return AlarmReplay(
+        task, series, history, terms, breaches, policy, rules, outcomes, every, teams, band, twelve,
+        dict(zip(aheads, chances, strict=True)),
+    )  # fmt: skip
 
 
 def _forecasts(
-    model: Model, line: float, first: int, every: int, horizon: int, twelve: int, series: SeriesSet
+    model: Model, line: float, first: int, every: int, aheads: list[int], twelve: int, series: SeriesSet
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """`chance`, `middle` (`twelve` steps ahead), `upper` of a History from `first` on; and the band of AlarmReplay."""
-    chance, middle, upper = (np.full(series.values.shape, np.nan) for _ in range(3))
+    """`chances` of AlarmReplay; `middle` (`twelve` steps ahead) and `upper` of a History from `first` on; the band."""
+    middle, upper = (np.full(series.values.shape, np.nan) for _ in range(2))
+    chances = np.full((len(aheads), *series.values.shape), np.nan)
     band = np.full((2, *series.values.shape), np.nan)
     origins = range(first, series.n_steps, every)
     for origin, said in zip(origins, rolling_forecasts(model, series, origins, line=line), strict=True):
         if said.p_breach is not None:
-            chance[:, origin : origin + every] = said.p_breach[:, horizon - 1, None]
+            chances[:, :, origin : origin + every] = said.p_breach[:, np.array(aheads) - 1].T[..., None]
         middle[:, origin : origin + every] = said.at(0.5)[:, twelve - 1, None]
         after = upper[:, origin + 1 : origin + 1 + min(every, said.quantiles.shape[1])]
         after[:] = said.quantiles[:, : after.shape[1], -1]
         for side, level in zip(band, _band_levels(model), strict=True):
             side[:, origin + twelve : origin + twelve + every] = said.at(level)[:, twelve - 1, None]
-    return chance, middle, upper, band
+    return chances, middle, upper, band
 
 
 def _band_levels(model: Model) -> tuple[float, float]:

@@ -37,7 +37,11 @@ OURS = "tsf"
 
 @dataclass(frozen=True, eq=False)
 class AlarmReplay:
-    """Every rule over the held-out data of a task with a limit."""
+    """Every rule over the held-out data of a task with a limit.
+
+    band: (2, N, T) the 80 % interval that had been forecast for each moment, `band_steps` before. chances: steps ahead,
+    the longest of them last, -> (N, T) the breach probability within so many.
+    """
 
     task: TaskParams
     series: SeriesSet
@@ -49,8 +53,9 @@ class AlarmReplay:
     outcomes: dict[str, Outcome]
     every_steps: int
     teams: NDArray[np.int64]
-    band: Floats  # (2, N, T) the 80 % interval that had been forecast for each moment, hours before
+    band: Floats
     band_steps: int
+    chances: dict[int, Floats]
 
     @property
     def weeks(self) -> float:
@@ -199,28 +204,42 @@ class AlarmReplay:
     @cached_property
     def reliability(self) -> pd.DataFrame:
         """Per tenth of the breach probability, over all judged moments: `said`, `came` and `n`; Brier skill beside."""
-        chance, came = self._judged_chances()
+        chance, came = self._judged_chances(self.terms.horizon_steps)
         table = pd.DataFrame(reliability(chance, came), columns=["said", "came", "n"])
         return table[table["n"] > 0].reset_index(drop=True).rename_axis("tenth")
 
     @property
     def skill(self) -> dict[str, float]:
         """Brier score, its skill over the base rate, and expected calibration error of the breach probability."""
-        chance, came = self._judged_chances()
-        base = float(came.mean()) if len(came) else np.nan
-        brier = float(((chance - came) ** 2).mean()) if len(came) else np.nan
-        table = self.reliability
-        off = float((np.abs(table["said"] - table["came"]) * table["n"]).sum() / max(table["n"].sum(), 1))
-        skill = 1 - brier / (base * (1 - base)) if 0 < base < 1 else np.nan  # over a certain outcome there is none
-        return {"brier": brier, "brier_skill": skill, "ece": off, "base_rate": base}
+        return _skill(*self._judged_chances(self.terms.horizon_steps))
 
-    def _judged_chances(self) -> tuple[Floats, Floats]:
-        """Chances and whether the breach came, wherever none is under way and something of the horizon was measured."""
-        assert self.history.chance is not None  # noqa: S101 - made with it
-        horizon = self.terms.horizon_steps
+    @property
+    def skills(self) -> pd.DataFrame:
+        """The same in words, a row per horizon, and of the longest by whether it was said by day or by night."""
+        step, longest = self.series.step_seconds, self.terms.horizon_steps
+        night = is_night(self.series.times, self.task.train.time_zone, self.task.train.night)
+        parts = {f"within {duration_text(ahead * step)}": (ahead, ~night | night) for ahead in self.chances}
+        last = f"within {duration_text(longest * step)}"
+        parts |= {f"{last}, said by day": (longest, ~night), f"{last}, said by night": (longest, night)}
+        rows = {}
+        for name, (ahead, moments) in parts.items():
+            chance, came = self._judged_chances(ahead, moments)
+            said = _skill(chance, came)
+            rows[name] = {
+                "moments": len(came), "breach came": _share(said["base_rate"]), "Brier score": f"{said['brier']:.4f}",
+                "skill": _share(said["brier_skill"]), "off by, on average": f"{100 * said['ece']:.1f} points",
+            }  # fmt: skip
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("chance of a breach")
+
+    def _judged_chances(self, horizon: int, moments: NDArray[np.bool_] | None = None) -> tuple[Floats, Floats]:
+        """Chances and whether the breach came, wherever none is under way and something of the horizon was measured.
+
+        moments: (T,) those at which the chance was said that count, all by default.
+        """
         steps = np.arange(self.terms.first_step, self.series.n_steps - horizon)
+        steps = steps if moments is None else steps[moments[steps]]
         came, seen = (_within(part, steps, horizon) for part in (self.breaches.under_way, self.breaches.known))
-        chance = self.history.chance[:, steps]
+        chance = self.chances[horizon][:, steps]
         kept = np.isfinite(chance) & ~self.breaches.under_way[:, steps] & seen
         return chance[kept], came[kept].astype(np.float64)
 
@@ -274,6 +293,16 @@ class AlarmReplay:
             "alarms_per_week": ours.weekly,
         }
         return plain | {name: value for name, value in self.skill.items() if value == value}
+
+
+def _skill(chance: Floats, came: Floats) -> dict[str, float]:
+    """`brier`, `brier_skill` over the base rate, `ece` and `base_rate` of M chances; NaN where there is none."""
+    base = float(came.mean()) if len(came) else np.nan
+    brier = float(((chance - came) ** 2).mean()) if len(came) else np.nan
+    said, share, count = reliability(chance, came).T
+    off = float(np.nansum(np.abs(said - share) * count) / max(count.sum(), 1))
+    skill = 1 - brier / (base * (1 - base)) if 0 < base < 1 else np.nan  # over a certain outcome there is none
+    return {"brier": brier, "brier_skill": skill, "ece": off, "base_rate": base}
 
 
 def _within(true: NDArray[np.bool_], steps: NDArray[np.int64], horizon: int) -> NDArray[np.bool_]:

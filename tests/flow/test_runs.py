@@ -1,0 +1,103 @@
+"""Around DVC: what params.yaml leaves out, which servers the environment names, and the index of reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.conftest import ROOT, make_project
+from tsf.errors import FlowError
+from tsf.flow import experiments, runs, strip
+from tsf.flow.index import write_index
+from tsf.flow.tasks import read_text, set_values
+from tsf.params import parse_params, read_params
+from tsf.project import TaskPaths
+
+TASKS = "tasks:\n  a:\n    fetch: {metric_query: up}\n  b:\n    fetch: {metric_query: up}\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of two tasks that says nothing else."""
+    (tmp_path / "params.yaml").write_text(f"# mine\n{TASKS}")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_may_be_left_out_is_written_before_dvc_misses_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_run_dvc", lambda *_: 0)
+    before = read_params(root)
+    runs.reproduce(root)
+    assert read_params(root) == before
+    text = read_text(root)
+    assert text.startswith("# mine\n")
+    assert "evaluate: {}" in text
+    assert "until: '2026-11-01T00:00:00Z'" in text.replace('"', "'")
+    runs.reproduce(root)
+    assert read_text(root) == text
+
+
+def test_a_run_names_its_own_failures_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_run_dvc", lambda *_: 1)
+    for task, stage in (("a", "push"), ("a", "train"), ("b", "train")):
+        failed = TaskPaths(root, task).failed_notebook(stage)  # type: ignore[arg-type]
+        failed.parent.mkdir(parents=True, exist_ok=True)
+        failed.write_text("")
+    with pytest.raises(FlowError, match=r"^push@a failed"):
+        runs.reproduce(root, ["a"], "push", alone=True)
+
+
+def test_another_server_in_the_environment_is_another_file_without_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path, ("cpu",))
+    monkeypatch.chdir(project.root)
+    found = []
+    for address in ("", "http://one:9090", "http://ann:s3cr3t@two:9090"):
+        monkeypatch.setenv("PROMETHEUS_URL", address)
+        strip.main()
+        found.append((project.root / "notebooks/.stripped/environment.json").read_text())
+    assert len({*found}) == 3
+    assert json.loads(found[0]) == {"PROMETHEUS_URL": "", "PUSHGATEWAY_URL": ""}
+    assert "s3cr3t" not in found[2]
+    assert "environment.json" in (ROOT / "dvc.yaml").read_text()
+
+
+def test_a_series_that_stands_still_has_no_mase_and_spoils_no_page(root: Path) -> None:
+    metrics = {"model_type": "lstm", "wql": 0.0, "mase": None, "coverage_80": 1.0, "best_baseline": "last_value",
+               "wql_best_baseline": 0.0}  # fmt: skip
+    path = TaskPaths(root, "a").evaluation / "metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(metrics))
+    assert "<td>–</td><td>100.0 %</td>" in write_index(root).read_text()
+
+
+def test_the_index_names_the_server_that_was_asked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "the demo fleet" in write_index(root).read_text()
+    monkeypatch.setenv("PROMETHEUS_URL", "http://prometheus.example:9090")
+    assert "http://prometheus.example:9090" in write_index(root).read_text()
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_an_experiment_takes_back_what_it_tried_whatever_happens_meanwhile(
+    root: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: bool
+) -> None:
+    set_values(root, {"tasks.a.train.epochs": 7})
+    before = read_text(root)
+
+    def dvc(*arguments: object) -> object:
+        assert parse_params(runs.YAML(typ="safe").load(read_text(root))).task("a").train.hidden_dim == 77
+        if meanwhile and "run" in arguments:
+            set_values(root, {"snapshot.until": "2026-11-02T00:00:00Z"})
+        return experiments.subprocess.CompletedProcess([], 0, "", "")
+
+    monkeypatch.setattr(experiments, "_dvc", dvc)
+    experiments.run_experiment(root, "a", {"hidden_dim": 77, "epochs": 3}, "x")
+    if not meanwhile:
+        assert read_text(root) == before
+    train = read_params(root).task("a").train
+    assert (train.hidden_dim, train.epochs) == (128, 7)
+    assert read_params(root).snapshot.until == f"2026-11-0{1 + meanwhile}T00:00:00Z"

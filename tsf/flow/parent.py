@@ -1,0 +1,44 @@
+"""Processes that end with the one that started them: an orphan would write into the next run's files.
+
+`python -m tsf.flow.parent ARGUMENTS` is dvc with these arguments that does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+__all__ = ["end_self", "end_with_parent", "main"]
+
+
+def end_with_parent(end: Callable[[], object], every_seconds: float = 0.5) -> None:
+    """From now on call `end` once the parent of this process is gone."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(every_seconds)
+        end()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def end_self() -> None:
+    """End this process as its parent's `kill` would have."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main(arguments: list[str]) -> int:
+    """Run dvc here."""
+    end_with_parent(end_self)
+    from dvc.cli import main as dvc
+
+    return int(dvc(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
