@@ -112,7 +112,7 @@ CHINESE: dict[str, str] = {
     "median forecast": "预测中位数",
     "{share:.0%} interval": "{share:.0%} 区间",
     "alert line, {share:.0%}": "告警线 {share:.0%}",
-    "chance of breach {chance:.0%}": "超限概率 {chance:.0%}",
+    "chance of breach {chance}": "超限概率 {chance}",
     "no forecast: {reason}": "无预测：{reason}",
     "time in {zone}": "时间（{zone}）",
     "No series has a sample": "没有序列有样本",

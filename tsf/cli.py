@@ -7,7 +7,7 @@ import re
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,6 +20,9 @@ from tsf.kinds import duration_text, figure_text
 from tsf.params import Params, read_params
 from tsf.presets import PRESETS
 from tsf.project import Stage, TaskPaths, find_root
+
+if TYPE_CHECKING:
+    from tsf.stages.predict import Predicted
 
 __all__ = ["app", "main"]
 
@@ -138,28 +141,35 @@ def push(task: TaskOption = None) -> None:
 
 @app.command(epilog="Example: tsf predict --task storage --steps 12 --user alice --no-prometheus")
 def predict(
-    task: Annotated[str, typer.Option(help="A task of params.yaml.")],
+    task: TaskOption = None,
     steps: Annotated[int | None, typer.Option(help="Show so many steps ahead; at most prediction_steps.")] = None,
     model_name: Annotated[str, typer.Option(help="Alias, version or model_YYYYMMDD_HHMMSS.")] = "champion",
     user: Annotated[str | None, typer.Option(help="Print only series whose label user has this value.")] = None,
     no_prometheus: Annotated[bool, typer.Option("--no-prometheus", help="Show only; write nothing back.")] = False,
 ) -> None:
-    """Forecast from the newest samples and print the most urgent series first."""
+    """Forecast from the newest samples, every task by default, and print the most urgent series first."""
     from tsf.stages.predict import predict_task
     from tsf.stages.push import write_back
 
     root = _root()
-    predicted = predict_task(task, root, steps=steps, model_name=model_name, user=user)
-    frame = predicted.most_urgent(20).reset_index()
-    table = Table(*(str(name) for name in frame.columns), title=escape(predicted.summary))
-    for row in frame.itertuples(index=False):
-        table.add_row(*(escape(str(cell)) for cell in row))
-    out.print(table)
-    if not no_prometheus:
-        # A push replaces what was pushed of the task before, and alerts ask for the longest horizon of every series.
-        whole = predicted if user is None and steps is None else predict_task(task, root, model_name=model_name)
-        receipt = write_back(whole).receipt
-        out.print(f"Written to {receipt['sent_to']}: {receipt['series']} series", markup=False, highlight=False)
+    shown, absent = 0, None
+    for name in task or read_params(root).tasks:
+        try:
+            predicted = predict_task(name, root, steps=steps, model_name=model_name, user=user)
+        except ParamsError as fault:
+            if task or fault.where != "user":
+                raise
+            absent = fault  # of all tasks, those without this user have nothing to show
+            continue
+        shown += 1
+        _show_predicted(predicted)
+        if not no_prometheus:
+            # A push replaces what was pushed of the task before; alerts ask for the longest horizon of every series.
+            whole = predicted if user is None and steps is None else predict_task(name, root, model_name=model_name)
+            receipt = write_back(whole).receipt
+            out.print(f"Written to {receipt['sent_to']}: {receipt['series']} series", markup=False, highlight=False)
+    if absent and not shown:
+        raise absent
 
 
 @app.command(epilog="Example: tsf lineage --task storage --at 2026-11-01T08:30:00Z")
@@ -385,6 +395,15 @@ def _tasks_for_training(
         raise ParamsError(f"--user {user} names an owner, but no task", cure="add --task or --metric-query")
     _show_diff(set_values(root, {f"tasks.{name}.{key}": value for name in names for key, value in values.items()}))
     return names
+
+
+def _show_predicted(predicted: Predicted) -> None:
+    """Print the most urgent series of a forecast."""
+    frame = predicted.most_urgent(20).reset_index()
+    table = Table(*(str(name) for name in frame.columns), title=escape(predicted.summary))
+    for row in frame.itertuples(index=False):
+        table.add_row(*(escape(str(cell)) for cell in row))
+    out.print(table)
 
 
 def _show_diff(diff: str) -> None:

@@ -2,6 +2,7 @@
 
 TsfError
 ├── ParamsError        a value in params.yaml, a flag or an argument is wrong
+│   └── ChangedError   somebody else has changed params.yaml meanwhile
 ├── SeriesError        data breaks the contract of SeriesSet
 │   └── HistoryError   there is too little of it
 ├── SourceError        metrics could not be read
@@ -17,6 +18,7 @@ TsfError
 
 __all__ = [
     "AuthError",
+    "ChangedError",
     "ConnectError",
     "EmptyError",
     "FlowError",
@@ -59,6 +61,10 @@ def _rebuild(kind: type[TsfError], what: str, where: str, cure: str) -> TsfError
 
 class ParamsError(TsfError):
     """A value in params.yaml, a flag or an argument is wrong."""
+
+
+class ChangedError(ParamsError):
+    """params.yaml was changed by somebody else in the meantime."""
 
 
 class SeriesError(TsfError):

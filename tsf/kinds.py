@@ -28,6 +28,7 @@ __all__ = [
     "Source",
     "TimeOfDay",
     "Zone",
+    "chance_text",
     "duration_text",
     "figure_text",
     "horizon_text",
@@ -62,6 +63,13 @@ def duration_text(seconds: int) -> str:
 def figure_text(value: float | None, form: str = ".4g") -> str:
     """A number of a metrics file for people; NaN is null there, as where a series stands still, and a dash here."""
     return "–" if value is None else format(value, form).replace("%", " %")
+
+
+def chance_text(chance: float) -> str:
+    """A chance for people, who take 0 % and 100 % for certain: 0.9976 -> `>99%`."""
+    if chance != chance:
+        return "–"
+    return "<1%" if 0 < chance < 0.01 else ">99%" if 0.99 < chance < 1 else f"{chance:.0%}"
 
 
 def horizon_text(seconds: int) -> str:

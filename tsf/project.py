@@ -67,6 +67,11 @@ class TaskPaths:
         return self.root / "pushed" / self.task
 
     @property
+    def context(self) -> Path:
+        """The samples that the last forecast was made from."""
+        return self.pushed / "context.parquet"
+
+    @property
     def textfile(self) -> Path:
         """The folder that node_exporter's textfile collector reads; shared by all tasks."""
         return self.root / "textfile"

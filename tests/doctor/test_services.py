@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from tests.faults import Answer, FaultServer
-from tests.servers import Server, free_port
+from tests.servers import OpenMetric, Server, free_port, openmetrics
 from tsf import doctor
 from tsf.doctor import services
 from tsf.doctor.finding import Finding
-from tsf.doctor.services import check_services
-from tsf.params import PrometheusParams
+from tsf.doctor.services import check_services, check_tasks
+from tsf.params import PrometheusParams, parse_params
 
 BUILD_INFO = b'{"status": "success", "data": {"version": "2.42.0"}}'
 
@@ -121,3 +121,20 @@ def test_a_certificate_that_is_not_there_is_told(tmp_path: Path) -> None:
     server = PrometheusParams(pushgateway_url="https://127.0.0.1:1", ca_file="/nope.pem")
     finding = findings_of(tmp_path, server)["Pushgateway"]
     assert (finding.state, "/nope.pem" in finding.detail) == ("fail", True)
+
+
+@pytest.mark.servers
+def test_a_task_whose_metric_is_not_there_is_told_with_what_there_is(
+    prometheus_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = int(time.time())
+    samples = openmetrics(OpenMetric("used_bytes", {"group": "a"}, [now - 60, now], [1.0, 2.0]))
+    server = prometheus_server(samples=samples)
+    tasks = {
+        name: {"fetch": {"metric_query": query}} for name, query in {"here": "used_bytes", "gone": "usd_bytes"}.items()
+    }
+    params = parse_params({"prometheus": {"base_url": server.url}, "tasks": tasks})
+    here, gone = check_tasks(params, {})
+    assert (here.state, here.detail) == ("ok", "1 series now")
+    assert (gone.state, "there is used_bytes" in gone.cure) == ("warn", True)
+    assert check_tasks(parse_params({"tasks": tasks}), {}) == []  # the demo fleet is asked by the stage alone

@@ -58,7 +58,7 @@ def test_a_wrong_edit_is_refused_with_its_key_and_the_file_stays(
     with pytest.raises(ParamsError, match=word.replace("(", r"\(")):
         set_values(tmp_path, {key: value})
     assert (tmp_path / "params.yaml").read_text() == SHIPPED
-    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+    assert {path.name for path in tmp_path.iterdir()} <= {"params.yaml", ".tsf"}  # with the lock of those who edit
 
 
 @given(epochs=st.integers(1, 1000), rate=st.floats(1e-6, 1.0), owner=st.text(max_size=40).filter(str.isprintable))

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from tests.pipeline.conftest import make_project
 from tests.test_plots import example, forecast_of
-from tsf.errors import ParamsError, TsfError
+from tsf.errors import EmptyError, ParamsError, TsfError
 from tsf.flow.queue import claim, finish, list_runs
 from tsf.panel import TaskModel, TaskPanel, show
 from tsf.panel import model as model_module
@@ -166,6 +166,30 @@ def test_a_metric_that_is_not_there_is_told_in_the_words_of_the_source(model: Ta
     model.set_text("fetch.metric_query", "no_such_metric")
     with pytest.raises(TsfError, match="no_such_metric"):
         model.look()
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_what_is_asked_now(
+    model: TaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.open_task("storage")
+
+    def slow(*_: object, **__: object) -> None:
+        model.open_task("cpu")  # while the source thinks
+        raise EmptyError("nothing")
+
+    monkeypatch.setattr("tsf.panel.model.fetch_from_source", slow)
+    model.look()  # says nothing: it is no longer about this task
+    assert (model.name, model.series) == ("cpu", None)
+
+
+def test_a_query_that_finds_nothing_leaves_no_picture_of_another(model: TaskModel) -> None:
+    model.open_task("storage")
+    model.look()
+    model.set_text("fetch.metric_query", "no_such_metric")
+    with pytest.raises(TsfError, match="no_such_metric"):
+        model.look()
+    assert model.series is None
+    assert "<svg" not in show.look_html(model)
 
 
 def test_the_plan_counts_and_a_change_makes_it_void(model: TaskModel, root: Path) -> None:

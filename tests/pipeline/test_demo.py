@@ -234,6 +234,14 @@ def test_predict_takes_a_model_by_its_name_and_one_user(project: Project) -> Non
     assert name in shown.stdout
 
 
+def test_without_a_task_all_that_have_the_user_are_forecast(project: Project) -> None:
+    user = read_series(project.root / "data/storage/series.parquet").labels["user"][0]
+    shown = project.tsf("predict", "--user", user, "--no-prometheus")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("series were forecast") == 1  # cpu has no users
+    assert project.tsf("predict", "--user", "nobody", "--no-prometheus").returncode == 1
+
+
 def test_a_prediction_for_one_user_leaves_what_is_written_of_the_others(project: Project) -> None:
     written = project.root / "textfile" / "storage.prom"
     before = {line.split(" ")[0] for line in written.read_text().splitlines() if line.startswith("tsf_")}

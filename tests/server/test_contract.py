@@ -18,7 +18,7 @@ from jupyter_server.auth.authorizer import Authorizer
 from tornado.httpclient import HTTPResponse
 
 from tests.server.conftest import valid
-from tsf.server.handlers import Handler
+from tsf.server.handlers import Handler, Nowhere
 from tsf.server.openapi import METHODS, Operation, docs_html, document, operations
 from tsf.server.routes import FUNCTIONS
 
@@ -62,7 +62,7 @@ def served_paths(app: Any) -> Iterator[tuple[str, str]]:
     """(pattern, method) of every route that tornado has of ours."""
     for rule in app.web_app.default_router.rules:
         for route in getattr(rule.target, "rules", []):
-            if isinstance(route.target, type) and issubclass(route.target, Handler):
+            if isinstance(route.target, type) and issubclass(route.target, Handler) and route.target is not Nowhere:
                 methods = [method for method in METHODS if method in vars(route.target)]
                 yield from ((route.matcher.regex.pattern, method) for method in methods)
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
 from tests.server.conftest import Call
 from tsf.flow.queue import claim, enqueue, finish, list_runs
+from tsf.flow.tasks import set_values
+from tsf.series import label_rows, title_of
 from tsf.server import runs as run_routes
 from tsf.server import tasks as task_routes
 from tsf.server.openapi import operations
+from tsf.stages.push import push
 
 READING = {  # path -> schema of its answer
     "/": "About",
@@ -229,6 +234,62 @@ async def test_a_task_whose_settings_have_changed_since_its_run_is_stale(call: C
     assert (await call("GET", "/tasks/storage"))[1]["state"] == "stale"
 
 
+async def test_a_task_that_was_run_by_hand_or_pushed_since_is_stale_until_it_is_trained_anew(
+    call: Call, project: Path
+) -> None:
+    assert (await call("GET", "/tasks/storage"))[1]["state"] == "completed"
+    await call("PUT", "/tasks/storage", {"config": {"train.epochs": 7}})
+    assert (await call("GET", "/tasks/storage"))[1]["state"] == "stale"
+    enqueue(project, "storage", alone=True)
+    run = claim(project)
+    assert run
+    finish(project, run.id, "completed")
+    assert (await call("GET", "/tasks/storage"))[1]["state"] == "stale"
+
+
+async def test_tasks_that_are_added_at_once_are_all_added_and_one_of_two_same_edits_is_told(call: Call) -> None:
+    bodies = [{"name": f"t{n}", "metric_query": "up", "queue": False} for n in range(6)]
+    answers = await asyncio.gather(*(call("POST", "/tasks", body) for body in bodies))
+    assert [status for status, _ in answers] == [202] * 6
+    etag = (await call("GET", "/tasks/t0"))[1]["etag"]
+    edits = [{"etag": etag, "config": {"train.epochs": epochs}} for epochs in (3, 4)]
+    answers = await asyncio.gather(*(call("PUT", "/tasks/t0", edit) for edit in edits))
+    assert sorted(status for status, _ in answers) == [200, 409]
+
+
+async def test_between_two_fetches_the_pages_show_what_the_push_has_read(call: Call, project: Path) -> None:
+    before = (await call("GET", "/tasks/storage/chart", row=0, hours=24))[1]
+    set_values(project, {"snapshot.until": "2026-11-01T12:00:00Z"})
+    pushed = push("storage", project)
+    _, rows = await call("GET", "/tasks/storage/series")
+    used = {
+        title_of(row): value for row, value in zip(label_rows(pushed.forecast.labels), pushed.urgency.used, strict=True)
+    }
+    assert len(rows["items"]) > 3
+    for row in rows["items"]:
+        assert row["used"] == used[row["title"]]
+    after = (await call("GET", "/tasks/storage/chart", row=0, hours=24))[1]
+    assert after["times"][-1] == before["times"][-1] + 12 * 3600
+    assert set(np.diff(after["times"]).tolist()) == {3600}  # fetch and push join without a gap or a step twice
+    assert len(after["times"]) == len(after["actual"]) == len(after["limit"]) == 24
+
+
+@pytest.mark.parametrize(("age", "state"), [(60, "ok"), (7_200, "warn"), (40 * 86_400, "fail")])
+async def test_health_minds_the_age_of_the_last_forecast(
+    call: Call, project: Path, monkeypatch: pytest.MonkeyPatch, age: int, state: str
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_URL", "http://127.0.0.1:1")  # the demo fleet has no clock
+    await call("DELETE", "/tasks/cpu")
+    moment = time.time() - age
+    os.utime(project / "pushed/storage/receipt.json", (moment, moment))
+    checks = (await call("GET", "/health"))[1]["checks"]
+    assert {check["state"] for check in checks if check["name"] == "last run"} == {state}
+
+
+async def test_an_address_that_is_none_is_told_in_our_own_form(call: Call) -> None:
+    assert (await call("GET", "/no/such/thing"))[0] == 404
+
+
 async def test_a_run_is_queued_superseded_cancelled_and_retried(call: Call) -> None:
     assert (await call("POST", "/tasks/cpu/cancel"))[0] == 409
     assert (await call("POST", "/tasks/cpu/retry"))[0] == 409
@@ -433,6 +494,7 @@ async def test_a_report_is_shown_and_its_scripts_are_not_run(jp_fetch: Any) -> N
     assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
     assert "sandbox" in reply.headers["Content-Security-Policy"]
     assert "script-src" not in reply.headers["Content-Security-Policy"]
+    assert b"<nav" not in reply.body
 
 
 async def test_metrics_tell_of_requests_tasks_and_the_queue(jp_fetch: Any, call: Call) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tsf.doctor.finding import Finding
 from tsf.doctor.machine import check_hardware, check_packages, check_python, check_torch
 from tsf.doctor.project import check_dvc, check_git, check_kernel, check_params, check_test_servers
-from tsf.doctor.services import check_services
+from tsf.doctor.services import check_services, check_tasks
 from tsf.errors import ParamsError
 from tsf.params import read_params
 
@@ -38,7 +38,11 @@ def run_doctor(root: Path, environ: Mapping[str, str] | None = None) -> list[Fin
         check_params(root),
     ]
     with suppress(ParamsError):  # check_params has said so
-        findings += check_services(root, read_params(root).prometheus, environ)
+        params = read_params(root)
+        services = check_services(root, params.prometheus, environ)
+        findings += services
+        if services[0].state == "ok":  # Prometheus, or what stands for it
+            findings += check_tasks(params, environ)
     return [without_secrets(finding, environ) for finding in [*findings, check_test_servers(root, environ)]]
 
 

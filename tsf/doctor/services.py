@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -12,11 +13,11 @@ import requests
 
 from tsf.doctor.finding import Finding, failed
 from tsf.errors import TsfError
-from tsf.io.prometheus import check_server, effective
+from tsf.io.prometheus import check_data, check_server, effective
 from tsf.io.pushgateway import check_ready
-from tsf.params import PrometheusParams
+from tsf.params import Params, PrometheusParams
 
-__all__ = ["check_services"]
+__all__ = ["check_services", "check_tasks"]
 
 PATIENCE_SECONDS = 5.0
 LARGEST_SKEW_SECONDS = 60
@@ -32,6 +33,22 @@ def check_services(root: Path, server: PrometheusParams, environ: Mapping[str, s
     source = _check_prometheus(server, environ)
     clock = [_check_clock(server)] if source.state == "ok" else []
     return [source, *clock, _check_pushgateway(root, server, environ)]
+
+
+def check_tasks(params: Params, environ: Mapping[str, str]) -> list[Finding]:
+    """For each task that reads a server: has its query series now? None of them stops the others."""
+    server = effective(params.prometheus, environ)
+    if server.base_url == "demo":
+        return []
+    server = server.model_copy(update={"timeout": min(server.timeout, PATIENCE_SECONDS)})
+    return [_check_data(name, task.fetch.metric_query, server, environ) for name, task in params.tasks.items()]
+
+
+def _check_data(name: str, query: str, server: PrometheusParams, environ: Mapping[str, str]) -> Finding:
+    try:
+        return Finding(f"task {name}", "ok", f"{check_data(server, query, environ):,} series now")
+    except TsfError as fault:
+        return replace(failed(f"task {name}", fault), state="warn")
 
 
 def _check_prometheus(server: PrometheusParams, environ: Mapping[str, str]) -> Finding:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tsf.errors import FlowError
 from tsf.io.files import read_json, replacing
-from tsf.kinds import figure_text
+from tsf.kinds import chance_text, figure_text
 from tsf.params import read_params
 from tsf.project import STAGES, TaskPaths
 
@@ -23,7 +23,7 @@ def write_index(root: Path) -> Path:
     params = read_params(root)
     folder = Path(__file__).parent / "report"
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
-    environment.filters["figure"] = figure_text
+    environment.filters |= {"figure": figure_text, "chance": chance_text}
     page = environment.get_template("tasks.html.j2").render(
         tasks=[_row(TaskPaths(root, name), task.owner) for name, task in params.tasks.items()],
         source=os.environ.get("PROMETHEUS_URL") or params.prometheus.base_url,

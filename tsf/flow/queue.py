@@ -163,9 +163,12 @@ def list_runs(
 
 
 def latest_runs(root: Path) -> dict[str, Run]:
-    """The newest run of each task."""
+    """The run of each task that goes on, else its newest."""
     with opened(root) as store:
-        newest = "(SELECT MAX(id) FROM runs WHERE state != 'superseded' GROUP BY task)"
+        newest = (
+            "(SELECT COALESCE(MAX(CASE WHEN state = 'running' THEN id END), MAX(id)) FROM runs"
+            " WHERE state != 'superseded' GROUP BY task)"
+        )
         return {run.task: run for run in _runs(store.execute(f"{PLACED} WHERE id IN {newest}"))}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import fcntl
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from tsf.errors import ParamsError
+from tsf.errors import ChangedError, ParamsError
 from tsf.io.files import replacing
 from tsf.params import parse_params
 from tsf.presets import preset_block
@@ -21,6 +23,7 @@ from tsf.project import TaskPaths
 __all__ = [
     "add_task",
     "edit_params",
+    "editing",
     "params_diff",
     "read_text",
     "remove_task",
@@ -50,8 +53,9 @@ def edit_params(text: str, edits: Mapping[str, Any]) -> str:
 
 def set_values(root: Path, edits: Mapping[str, Any]) -> str:
     """Edit `root`/params.yaml and return the unified diff, empty where nothing changed. Raises ParamsError."""
-    old = read_text(root)
-    return write_params(root, edit_params(old, edits), old)
+    with editing(root):
+        old = read_text(root)
+        return write_params(root, edit_params(old, edits), old)
 
 
 def add_task(text: str, name: str, preset: str, owner: str = "", values: Mapping[str, Any] | None = None) -> str:
@@ -93,15 +97,17 @@ def retire_task(root: Path, name: str, take_back: Callable[[], None]) -> str:
     In this order, so that a fault on the way leaves a task that can be retired again. Models and reports stay.
     Raises ParamsError, and whatever take_back does.
     """
-    old, paths = read_text(root), TaskPaths(root, name)
-    new = remove_task(old, name)
+    paths = TaskPaths(root, name)
+    remove_task(read_text(root), name)
     if not os.access(root, os.W_OK):
         raise ParamsError(f"{root} cannot be written", where="params.yaml", cure="mend the permissions")
-    take_back()
+    take_back()  # which may take a while, so that nobody is kept from editing meanwhile
     # With the receipt DVC would take a task added anew for pushed; the rules would miss its forecast for ever.
     for path in (paths.pushed / "receipt.json", paths.rules, paths.rule_tests):
         path.unlink(missing_ok=True)
-    return write_params(root, new, old)
+    with editing(root):
+        text = read_text(root)
+        return write_params(root, remove_task(text, name), text)
 
 
 def write_params(root: Path, new: str, old: str | None = None) -> str:
@@ -109,11 +115,21 @@ def write_params(root: Path, new: str, old: str | None = None) -> str:
     path = root / "params.yaml"
     current = read_text(root)
     if old is not None and current != old:
-        raise ParamsError("it changed while it was being edited", where="params.yaml", cure="look at it and try again")
+        raise ChangedError("it changed while it was being edited", where="params.yaml", cure="look at it and try again")
     if new != current:
         with replacing(path, ParamsError) as file:
             file.write(new.encode())
     return params_diff(current, new)
+
+
+@contextmanager
+def editing(root: Path) -> Iterator[None]:
+    """Keep all others who ask from editing params.yaml, in this process and in others, until the end."""
+    path = root / ".tsf" / "params.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def params_diff(old: str, new: str) -> str:

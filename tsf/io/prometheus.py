@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from tsf.params import FetchParams, PrometheusParams
 from tsf.promql import selectors
 from tsf.series import Floats, SeriesSet
 
-__all__ = ["check_server", "effective", "fetch_series"]
+__all__ = ["check_data", "check_server", "effective", "fetch_series"]
 
 OVERRIDES = {"PROMETHEUS_URL": "base_url", "PUSHGATEWAY_URL": "pushgateway_url"}
 
@@ -43,6 +44,17 @@ def check_server(server: PrometheusParams, environ: Mapping[str, str] | None = N
     with opened(effective(server, environ), environ) as client:
         data = client.ask_data("/api/v1/status/buildinfo", {}, "status", method="GET")
     return str(data.get("version", "unknown")) if isinstance(data, dict) else "unknown"
+
+
+def check_data(server: PrometheusParams, query: str, environ: Mapping[str, str]) -> int:
+    """How many series `query` has now at `server`. Raises SourceError, EmptyError with what there is in their place."""
+    where, now = f"fetch.metric_query {query!r}", int(time.time())
+    with opened(effective(server, environ), environ) as client:
+        form: dict[str, str | int] = {"query": f"count({query})", "time": now}
+        result = client.ask_data("/api/v1/query", form, where)["result"]
+        if not result:
+            raise explain_empty(client, query, now - 3_600, now, where)
+    return int(float(result[0]["value"][1]))
 
 
 def fetch_series(

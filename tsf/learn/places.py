@@ -12,7 +12,7 @@ from tsf.errors import HistoryError
 from tsf.params import TrainParams
 from tsf.series import SeriesSet
 
-__all__ = ["Places", "judged_steps", "least_context", "split"]
+__all__ = ["Places", "judged_steps", "least_context", "least_history", "split"]
 
 JUDGED = 2_048  # windows that judge, at most
 
@@ -31,7 +31,7 @@ class Places(NamedTuple):
 def split(series: SeriesSet, params: TrainParams, device: torch.device) -> tuple[Places, Places]:
     """Windows that teach and windows that judge; no target of the first is as new as a target of the second."""
     context, horizon, total = params.sequence_length, params.prediction_steps, series.n_steps
-    need = least_context(params) + 2 * horizon
+    need = least_history(params)
     if total < need:
         raise HistoryError(
             f"the history has {total} steps, training needs at least {need}: twice prediction_steps and a context",
@@ -68,6 +68,11 @@ def judged_steps(n_steps: int, horizon: int, step_seconds: int) -> int:
 def least_context(params: TrainParams) -> int:
     """Samples that a context must hold before anything is said about the future."""
     return max(2, min(params.sequence_length // 8, params.prediction_steps))
+
+
+def least_history(params: TrainParams) -> int:
+    """Steps that training needs at the least: a context, and a horizon each to learn from and to be judged by."""
+    return least_context(params) + 2 * params.prediction_steps
 
 
 def _places(pairs: np.ndarray, device: torch.device) -> Places:

@@ -183,18 +183,32 @@ class TaskModel(HasTraits):
     def look(self) -> None:
         """Read the newest week of the metric and its limit. Raises TsfError in the words of the source."""
         params, task = self._checked()
-        self.series, quality = fetch_from_source(
-            params, task.fetch, newest_seconds(params), history_seconds=min(LOOK_SECONDS, task.fetch.history)
-        )
-        self.quality = dict(vars(quality))
+        asked = self._asked()
+        try:
+            series, quality = fetch_from_source(
+                params, task.fetch, newest_seconds(params), history_seconds=min(LOOK_SECONDS, task.fetch.history)
+            )
+        except TsfError:
+            if asked == self._asked():  # of this there is nothing to be seen; what else is asked now is looked at anew
+                self.series, self.quality = None, {}
+                raise
+            return
+        if asked == self._asked():
+            self.series, self.quality = series, dict(vars(quality))
 
     def make_plan(self) -> None:
         """Find out what the task would read, write and cost. Raises TsfError."""
         from tsf.stages.preview import preview_task
 
         params, task = self._checked()
+        asked = self.name, dict(self.texts)
         plan = preview_task(params, task, self.words)
-        self.series, self.quality, self.plan = plan.series, dict(plan.quality), plan
+        if asked == (self.name, self.texts):  # else it is the plan of something else by now
+            self.series, self.quality, self.plan = plan.series, dict(plan.quality), plan
+
+    def _asked(self) -> tuple[str, dict[str, str]]:
+        """What decides which data are looked at."""
+        return self.name, {key: text for key, text in self.texts.items() if key.startswith("fetch.")}
 
     def save(self) -> str:
         """Write params.yaml and return the diff. Raises ParamsError, and then nothing has changed."""

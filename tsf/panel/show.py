@@ -9,7 +9,7 @@ import numpy as np
 
 from tsf.flow.progress import Progress
 from tsf.flow.queue import Run
-from tsf.kinds import duration_text
+from tsf.kinds import chance_text, duration_text
 from tsf.panel.model import KEYS, Results, TaskModel, written
 from tsf.plots import figure_html, pick_rows, plot_forecast, plot_series
 from tsf.promql import unit_of
@@ -159,7 +159,7 @@ def results_html(results: Results | None, words: Words = str) -> str:
     series = _in_order(results)
     chance = ["–"] * len(rows)
     if forecast.p_breach is not None:
-        chance = ["–" if np.isnan(share) else f"{share:.0%}" for share in forecast.p_breach[rows, -1]]
+        chance = [chance_text(share) for share in forecast.p_breach[rows, -1].tolist()]
     query = task.fetch.metric_query
     figure = plot_forecast(
         series, forecast, rows, line=task.alert.line, unit=unit_of(query), time_zone=task.train.time_zone, words=words

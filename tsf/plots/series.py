@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tsf.kinds import chance_text
 from tsf.plots.style import (
     BLUE,
     DARK_RED,
@@ -156,7 +157,8 @@ def _annotate(axis: Axes, forecast: Forecast, row: int, words: Words) -> None:
     if forecast.abstained[row]:
         said = words("no forecast: {reason}").format(reason=forecast.abstained[row])
     elif forecast.p_breach is not None and np.isfinite(forecast.p_breach[row, -1]):
-        said, color = words("chance of breach {chance:.0%}").format(chance=forecast.p_breach[row, -1]), DARK_RED
+        said = words("chance of breach {chance}").format(chance=chance_text(float(forecast.p_breach[row, -1])))
+        color = DARK_RED
     if said:
         axis.set_title(plain(said, 60), loc="right", fontsize=9, color=color)
 

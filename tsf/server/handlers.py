@@ -12,6 +12,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from tsf.errors import (
+    ChangedError,
     EmptyError,
     FlowError,
     HistoryError,
@@ -28,7 +29,7 @@ from tsf.server.answers import Answer, BusyError, ConflictError, NoProjectError,
 from tsf.server.openapi import Operation, check_body, operations, parse_query
 from tsf.server.service import Service
 
-__all__ = ["RESOURCE", "ROOT", "Handler", "fault_answer", "handlers"]
+__all__ = ["RESOURCE", "ROOT", "Handler", "Nowhere", "fault_answer", "handlers"]
 
 ROOT = "/tsf/api"
 RESOURCE = "tsf"
@@ -37,6 +38,7 @@ STATUS = (  # the first that fits
     (NoProjectError, 409, "no_project"),
     (NotFoundError, 404, "not_found"),
     (ConflictError, 409, "conflict"),
+    (ChangedError, 409, "conflict"),
     (BusyError, 503, "busy"),
     (HistoryError, 422, "too_little_data"),
     (ParamsError, 422, "invalid"),
@@ -117,7 +119,18 @@ def handlers(service: Service) -> list[tuple[str, type[Handler], dict[str, Any]]
         methods = {operation.method: _method(operation) for operation in group}
         name = "".join(part.title() for part in re.findall(r"\w+", path)) or "About"
         routes.append((f"{ROOT}{pattern}", type(name, (Handler,), methods), {"service": service}))
-    return routes
+    return [*routes, (f"{ROOT}/.*", Nowhere, {"service": service})]
+
+
+class Nowhere(Handler):
+    """Every other address below ours: an error of the same shape, in place of Jupyter's page."""
+
+    @web.authenticated
+    def prepare_nowhere(self) -> None:
+        """Say so."""
+        raise web.HTTPError(404)
+
+    get = post = put = delete = prepare_nowhere
 
 
 def _method(operation: Operation) -> Callable[..., Any]:

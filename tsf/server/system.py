@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 API_VERSION = 1
+FRESH_SECONDS, LATE_SECONDS = 3_600, 86_400  # the first is when the rules call a forecast stale
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups"
 VARIABLES = (
     *("PROMETHEUS_URL", "PUSHGATEWAY_URL", "PROMETHEUS_USERNAME", "PROMETHEUS_PASSWORD", "PROMETHEUS_BEARER_TOKEN"),
@@ -144,7 +146,8 @@ def read_report(service: Service, task_id: str, stage: Any) -> Answer:
     if stage not in STAGES:
         raise NotFoundError(f"there is no stage {stage!r}", where="stage", cure=f"choose from {', '.join(STAGES)}")
     try:
-        return _page(TaskPaths(service.root, task_id).report(stage).read_bytes())
+        page = TaskPaths(service.root, task_id).report(stage).read_bytes()
+        return _page(re.sub(rb"(?s)<nav .*?</nav>", b"", page, count=1))  # its links lead to files beside the page
     except OSError:
         raise NotFoundError(f"task {task_id!r} has no {stage} report yet", where="stage", cure="run it") from None
 
@@ -185,8 +188,11 @@ def _last_run(root: Path, params: Params) -> Finding:
     if not moments:
         return Finding("last run", "warn", "there are no tasks", "add one")
     name = min(moments, key=lambda task: moments[task])
-    age = duration_text(max(1, int(time.time() - moments[name])))
-    return Finding("last run", "ok", f"every task has pushed; {name} longest ago, {age}")
+    seconds = max(1, int(time.time() - moments[name]))
+    said = f"every task has pushed; {name} longest ago, {duration_text(seconds)}"
+    if seconds <= FRESH_SECONDS or effective(params.prometheus, os.environ).base_url == "demo":  # which has no clock
+        return Finding("last run", "ok", said)
+    return Finding("last run", "warn" if seconds <= LATE_SECONDS else "fail", said, "schedule `tsf push`, see README")
 
 
 def _queue(root: Path) -> Finding:

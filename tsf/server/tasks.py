@@ -17,7 +17,7 @@ from tsf.flow.progress import read_progress
 from tsf.flow.queue import ACTIVE, Run, cancel, count_runs, enqueue, latest_runs, list_runs, settings_hash
 from tsf.flow.runner import start_runner
 from tsf.flow.tasks import add_task as with_task
-from tsf.flow.tasks import edit_params, params_diff, read_text, retire_task, write_params
+from tsf.flow.tasks import edit_params, editing, params_diff, read_text, retire_task, write_params
 from tsf.io.files import read_json
 from tsf.io.prometheus import effective
 from tsf.io.pushgateway import retire
@@ -72,25 +72,30 @@ def read_task(service: Service, task_id: str) -> Answer:
 def add_task(service: Service, body: dict[str, Any]) -> Answer:
     """Write a new task and queue its first run."""
     root, name = service.root, body["name"]
-    if name in read_params(root).tasks:
-        raise ConflictError(
-            f"there is a task {name!r} already", where="name", cure="choose another name, or edit that task"
-        )
-    old = read_text(root)
-    return _saved(service, name, write_params(root, _with_new(old, body), old), body.get("queue", True))
+    with editing(root):
+        if name in read_params(root).tasks:
+            raise ConflictError(
+                f"there is a task {name!r} already", where="name", cure="choose another name, or edit that task"
+            )
+        old = read_text(root)
+        diff = write_params(root, _with_new(old, body), old)
+    return _saved(service, name, diff, body.get("queue", True))
 
 
 def edit_task(service: Service, task_id: str, body: dict[str, Any]) -> Answer:
     """Change a task; comments of params.yaml stay."""
     root = service.root
-    task = service.task(task_id)
-    if body.get("etag", _etag(task)) != _etag(task):
-        raise ConflictError("somebody else has changed this task since", where=task_id, cure="read it again")
-    old = read_text(root)
-    new = _with_edits(old, task_id, body)
-    if body.get("dry_run"):
-        return json_answer({"id": task_id, "state": None, "diff": params_diff(old, new), "run": None, "retired": None})
-    return _saved(service, task_id, write_params(root, new, old), body.get("queue", False))
+    with editing(root):
+        task = service.task(task_id)
+        if body.get("etag", _etag(task)) != _etag(task):
+            raise ConflictError("somebody else has changed this task since", where=task_id, cure="read it again")
+        old = read_text(root)
+        new = _with_edits(old, task_id, body)
+        if body.get("dry_run"):
+            diff = params_diff(old, new)
+            return json_answer({"id": task_id, "state": None, "diff": diff, "run": None, "retired": None})
+        diff = write_params(root, new, old)
+    return _saved(service, task_id, diff, body.get("queue", False))
 
 
 def delete_task(service: Service, task_id: str) -> Answer:
@@ -181,14 +186,18 @@ def _state(paths: TaskPaths, task: TaskParams, run: Run | None) -> str:
         return "failed"
     if run and run.state != "completed" and (run.ended_at or 0) > (pushed or 0):
         return run.state
-    if (
-        run
-        and run.state == "completed"
-        and run.settings != settings_hash(task)
-        and (run.ended_at or 0) >= (pushed or 0)
-    ):
+    if pushed and _settings_changed(paths, task, run, pushed):
         return "stale"
     return "completed" if pushed else "new"
+
+
+def _settings_changed(paths: TaskPaths, task: TaskParams, run: Run | None, pushed: float) -> bool:
+    """Whether the task asks for another model than the one in use, or for what its last whole run did not know."""
+    cards = [one.card for one in versions(paths.registry, paths.task) if "champion" in one.aliases and one.card]
+    if any(card["spec"]["params"] != task.train.model_dump(mode="json") for card in cards):
+        return True
+    whole = run is not None and run.state == "completed" and not run.alone and (run.ended_at or 0) >= pushed
+    return whole and run is not None and run.settings != settings_hash(task)
 
 
 def task_states(root: Path, params: Params) -> dict[str, str]:

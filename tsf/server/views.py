@@ -39,8 +39,7 @@ class Outlook:
     task: TaskParams
     labels: tuple[Mapping[str, str], ...]
     forecast: Forecast | None
-    series: SeriesSet | None
-    data_rows: NDArray[np.int64]  # (N,) where a series stands in the data, -1 for nowhere
+    parts: tuple[tuple[SeriesSet, NDArray[np.int64]], ...]  # older data first; (N,) rows in each, -1 for nowhere
     used: Floats  # (N,) newest known value
     limit: Floats  # (N,) newest known limit
     p_breach: Floats  # (N,) over the whole horizon
@@ -77,26 +76,25 @@ def look(root: Path, params: Params, name: str) -> Outlook:
     """What lies on disk for a task. Raises SeriesError where it was never fetched, or what lies there is damaged."""
     paths, task = TaskPaths(root, name), params.task(name)
     forecast = _kept(paths.pushed / "forecast.parquet", read_forecast)
-    series = _kept(paths.series, read_series)
-    known = forecast or series
+    read = [_kept(path, read_series) for path in (paths.series, paths.context)]
+    data = sorted((series for series in read if series), key=lambda series: series.times[-1])
+    known = forecast or (data[-1] if data else None)
     if known is None:
         raise SeriesError(f"task {name!r} has no data yet", where=name, cure="run it")
     labels = label_rows(known.labels)
-    n = len(labels)
-    at = np.arange(n) if forecast is None else _matched(labels, series)
-    nothing = np.full(n, np.nan)
-    used, limit = (
-        nothing if array is None else np.where(at >= 0, newest(array)[at], np.nan)
-        for array in ((series.values, series.limit) if series else (None, None))
-    )
+    parts = tuple((series, _matched(labels, series)) for series in data)
+    nothing = np.full(len(labels), np.nan)
+    used, limit = nothing, nothing
+    for series, at in parts:  # what is newer wins, where it is known
+        used = _newer(used, series.values, at)
+        limit = _newer(limit, series.limit, at)
     has_breach = forecast is not None and forecast.p_breach is not None and forecast.limit_time is not None
     return Outlook(
         name,
         task,
         tuple(labels),
         forecast,
-        series,
-        at,
+        parts,
         used,
         limit,
         forecast.p_breach[:, -1] if has_breach else nothing,  # type: ignore[union-attr,index]
@@ -155,12 +153,8 @@ def chart_of(outlook: Outlook, row: int | None, hours: int) -> dict[str, Any]:
     if row >= len(outlook.labels):
         what = f"task {outlook.name!r} has {len(outlook.labels)} series, no row {row}"
         raise NotFoundError(what, where="row", cure="count from 0")
-    task, series, forecast = outlook.task, outlook.series, outlook.forecast
-    times, actual, limit = np.zeros(0, np.int64), np.zeros(0), None
-    if series is not None and (at := int(outlook.data_rows[row])) >= 0:
-        shown = slice(max(0, series.n_steps - hours * 3600 // series.step_seconds), None)
-        times, actual = series.times[shown], series.values[at, shown]
-        limit = None if series.limit is None else series.limit[at, shown]
+    task, forecast = outlook.task, outlook.forecast
+    times, actual, limit = _history(outlook, row, hours)
     breach_samples = task.train.breach_samples
     alarm = outlook.alarms[row] and forecast is not None
     return {
@@ -189,6 +183,32 @@ def chart_of(outlook: Outlook, row: int | None, hours: int) -> dict[str, Any]:
     }
 
 
+def _history(outlook: Outlook, row: int, hours: int) -> tuple[NDArray[np.int64], Floats, Floats | None]:
+    """Times, values and limit of one series over the newest `hours`, older data up to where newer ones begin."""
+    pieces: list[tuple[NDArray[np.int64], Floats, Floats | None]] = []
+    until = np.iinfo(np.int64).max
+    for series, rows in reversed(outlook.parts):
+        if (at := int(rows[row])) >= 0:
+            part = series.times < until
+            limit = None if series.limit is None else series.limit[at, part]
+            pieces.insert(0, (series.times[part], series.values[at, part], limit))
+            until = int(series.times[0])
+    if not pieces:
+        return np.zeros(0, np.int64), np.zeros(0), None
+    times, actual = (np.concatenate(column) for column in list(zip(*pieces, strict=True))[:2])
+    limits = [np.full(len(piece[0]), np.nan) if piece[2] is None else piece[2] for piece in pieces]
+    shown = times > times[-1] - hours * 3600
+    return times[shown], actual[shown], None if pieces[-1][2] is None else np.concatenate(limits)[shown]
+
+
+def _newer(known: Floats, array: Floats | None, at: NDArray[np.int64]) -> Floats:
+    """(N,) the last known of the rows `at` of (M, T) `array`; `known` where there is none."""
+    if array is None:
+        return known
+    found = np.where(at >= 0, newest(array)[at], np.nan)
+    return np.where(np.isfinite(found), found, known)
+
+
 def _forecast_of(forecast: Forecast, row: int) -> dict[str, Any]:
     return {
         "times": forecast.times,
@@ -209,10 +229,9 @@ def _episodes(times: NDArray[np.int64], over: NDArray[np.bool_], samples: int) -
     return [{"start": int(times[a]), "end": int(times[b - 1])} for a, b in pairs if b - a >= samples]
 
 
-def _matched(labels: list[dict[str, str]], series: SeriesSet | None) -> NDArray[np.int64]:
+def _matched(labels: list[dict[str, str]], series: SeriesSet) -> NDArray[np.int64]:
     """Where each forecast series stands in the data."""
-    rows = [] if series is None else label_rows(series.labels)
-    places = {frozenset(row.items()): place for place, row in enumerate(rows)}
+    places = {frozenset(row.items()): place for place, row in enumerate(label_rows(series.labels))}
     return np.array([places.get(frozenset(row.items()), -1) for row in labels], np.int64)
 
 

@@ -44,6 +44,7 @@ class Predicted:
     root: Path
     calibration: Calibration
     totals: Totals | None = None
+    ended: int = 0  # series of the query whose last sample is older than the context; they are left out
 
     @property
     def summary(self) -> str:
@@ -60,6 +61,7 @@ class Predicted:
             )
         else:
             words += "; the task has no limit, so there is no breach output"
+        words += f"; {self.ended} others ended long before and are left out" if self.ended else ""
         return words + (
             f"; {silent} have no forecast, because their samples are too few or too old." if silent else "."
         )
@@ -148,19 +150,23 @@ def predict_task(
     model, card = load(folder)
     learnt = model.params.prediction_steps
     if steps is not None and not 1 <= steps <= learnt:
-        raise ParamsError(f"{steps} steps were asked for", where="--steps", cure=f"{model_name} learnt 1 to {learnt}")
+        raise ParamsError(
+            f"{steps} steps were asked for", where="prediction_steps", cure=f"{model_name} learnt 1 to {learnt}"
+        )
     context, _ = fetch_from_source(
         params,
         task.fetch,
         newest_seconds(params),
         history_seconds=model.looks_back * model.spec.step_seconds,
     )
+    known = context.n_series
     context = _present(context, model.params.sequence_length, task.fetch.metric_query)
+    ended = known - context.n_series
     if user is not None:
         users = context.labels.get("user", np.full(context.n_series, "", object))
         if not (users == user).any():
             raise ParamsError(
-                f"no series has the user {user!r}", where="--user", cure="see the label's values in the fetch report"
+                f"no series has the user {user!r}", where="user", cure="see the label's values in the fetch report"
             )
         context = context.take(users == user)
     forecasts = partial(predict, model, line=task.alert.line, horizon=steps, confidence=task.alert.confidence)
@@ -173,7 +179,7 @@ def predict_task(
     totals = None
     if task.push.totals and with_totals and user is None:
         totals = read_totals(params, task, model, context, forecast)
-    return Predicted(name, task, context, forecast, info, root, model.calibration, totals)
+    return Predicted(name, task, context, forecast, info, root, model.calibration, totals, ended)
 
 
 def _present(context: SeriesSet, length: int, query: str) -> SeriesSet:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tsf.errors import FlowError, SourceError, TsfError
-from tsf.io.artifacts import read_json, write_forecast, write_json
+from tsf.io.artifacts import read_json, write_forecast, write_json, write_series
 from tsf.io.exposition import Present, forecast_exposition
 from tsf.io.owners import Owners, read_owners
 from tsf.io.prometheus import effective
@@ -84,6 +84,7 @@ def write_back(predicted: Predicted) -> Pushed:
         "sent_to": place if place.startswith("http") else str(Path(place).relative_to(predicted.root)),
         "series": predicted.context.n_series,
         "without_forecast": sum(predicted.silent),
+        "ended_long_before": predicted.ended,
         "output_series": len(lines),
         "output_series_allowed": push_params.max_series,
         "bytes": len(body),
@@ -95,6 +96,7 @@ def write_back(predicted: Predicted) -> Pushed:
         "alert_rules": str(write_rules(name, predicted.root, owners, push_params.horizons).relative_to(predicted.root)),
     } | ({"owners": no_owners} if no_owners else {})
     write_forecast(predicted.forecast, paths.pushed / "forecast.parquet")
+    write_series(predicted.context, paths.context)  # what was used when this was said; the last fetch may be a day old
     issued = keep_issued(
         predicted.forecast, predicted.task.push, paths.pushed / "issued.parquet", anew=_is_new(predicted)
     )

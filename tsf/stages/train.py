@@ -17,6 +17,7 @@ from tsf.io.checkpoint import read_checkpoint, write_checkpoint
 from tsf.io.registry import resolve, versions
 from tsf.kinds import duration_text
 from tsf.learn import Checkpoint, Epoch, Model, device_name, fit, fit_breach, parameter_count
+from tsf.learn.places import least_history
 from tsf.learn.weeks import WEEKS
 from tsf.params import TaskParams, read_params
 from tsf.presets import model_warning
@@ -61,6 +62,7 @@ class Plan:
             "computed on": device_name(train.device),
             "series": f"{self.series.n_series:,}",
             "training data": f"{self.series.n_steps:,} steps of {duration_text(step)}",
+            "needs": f"at least {least_history(train):,} of these steps",
             "held out": f"the newest {duration_text(train.holdout)}",
             "looks back": f"{train.sequence_length} steps ({duration_text(train.sequence_length * step)})",
             "looks ahead": f"{train.prediction_steps} steps ({duration_text(train.prediction_steps * step)})",

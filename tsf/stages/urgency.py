@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tsf.kinds import duration_text
+from tsf.kinds import chance_text, duration_text
 from tsf.plots.style import scale_of
 from tsf.promql import Unit
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
@@ -78,7 +78,7 @@ class Urgency:
             frame["left"] = [self._amount(self.left[row]) for row in rows]
         frame["forecast"] = [share(middle[row], row) for row in rows]
         if self.forecast.p_breach is not None:
-            frame["chance of breach"] = [f"{self.chance[row]:.0%}" for row in rows]
+            frame["chance of breach"] = [chance_text(float(self.forecast.p_breach[row, -1])) for row in rows]
             frame["time left"] = [self._time_left(row) for row in rows]
             frame["expected"] = [self._expected(row) for row in rows]
         return frame
@@ -95,6 +95,8 @@ class Urgency:
 
     def _expected(self, row: int) -> str:
         seconds = self.seconds_left[row]
+        if np.isnan(seconds):
+            return "unknown"  # without a limit, or without a forecast
         if not np.isfinite(seconds):
             return "not in sight"
         if not seconds:
