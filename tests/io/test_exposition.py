@@ -82,6 +82,7 @@ def test_every_number_is_found_under_its_labels() -> None:
     expected: dict[tuple[str | None, ...], float] = {
         ("tsf_forecast_issued_timestamp_seconds", None, None, None): 1_793_491_300,
         ("tsf_abstained_series", None, None, None): 0,
+        ("tsf_shifted_series", None, None, None): 0,
         ("tsf_model_info", None, None, None): 1,
         ("tsf_limit_reached_timestamp_seconds", "a", None, None): np.inf,
         ("tsf_limit_reached_timestamp_seconds", "b", None, None): 1_793_500_000,

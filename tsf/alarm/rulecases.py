@@ -82,6 +82,9 @@ def _watch_cases(terms: RuleTerms) -> list[_Case]:
         _Case("many series without a forecast are noticed", {("TsfAbstains", "", 61): 1}, {**told, **many, **fresh}),
         _Case("a forecast for every series is fine", {("TsfAbstains", "", 61): 0}, {**told, **few, **fresh}),
     ]  # fmt: skip
+    for title, count, fires in (("a fleet that changed is noticed", 1, 1), ("one that did not is fine", 0, 0)):
+        shifted = {_named(terms, "tsf_shifted_series"): _flat(terms, count)}
+        cases.append(_Case(title, {("TsfDrift", "", 61): fires}, {**told, **shifted, **fresh}))
     if terms.quantiles[-1] - terms.quantiles[0] > COVERAGE_OFF:
         cases += [_audit_case(terms, "values that leave their interval are noticed", 0, 1),
                   _audit_case(terms, "an interval that keeps what it promises is fine", 10, 0)]  # fmt: skip

@@ -47,6 +47,7 @@ class RuleTerms:
     labels: Sequence[str] = ()
     query: str = ""
     abstained_share: float = 0.2
+    shifted_share: float = 0.3
 
     def metric(self, name: str, **labels: str) -> str:
         """A selector of what the task has pushed."""
@@ -168,6 +169,12 @@ def _watch_alerts(terms: RuleTerms) -> list[list[str]]:
         _alert(terms, "TsfAbstains", f"{terms.metric('task:tsf_abstained:ratio')} > {terms.abstained_share:g}", "1h",
                "ticket", "{{ $value | humanizePercentage }} of the series of the task " + t + " have no forecast"),
     ]  # fmt: skip
+    shifted = f"max by (task) ({terms.metric('tsf_shifted_series')}) / count by (task) ({terms.metric('tsf_used')})"
+    alerts.append(
+        _alert(terms, "TsfDrift", f"{shifted} > {terms.shifted_share:g}", "1h", "ticket",
+               "{{ $value | humanizePercentage }} of the series of the task " + t + " have left the range they had: "
+               f"see reports/{t}/push.html, and train the task anew")
+    )  # fmt: skip
     if promised > 0:
         alerts.append(_alert(
             terms, "TsfCoverageOff", f"abs(avg_over_time({off}[{AUDITED}]) - {promised:g}) > {COVERAGE_OFF:g}", "6h",

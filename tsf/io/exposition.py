@@ -27,6 +27,7 @@ HELP = {
     "tsf_limit": "Newest limit of it.",
     "tsf_owner_info": "Who is asked about the series with these labels.",
     "tsf_forecast_issued_timestamp_seconds": "Unix time when the task's forecast was written.",
+    "tsf_shifted_series": "Series of the task whose newest day lies far outside the range of the days before.",
     "tsf_abstained_series": "Series of the task that have no forecast, by reason.",
     "tsf_model_info": "What the task's forecast was made by and from.",
 }
@@ -48,13 +49,14 @@ class Present:
 
     used, limit: (N,) newest known values, limit None for a task without one. before_work: (N,) chance that the limit is
     reached before somebody is at work again, 0 while somebody is. owners: labels that name a part of the series, and
-    `owner`.
+    `owner`. shifted: how many series have left the range they had.
     """
 
     used: Floats
     limit: Floats | None = None
     before_work: Floats | None = None
     owners: Sequence[Mapping[str, str]] = ()
+    shifted: int = 0
 
 
 def output_cardinality(n_series: int, push: PushParams, has_limit: bool, n_totals: int = 0) -> int:
@@ -65,7 +67,9 @@ def output_cardinality(n_series: int, push: PushParams, has_limit: bool, n_total
     alias = len(push.horizons) * bool(push.alias)
     breach = (len(push.horizons) + 3) * has_limit  # time to the limit, before work, limit
     each = len(push.horizons) * len(push.quantiles) + breach + 1  # used
-    return n_series * (each + alias) + n_totals * (each - has_limit) + 3  # not before work; issued, abstained, model
+    return (
+        n_series * (each + alias) + n_totals * (each - has_limit) + 4
+    )  # not before work; issued, shifted, abstained, model
 
 
 def forecast_exposition(
@@ -101,6 +105,7 @@ def forecast_exposition(
         owners = [_text_of(names, row) for row in present.owners]
         lines += _family("tsf_owner_info", [own], owners, np.ones((len(owners), 1), np.int64))
     lines += _family("tsf_forecast_issued_timestamp_seconds", [own], [""], np.array([[issued_seconds]]))
+    lines += _family("tsf_shifted_series", [own], [""], np.array([[present.shifted]]))
     reasons = _reasons(reason for reason in np.asarray(forecast.abstained).tolist() if reason)
     counts = np.array([[count] for count in reasons.values()])
     lines += _family("tsf_abstained_series", [own], [f",reason={_quoted(reason)}" for reason in reasons], counts)

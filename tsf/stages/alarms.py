@@ -226,7 +226,7 @@ class AlarmReplay:
             chance, came = self._judged_chances(ahead, moments)
             said = _skill(chance, came)
             rows[name] = {
-                "moments": len(came), "breach came": _share(said["base_rate"]), "Brier score": f"{said['brier']:.4f}",
+                "moments": len(came), "breach came": f"{said['base_rate']:.2%}", "Brier score": f"{said['brier']:.4f}",
                 "skill": _share(said["brier_skill"]), "off by, on average": f"{100 * said['ece']:.1f} points",
             }  # fmt: skip
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("chance of a breach")

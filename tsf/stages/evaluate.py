@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from tsf.errors import HistoryError
 from tsf.io.artifacts import read_series, write_json
 from tsf.io.files import replacing
-from tsf.io.registry import promote, register
+from tsf.io.registry import promote, register, versions
 from tsf.kinds import duration_text
 from tsf.learn import Backtest, Model, backtest, default_baselines, model_forecaster
 from tsf.learn.backtest import rolling_origins
@@ -226,11 +226,18 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     by_horizon = evaluation.by_horizon.rename(columns={evaluation.model_name: "model"})  # the one that DVC draws
     _write_csv(by_horizon, paths.evaluation / "by_horizon.csv")
     _write_csv(epochs_frame(card["history"]).set_index("epoch"), paths.evaluation / "training.csv")
-    stamp = datetime.now(timezone.utc).strftime("model_%Y%m%d_%H%M%S")
-    version = register(paths.registry, name, paths.model, stamp, paths.notebook("train"))
+    version = register(paths.registry, name, paths.model, _free_name(paths), paths.notebook("train"))
     write_json(evaluation.metrics, paths.kept_evaluation(card["version"]))  # before it is used: the rules read it
     promote(paths.registry, name, version)
     return evaluation
+
+
+def _free_name(paths: TaskPaths) -> str:
+    """model_ and this second, or the first after it that no model of the task is called by."""
+    taken, moment = {one.name for one in versions(paths.registry, paths.task)}, datetime.now(timezone.utc)
+    while (name := moment.strftime("model_%Y%m%d_%H%M%S")) in taken:
+        moment += timedelta(seconds=1)
+    return name
 
 
 def _explained(model: Model, series: SeriesSet, result: Backtest) -> tuple[Explanation, list[int]]:

@@ -29,6 +29,7 @@ from tsf.stages.audit import Audit, Duel, keep_issued, within
 from tsf.stages.hours import before_work
 from tsf.stages.predict import Predicted, predict_task
 from tsf.stages.rules import write_rules
+from tsf.stages.shifts import Shifts
 
 __all__ = ["Pushed", "push", "write_back"]
 
@@ -40,6 +41,11 @@ class Pushed(Predicted):
     receipt: dict[str, Any] = field(kw_only=True)
     audit: Audit = field(kw_only=True)
     duel: Duel | None = field(default=None, kw_only=True)  # None without a challenger
+
+    @property
+    def shifts(self) -> Shifts:
+        """The series that have left the range they had."""
+        return Shifts(self.context)
 
     @property
     def receipt_table(self) -> pd.DataFrame:
@@ -71,6 +77,7 @@ def write_back(predicted: Predicted) -> Pushed:
         urgency.limit,
         before_work(predicted.task, predicted.forecast, newest_seconds(read_params(predicted.root))),
         owners.of(label_rows(predicted.context.labels)),
+        Shifts(predicted.context).count,
     )
     body = forecast_exposition(
         predicted.forecast, present, name, push_params, predicted.info, now,
@@ -85,6 +92,7 @@ def write_back(predicted: Predicted) -> Pushed:
         "series": predicted.context.n_series,
         "without_forecast": sum(predicted.silent),
         "ended_long_before": predicted.ended,
+        "shifted": present.shifted,
         "output_series": len(lines),
         "output_series_allowed": push_params.max_series,
         "bytes": len(body),

@@ -1,0 +1,73 @@
+"""Which series have left the range that the model knows of them: why a forecast may be odd, and when to train anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from tsf.kinds import duration_text
+from tsf.series import Floats, SeriesSet, label_rows, title_of
+
+__all__ = ["Shifts"]
+
+DAY_SECONDS = 86_400
+FAR = 0.5  # widths of its range that the newest day's median may lie outside of it
+NARROW = 0.05  # of its level: a range that is narrower counts as this wide
+
+
+@dataclass(frozen=True, eq=False)
+class Shifts:
+    """The newest day of each series beside the days before it in `context`."""
+
+    context: SeriesSet
+
+    @cached_property
+    def away(self) -> Floats:
+        """(N,) how far the median of the newest day lies outside the middle nine tenths of the values before.
+
+        In widths of that range, 0 inside it, below 0 for a fall; NaN where either part has no sample.
+        """
+        values = self.context.values
+        day = max(1, DAY_SECONDS // self.context.step_seconds)
+        found = np.full(len(values), np.nan)
+        known = np.isfinite(values[:, -day:]).any(axis=1) & np.isfinite(values[:, :-day]).any(axis=1)
+        if known.any():
+            now = np.nanmedian(values[known, -day:], axis=1)
+            low, high = np.nanquantile(values[known, :-day], (0.05, 0.95), axis=1)
+            width = np.maximum(high - low, NARROW * np.maximum(np.abs(low), np.abs(high)))
+            out = np.maximum(now - high, 0) + np.minimum(now - low, 0)
+            found[known] = out / np.where(width > 0, width, 1.0)
+        return found
+
+    @property
+    def count(self) -> int:
+        """How many series have shifted."""
+        return int((np.abs(np.nan_to_num(self.away)) > FAR).sum())
+
+    @property
+    def summary(self) -> str:
+        """One sentence: does the model still know these series?"""
+        n, before = self.context.n_series, self.context.n_steps * self.context.step_seconds - DAY_SECONDS
+        missing = 1 - float(np.isfinite(self.context.values).mean())
+        return (
+            f"{self.count:,} of {n:,} series have left, by the median of the newest day, the range of the "
+            f"{duration_text(max(before, self.context.step_seconds))} before it; {missing:.1%} of the samples that the "
+            "forecast reads are missing."
+        )
+
+    def table(self, n: int = 10) -> pd.DataFrame:
+        """The series that shifted farthest: how far, in widths of their range, and the share of samples missing."""
+        away = np.nan_to_num(self.away)
+        rows = [int(row) for row in np.argsort(-np.abs(away), kind="stable")[:n] if abs(away[row]) > FAR]
+        gaps = 1 - np.isfinite(self.context.values).mean(axis=1)
+        names = [title_of(row) for row in label_rows(self.context.take(rows).labels)] if rows else []
+        return pd.DataFrame(
+            {
+                "newest day": [f"{abs(away[row]):.1f} ranges {'above' if away[row] > 0 else 'below'}" for row in rows],
+                "samples missing": [f"{gaps[row]:.0%}" for row in rows],
+            },
+            index=pd.Index(names, name="series"),
+        )
