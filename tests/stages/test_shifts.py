@@ -31,8 +31,8 @@ def test_waves_growth_noise_and_gaps_are_no_shift() -> None:
     assert "the 6d before it; 4.5% of the samples" in shifts.summary
 
 
-@pytest.mark.parametrize(("factor", "words"), [(3.0, "above"), (0.1, "below")])
-def test_another_level_is_told_with_its_direction_the_farthest_first(factor: float, words: str) -> None:
+@pytest.mark.parametrize(("factor", "sign"), [(3.0, 1), (0.1, -1)])
+def test_another_level_is_told_the_farthest_first(factor: float, sign: int) -> None:
     values = fleet()
     values[5, -HOURS:] *= factor
     values[6, -20:] += 35  # less far, and not for all of the day
@@ -40,7 +40,10 @@ def test_another_level_is_told_with_its_direction_the_farthest_first(factor: flo
     assert shifts.count == 2
     table = shifts.table()
     assert table.index.tolist() == ["user5", "user6"]
-    assert words in table["newest day"].iloc[0]
+    assert np.sign(shifts.away[5]) == sign
+    assert float(table["newest day"].iloc[0]) == pytest.approx(50 * factor, rel=0.1)
+    low, high = map(float, table["before"].iloc[0].split(" to "))
+    assert (low, high) == pytest.approx((40, 60), abs=2)
 
 
 def test_a_spike_of_some_hours_is_no_shift() -> None:

@@ -45,7 +45,7 @@ class Pushed(Predicted):
     @property
     def shifts(self) -> Shifts:
         """The series that have left the range they had."""
-        return Shifts(self.context)
+        return Shifts(self.context, self.urgency.unit)
 
     @property
     def receipt_table(self) -> pd.DataFrame:

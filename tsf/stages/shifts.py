@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tsf.kinds import duration_text
+from tsf.plots.style import scale_of
+from tsf.promql import Unit
 from tsf.series import Floats, SeriesSet, label_rows, title_of
 
 __all__ = ["Shifts"]
@@ -20,27 +22,33 @@ NARROW = 0.05  # of its level: a range that is narrower counts as this wide
 
 @dataclass(frozen=True, eq=False)
 class Shifts:
-    """The newest day of each series beside the days before it in `context`."""
+    """The newest day of each series beside the days before it in `context`; unit: that of its values, for the table."""
 
     context: SeriesSet
+    unit: Unit = ""
 
     @cached_property
-    def away(self) -> Floats:
-        """(N,) how far the median of the newest day lies outside the middle nine tenths of the values before.
+    def days(self) -> Floats:
+        """(3, N) the median of the newest day, and the ends of the middle nine tenths of the values before it.
 
-        In widths of that range, 0 inside it, below 0 for a fall; NaN where either part has no sample.
+        NaN where either part has no sample.
         """
         values = self.context.values
         day = max(1, DAY_SECONDS // self.context.step_seconds)
-        found = np.full(len(values), np.nan)
+        found = np.full((3, len(values)), np.nan)
         known = np.isfinite(values[:, -day:]).any(axis=1) & np.isfinite(values[:, :-day]).any(axis=1)
         if known.any():
-            now = np.nanmedian(values[known, -day:], axis=1)
-            low, high = np.nanquantile(values[known, :-day], (0.05, 0.95), axis=1)
-            width = np.maximum(high - low, NARROW * np.maximum(np.abs(low), np.abs(high)))
-            out = np.maximum(now - high, 0) + np.minimum(now - low, 0)
-            found[known] = out / np.where(width > 0, width, 1.0)
+            found[0, known] = np.nanmedian(values[known, -day:], axis=1)
+            found[1:, known] = np.nanquantile(values[known, :-day], (0.05, 0.95), axis=1)
         return found
+
+    @cached_property
+    def away(self) -> Floats:
+        """(N,) how far the newest day lies outside, in widths of that range: 0 inside it, below 0 for a fall."""
+        now, low, high = self.days
+        width = np.maximum(high - low, NARROW * np.maximum(np.abs(low), np.abs(high)))
+        out = np.maximum(now - high, 0) + np.minimum(now - low, 0)
+        return np.asarray(out / np.where(width > 0, width, 1.0))
 
     @property
     def count(self) -> int:
@@ -59,15 +67,21 @@ class Shifts:
         )
 
     def table(self, n: int = 10) -> pd.DataFrame:
-        """The series that shifted farthest: how far, in widths of their range, and the share of samples missing."""
+        """The series that shifted farthest: their newest day, the range before it, and the share of samples missing."""
         away = np.nan_to_num(self.away)
         rows = [int(row) for row in np.argsort(-np.abs(away), kind="stable")[:n] if abs(away[row]) > FAR]
         gaps = 1 - np.isfinite(self.context.values).mean(axis=1)
         names = [title_of(row) for row in label_rows(self.context.take(rows).labels)] if rows else []
         return pd.DataFrame(
             {
-                "newest day": [f"{abs(away[row]):.1f} ranges {'above' if away[row] > 0 else 'below'}" for row in rows],
+                "newest day": [self._amount(0, row) for row in rows],
+                "before": [f"{self._amount(1, row)} to {self._amount(2, row)}" for row in rows],
                 "samples missing": [f"{gaps[row]:.0%}" for row in rows],
             },
             index=pd.Index(names, name="series"),
         )
+
+    def _amount(self, which: int, row: int) -> str:
+        value = float(self.days[which, row])
+        scale, name = scale_of(value, self.unit)
+        return f"{value / scale:,.3g} {name}".strip()
