@@ -27,6 +27,14 @@ CHINESE: dict[str, str] = {
     "Run": "运行",
     "Fetch, train, evaluate, push": "依次运行 fetch、train、evaluate、push",
     "Cancel": "取消",
+    "Alarms a week": "每周告警",
+    "Use this": "采用此项",
+    "Set threshold, hold and gate; Save writes them": "填入阈值、持续步数与用量门槛；点“保存”才写入",
+    "Fires at a chance of {chance} that has held for {hold}, while {gate:.0%} of the limit or more are in use. In "
+    "the weeks that it is chosen on: {alarms:.1f} alarms a week and team, {recall:.0%} of the breaches in time.": (
+        "超限概率达到 {chance} 并持续 {hold}、且用量不低于上限的 {gate:.0%} 时触发。在用于选择的数周内：每个团队每周"
+        " {alarms:.1f} 次告警，{recall:.0%} 的超限得到及时预告。"
+    ),
     "Stop the run": "停止运行",
     "Saved {name}.": "已保存 {name}。",
     "Nothing has changed.": "没有更改。",

@@ -62,6 +62,11 @@ class TaskPaths:
         return self.root / "evaluation" / self.task
 
     @property
+    def policy(self) -> Path:
+        """Choices of threshold, hold and gate that no other beats, with their alarms a week and breaches announced."""
+        return self.evaluation / "policy.csv"
+
+    @property
     def pushed(self) -> Path:
         """The folder of the last forecast that was written back and its receipt."""
         return self.root / "pushed" / self.task

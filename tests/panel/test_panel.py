@@ -18,7 +18,7 @@ from tsf.errors import EmptyError, ParamsError, TsfError
 from tsf.flow.queue import claim, finish, list_runs
 from tsf.panel import TaskModel, TaskPanel, show
 from tsf.panel import model as model_module
-from tsf.panel.model import KEYS, Results
+from tsf.panel.model import KEYS, Choice, Results, _choices
 from tsf.params import read_params
 from tsf.presets import PRESETS
 
@@ -43,6 +43,7 @@ def results_of(model: TaskModel) -> Results:
     results.metrics = {"wql": 0.5, "wql_best_baseline": 1.0, "best_baseline": "last_value"}
     results.metrics |= {"coverage_80": 0.8, "judged": 9}
     results.receipt = {"model": "m1", "version": "v1", "sent_to": "textfile"}
+    results.choices = [Choice(0.8, 2, 0.9, 1.5, 0.4, False), Choice(0.3, 0, 0.85, 4.0, 0.7, True)]
     return results
 
 
@@ -301,7 +302,8 @@ def test_the_labels_of_the_data_are_offered_as_dimensions(root: Path) -> None:
 def test_hiding_the_bar_hides_nothing_else(root: Path) -> None:
     panel = TaskPanel("storage", root, live=False)
     assert panel.bar.layout.display == "none"
-    assert [widget for widget in _all(panel) if widget.layout.display == "none"] == [panel.bar]
+    hidden = [widget for widget in _all(panel) if widget.layout.display == "none"]
+    assert hidden == [panel.bar, panel.trade_off]
 
 
 def test_words_of_a_server_are_escaped(model: TaskModel) -> None:
@@ -332,3 +334,28 @@ def test_the_notebook_shows_the_panel_and_leaves_nothing_running(root: Path, tmp
 def _all(widget: object) -> list[object]:
     inner = [one for child in getattr(widget, "children", ()) for one in _all(child)]
     return [widget, *inner]
+
+
+def test_the_trade_off_is_a_slider_whose_choice_goes_into_the_form(root: Path) -> None:
+    panel = TaskPanel("storage", root, live=False)
+    assert panel.trade_off.layout.display == "none"
+    panel.model.results = results_of(panel.model)
+    assert panel.trade_off.layout.display == ""
+    assert [label for label, _ in panel.choices.options] == ["1.5", "4.0"]
+    assert "Fires at a chance of 30%" in panel.choice_note.value  # the one that was chosen
+    panel.choices.value = 0
+    assert "held for 2h, while 90% of the limit" in panel.choice_note.value
+    assert "1.5 alarms a week and team, 40% of the breaches" in panel.choice_note.value
+    panel.choice_button.click()
+    panel.model.save()
+    alert = saved(root, "storage")["alert"]
+    assert (alert["policy"], alert["probability"], alert["hold"], alert["gate"]) == ("fixed", 0.8, 2, 0.9)
+
+
+def test_the_choices_are_those_that_the_evaluation_left(tmp_path: Path) -> None:
+    path = tmp_path / "policy.csv"
+    assert _choices(path) == []
+    path.write_text("threshold,hold,gate,alarms,recall,cost,chosen\n0.3,0,0.85,4,0.7,9,True\n0.8,2,0.9,1.5,,12,False\n")
+    first, second = _choices(path)
+    assert (first.threshold, first.hold, first.chosen, first.recall == first.recall) == (0.8, 2, False, False)
+    assert second == Choice(0.3, 0, 0.85, 4.0, 0.7, True)

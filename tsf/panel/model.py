@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ruamel.yaml import YAML
@@ -28,7 +29,7 @@ from tsf.promql import check_query, selectors
 from tsf.series import Forecast, SeriesSet
 from tsf.words import Words, words_in
 
-__all__ = ["KEYS", "Results", "TaskModel", "written"]
+__all__ = ["KEYS", "Choice", "Results", "TaskModel", "written"]
 
 LOOK_SECONDS = 7 * 86_400
 KEYS = {key.key: key for key in task_keys() if key.key != "preset"}
@@ -45,6 +46,7 @@ class Results:
         self.series: SeriesSet = read_series(paths.series)
         self.metrics: dict[str, Any] = read_json(paths.evaluation / "metrics.json")
         self.receipt: dict[str, Any] = read_json(paths.pushed / "receipt.json")
+        self.choices = _choices(paths.policy)
 
     @property
     def urgent_rows(self) -> list[int]:
@@ -53,6 +55,20 @@ class Results:
         if chance is None:
             return [*range(len(self.forecast.quantiles))]
         return [int(row) for row in np.argsort(-np.nan_to_num(chance[:, -1]), kind="stable")]
+
+
+class Choice(NamedTuple):
+    """One way to fire: threshold, steps it must hold, share of the limit in use; and what it gave in the weeks before.
+
+    alarms: a week and team. recall: share of the breaches that were announced in time.
+    """
+
+    threshold: float
+    hold: int
+    gate: float
+    alarms: float
+    recall: float
+    chosen: bool
 
 
 class TaskModel(HasTraits):
@@ -266,6 +282,21 @@ class TaskModel(HasTraits):
         """The field that an error is about, "" for none."""
         path = fault.where.rpartition(f"tasks.{self.name}.")[2]
         return next((key for key in KEYS if path == key or path.startswith(f"{key}.")), "")
+
+
+def _choices(path: Path) -> list[Choice]:
+    """What the last evaluation left of the trade-off, the fewest alarms first; nothing for a task without a limit."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        found = [
+            Choice(
+                float(row["threshold"]), int(row["hold"]), float(row["gate"]), float(row["alarms"]),
+                float(row["recall"] or "nan"), row["chosen"] == "True",
+            )
+            for row in csv.DictReader(file)
+        ]  # fmt: skip
+    return sorted(found, key=lambda one: (one.alarms, one.recall))
 
 
 def _task_values(text: str, name: str) -> dict[str, Any]:

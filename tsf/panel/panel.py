@@ -93,6 +93,14 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self.run_button = w.Button(
             description=words("Run"), tooltip=words("Fetch, train, evaluate, push"), button_style="success"
         )
+        self.choices = w.SelectionSlider(
+            options=[("", 0)], description=words("Alarms a week"), style=LABELLED, layout=WIDE, continuous_update=True
+        )
+        self.choice_note = w.HTML(layout=WIDE)
+        self.choice_button = w.Button(
+            description=words("Use this"), tooltip=words("Set threshold, hold and gate; Save writes them")
+        )
+        self.trade_off = w.VBox([self.choices, self.choice_note, self.choice_button], layout={"display": "none"})
         self.cancel_button = w.Button(description=words("Cancel"), tooltip=words("Stop the run"), disabled=True)
 
     def _sections(self) -> list[w.Widget]:
@@ -117,6 +125,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             self.bar,
             self.state,
             self.results,
+            self.trade_off,
         ]
 
     def _rows(self, section: str) -> list[w.Widget]:
@@ -132,6 +141,8 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self.name.observe(lambda change: self._typed("name", change.new), "value")
         for key, field in self.fields.items():
             field.observe(lambda change, key=key: self._typed(key, change.new), "value")
+        self.choices.observe(lambda _: self._show_choice(), "value")
+        self.choice_button.on_click(lambda _: self._take_choice())
         self.plan_button.on_click(lambda _: self._plan())
         self.save_button.on_click(lambda _: self._save())
         self.run_button.on_click(lambda _: self._run())
@@ -143,7 +154,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             "message": lambda: setattr(self.message, "value", show.message_html(self.model.message)),
             "run": self._show_run,
             "progress": self._show_run,
-            "results": lambda: setattr(self.results, "value", show.results_html(self.model.results, self.words)),
+            "results": self._show_results,
         }
         for name, act in draw.items():
             self.model.observe(lambda _, act=act: act(), name)
@@ -267,6 +278,29 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
 
     def _show_plan(self) -> None:
         self.plan.value = show.plan_html(self.model) if self.model.plan is not None else ""
+
+    def _show_results(self) -> None:
+        results = self.model.results
+        self.results.value = show.results_html(results, self.words)
+        found = [] if results is None else results.choices
+        self.trade_off.layout.display = "" if found else "none"
+        if found:
+            chosen = next((place for place, one in enumerate(found) if one.chosen), 0)
+            self.choices.options = [(f"{one.alarms:.1f}", place) for place, one in enumerate(found)]
+            self.choices.value = chosen
+            self._show_choice()
+
+    def _show_choice(self) -> None:
+        if self.model.results is not None and self.model.results.choices:
+            choice = self.model.results.choices[self.choices.value]
+            self.choice_note.value = show.choice_html(choice, self.model.results.task.fetch.step, self.words)
+
+    def _take_choice(self) -> None:
+        if self.model.results is not None:
+            choice = self.model.results.choices[self.choices.value]
+            taken = {"policy": "fixed", "probability": choice.threshold, "hold": choice.hold, "gate": choice.gate}
+            for key, value in taken.items():
+                self.fields[f"alert.{key}"].value = written(value)
 
     def _show_run(self) -> None:
         run = self.model.run

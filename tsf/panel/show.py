@@ -10,7 +10,7 @@ import numpy as np
 from tsf.flow.progress import Progress
 from tsf.flow.queue import Run
 from tsf.kinds import chance_text, duration_text
-from tsf.panel.model import KEYS, Results, TaskModel, written
+from tsf.panel.model import KEYS, Choice, Results, TaskModel, written
 from tsf.plots import figure_html, pick_rows, plot_forecast, plot_series
 from tsf.promql import unit_of
 from tsf.series import SeriesSet, label_rows, title_of
@@ -178,6 +178,21 @@ def results_html(results: Results | None, words: Words = str) -> str:
         f"<tr>{heads}</tr>{cells}</table>"
         f"<p class='tsf-words'>{escape(_verdict(results, words))}</p>"
     )
+
+
+def choice_html(choice: Choice, step_seconds: int, words: Words = str) -> str:
+    """What it would have given to fire like this."""
+    told = words(
+        "Fires at a chance of {chance} that has held for {hold}, while {gate:.0%} of the limit or more are in use. In "
+        "the weeks that it is chosen on: {alarms:.1f} alarms a week and team, {recall:.0%} of the breaches in time."
+    ).format(
+        chance=f"{choice.threshold:.0%}",
+        hold=duration_text(choice.hold * step_seconds),
+        gate=choice.gate,
+        alarms=choice.alarms,
+        recall=choice.recall,
+    )
+    return f"<p class='tsf-words'>{escape(told)}</p>"
 
 
 def _verdict(results: Results, words: Words) -> str:

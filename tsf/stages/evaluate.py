@@ -225,6 +225,8 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     write_json(evaluation.metrics, paths.evaluation / "metrics.json")
     by_horizon = evaluation.by_horizon.rename(columns={evaluation.model_name: "model"})  # the one that DVC draws
     _write_csv(by_horizon, paths.evaluation / "by_horizon.csv")
+    if alarms is not None:
+        _write_csv(alarms.curve, paths.policy)  # for whoever wants to slide along it
     _write_csv(epochs_frame(card["history"]).set_index("epoch"), paths.evaluation / "training.csv")
     version = register(paths.registry, name, paths.model, _free_name(paths), paths.notebook("train"))
     write_json(evaluation.metrics, paths.kept_evaluation(card["version"]))  # before it is used: the rules read it
