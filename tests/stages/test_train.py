@@ -8,10 +8,13 @@ import pytest
 
 from tests.stages.conftest import Folder
 from tsf.errors import FlowError
-from tsf.io.artifacts import read_card
+from tsf.io.artifacts import read_card, write_series
 from tsf.io.checkpoint import read_checkpoint, write_checkpoint
 from tsf.io.registry import promote, register
 from tsf.learn import Model
+from tsf.learn.places import least_history
+from tsf.params import read_params
+from tsf.series import SeriesSet
 from tsf.stages.distributed import launch
 from tsf.stages.train import Trained, plan, train
 
@@ -113,3 +116,18 @@ def test_a_fault_that_nobody_foresaw_is_named_and_not_torchruns_own(tmp_path, mo
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(FlowError, match="2 processes could not train together: ZeroDivisionError: the cause"):
         launch("broken", "a", 2, tmp_path)
+
+
+def test_the_plan_counts_gaps_and_what_lies_far_out_and_says_how_much_it_needs(
+    folder: Folder, limited_series: SeriesSet
+) -> None:
+    values = np.abs(limited_series.values.copy()) + 1
+    values[np.isnan(values)] = 50.0
+    values[0, 5:9] = np.nan
+    values[1, 7:9] = 1e6
+    write_series(replace(limited_series, values=values), folder.paths.series)
+    table = plan("a", folder.root).table["value"]
+    assert table["gaps"].startswith("4 of ")
+    assert table["outliers"].startswith("2 samples beyond 4 spreads")
+    need = least_history(read_params(folder.root).task("a").train)
+    assert table["needs"] == f"at least {need} of these steps"

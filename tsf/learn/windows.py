@@ -16,7 +16,7 @@ from tsf.learn.weeks import WEEKS, week_quantiles
 from tsf.params import TrainParams
 from tsf.series import SeriesSet, carried
 
-__all__ = ["Scale", "Windows", "device_name", "label_indices", "pick_device"]
+__all__ = ["Scale", "Windows", "count_outliers", "device_name", "label_indices", "pick_device"]
 
 KNEE = 4.0  # times the spread: what lies farther out is told apart only by its order of magnitude
 BEND = 0.1  # share of the level below which the scale is linear, above which it is logarithmic
@@ -163,6 +163,13 @@ class Windows:
         runs = values.nan_to_num(-torch.inf).unfold(-1, self.samples, 1).amin(-1)
         peaks = runs.cummax(-1).values
         return values[..., self.samples - 1 :], torch.where(peaks.isinf(), torch.nan, peaks)
+
+
+def count_outliers(values: np.ndarray) -> int:
+    """How many of (N, T) values, NaN for missing, lie beyond KNEE spreads of their own series: these are compressed."""
+    table = torch.tensor(values)  # a copy: those of a SeriesSet cannot be written
+    away = _scale(table, table.isfinite(), None).scaled(table).abs()
+    return int((away > KNEE).sum())
 
 
 def label_indices(series: SeriesSet, vocabularies: Mapping[str, Sequence[str]]) -> np.ndarray:

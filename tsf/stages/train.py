@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tsf.errors import TsfError
@@ -19,6 +20,7 @@ from tsf.kinds import duration_text
 from tsf.learn import Checkpoint, Epoch, Model, device_name, fit, fit_breach, parameter_count
 from tsf.learn.places import least_history
 from tsf.learn.weeks import WEEKS
+from tsf.learn.windows import KNEE, count_outliers
 from tsf.params import TaskParams, read_params
 from tsf.presets import model_warning
 from tsf.project import TaskPaths, find_root
@@ -56,6 +58,7 @@ class Plan:
     def table(self) -> pd.DataFrame:
         """The settings that matter, with what they mean for these data."""
         train, step = self.task.train, self.series.step_seconds
+        size, known = self.series.values.size, int(np.isfinite(self.series.values).sum())
         rows = {
             "model": f"{train.model_type}, {self.parameters:,} weights ({4 * self.parameters / 2**20:.1f} MiB)",
             "memory": f"{self.memory / 2**20:,.0f} MiB for data, weights and optimiser; a step takes more",
@@ -66,6 +69,9 @@ class Plan:
             "held out": f"the newest {duration_text(train.holdout)}",
             "looks back": f"{train.sequence_length} steps ({duration_text(train.sequence_length * step)})",
             "looks ahead": f"{train.prediction_steps} steps ({duration_text(train.prediction_steps * step)})",
+            "scale": "asinh at a tenth of the mean of what it looks back on, then centred and divided by the spread",
+            "gaps": f"{size - known:,} of {size:,} samples are missing, and seen as such; none is filled in",
+            "outliers": f"{count_outliers(self.series.values):,} samples beyond {KNEE:g} spreads are compressed",
             "learns from": ", ".join(name for name in train.dimensions if name in self.series.labels) or "values alone",
             "night": f"{train.night.start} to {train.night.end}, {train.time_zone}",
         }
