@@ -121,10 +121,10 @@ def test_a_fault_that_nobody_foresaw_is_named_and_not_torchruns_own(tmp_path, mo
 def test_the_plan_counts_gaps_and_what_lies_far_out_and_says_how_much_it_needs(
     folder: Folder, limited_series: SeriesSet
 ) -> None:
-    values = np.abs(limited_series.values.copy()) + 1
-    values[np.isnan(values)] = 50.0
+    waves = 50 + 10 * np.sin(np.arange(limited_series.n_steps) / 4)
+    values = np.repeat(waves[None], limited_series.n_series, axis=0)
     values[0, 5:9] = np.nan
-    values[1, 7:9] = 1e6
+    values[1, 7:9] = 5_000.0
     write_series(replace(limited_series, values=values), folder.paths.series)
     table = plan("a", folder.root).table["value"]
     assert table["gaps"].startswith("4 of ")
