@@ -78,6 +78,78 @@ def test_a_forecast_is_made_at_once_and_says_how_far_it_can_be_trusted(lab: Lab)
     page.get_by_label("Steps").fill("999")
     page.get_by_role("button", name="Predict now").click()
     expect(page.locator(".Toastify")).to_contain_text("999")
+    page.get_by_role("button", name="Back to the pushed forecast").click()
+    expect(page.locator(".tsf-main [role=status]")).to_be_empty()
+    page.get_by_label("Steps").fill("")
+    page.get_by_role("button", name="Predict now").click()
+    expect(page.locator(".tsf-main [role=status]")).to_contain_text("interval held")
+    tasks = lab.server.ask("GET", "/tsf/api/tasks")
+    items = [{**task, "last_push": "2099-01-01T00:00:00Z"} for task in tasks["items"]]
+    lab.answer("/tasks", json={**tasks, "items": items})  # somebody has pushed: what was tried is older than that
+    expect(page.locator(".tsf-main [role=status]")).to_be_empty()
+
+
+@pytest.mark.parametrize("width", [900, 1400])
+def test_pages_leave_room_for_what_matters_in_any_width(lab: Lab, width: int) -> None:
+    lab.page.set_viewport_size({"width": width, "height": 860})
+    page = lab.open("dashboard:storage")
+    page.locator(PAGES["dashboard:storage"]).first.wait_for()
+    expect(page.locator(".tsf-drawing").first).to_be_in_viewport(ratio=0.8)
+    picture(page, f"dashboard-{width}")
+    inner = page.locator(".tsf-dashboard").evaluate("one => one.clientWidth") - 32
+    drawing = page.locator(".tsf-drawing").first.evaluate("one => one.clientWidth")
+    assert drawing > 0.6 * inner, "the list leaves no room for the chart"
+    for box in (".tsf-main", ".tsf-facts"):
+        assert page.locator(box).evaluate("one => one.scrollWidth - one.clientWidth") <= 0, f"{box} is clipped"
+    page = lab.open("tasks")
+    heads = page.locator(".tsf-long thead th")
+    heads.first.wait_for()
+    picture(page, f"tasks-{width}")
+    assert heads.filter(has_text="Limit reached").evaluate("one => one.clientWidth") > 140
+    room = page.locator(".tsf-page .tsf-scroll").evaluate("one => one.clientWidth - one.scrollWidth")
+    assert width < 1400 or room >= 0, "in a common window no button is out of sight"
+
+
+def test_where_no_limit_is_known_nothing_is_said_about_it(lab: Lab) -> None:
+    tasks, series = (lab.server.ask("GET", f"/tsf/api/{name}") for name in ("tasks", "series"))
+    chart = lab.server.ask("GET", "/tsf/api/tasks/storage/chart")
+    unknown = {"p_breach": None, "limit_time": None}
+    task = next(one for one in tasks["items"] if one["name"] == "storage")
+    task = {**task, "limit": None, "urgency": {**task["urgency"], **unknown, "seconds_to_limit": None, "likely": 0}}
+    rows = [{**row, **unknown, "limit": None, "seconds_to_limit": None, "alarm": False} for row in series["items"]]
+    lab.answer("/tasks", json={**tasks, "items": [task], "total": 1})
+    lab.answer("/series", json={"items": rows, "total": 20_000})
+    chart |= {"limit": None, "breaches": [], "alarms": [], "forecast": {**chart["forecast"], **unknown}}
+    lab.answer("/tasks/storage/chart", json=chart)
+    page = lab.open("dashboard:storage")
+    expect(page.locator(".tsf-facts")).to_contain_text("no limit")
+    expect(page.locator(".tsf-figure")).to_have_count(1)
+    expect(page.get_by_role("button", name="Alert rules")).to_be_enabled()
+    expect(page.locator(".tsf-urgent")).to_contain_text("of 20000 series")
+    expect(page.locator(".tsf-urgent")).to_contain_text(f"Listed are the {len(rows)} most urgent.")
+    picture(page, "without-limit")
+    page = lab.open("tasks")
+    expect(page.locator(".tsf-long tbody tr", has_text="storage")).to_contain_text("no limit")
+    assert "not in sight" not in page.locator("#main").inner_text()
+    assert "in alarm" not in page.locator("#main").inner_text()
+
+
+def test_why_a_task_failed_is_there_to_read(lab: Lab) -> None:
+    tasks = lab.server.ask("GET", "/tsf/api/tasks")
+    storage = next(one for one in tasks["items"] if one["name"] == "storage")
+    fault = "series 'nobody_has_this' has no samples between 2026-10-01 and 2026-11-01; ask for another metric " * 3
+    run = {**(storage["run"] or {}), "id": 7, "task": "storage", "state": "failed", "error": fault, "progress": None}
+    failed = {**storage, "state": "failed", "run": run, "failed_notebook": "reports/storage/fetch.ipynb"}
+    lab.answer("/tasks", json={**tasks, "items": [failed], "total": 1})
+    page = lab.open("tasks")
+    told = page.locator(".tsf-long .tsf-error")
+    expect(told).to_have_text(fault.strip())
+    picture(page, "failed")
+    cell, text = told.locator("xpath=..").bounding_box(), told.bounding_box()
+    assert cell
+    assert text
+    assert text["height"] > 30
+    assert text["y"] + text["height"] <= cell["y"] + cell["height"]
 
 
 def unrun(lab: Lab) -> None:
@@ -151,6 +223,19 @@ class TestThePanelInATabOfItsOwn:
         while len(kernels(lab)) != len(before) - 1:
             assert time.monotonic() < deadline, "the kernel lives on"
             time.sleep(0.3)
+
+    def test_a_new_task_is_open_by_its_name_after_it_was_saved(self, lab: Lab) -> None:
+        panel = self.shown(lab, "setup")
+        name = panel.get_by_label("Name")
+        name.fill("saved_here")
+        expect(panel.get_by_role("button", name="Save")).to_be_enabled()
+        panel.get_by_role("button", name="Save").click()
+        expect(name).to_be_disabled()
+        lab.page.wait_for_timeout(1500)  # JupyterLab saves its layout when nothing has changed for a second
+        lab.page.goto(f"{lab.url}/lab")
+        expect(name).to_have_value("saved_here")
+        expect(name).to_be_disabled()
+        lab.server.ask("DELETE", "/tsf/api/tasks/saved_here")
 
     def test_it_speaks_the_language_of_the_pages(self, lab: Lab) -> None:
         lab.set("tsf-lab:plugin", language="zh_CN")

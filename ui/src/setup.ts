@@ -16,9 +16,14 @@ interface WidgetsExtension {
   registerWidgetManager(context: object, rendermime: IRenderMimeRegistry, renderers: Iterable<never>): unknown;
 }
 
+/** After a reload the kernel is the same, and it knows by what name the new task was saved. */
+const SAVED =
+  'panel.model.name if "panel" in globals() and not panel.model.is_new and panel.model.name in panel.model.tasks else ""';
+
 /** Python that shows the panel; a task's name is text from outside, and JSON text is a Python literal. */
 export function panelCode(task = ''): string {
-  return `from tsf.panel import TaskPanel\nTaskPanel(${JSON.stringify(task)}, language=${JSON.stringify(language())})`;
+  const name = task ? JSON.stringify(task) : SAVED;
+  return `from tsf.panel import TaskPanel\npanel = TaskPanel(${name}, language=${JSON.stringify(language())})\npanel`;
 }
 
 /** Shows what its kernel says; closing it ends the kernel. */

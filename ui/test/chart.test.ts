@@ -12,6 +12,7 @@ import {
   valueTicks,
   zoneShift
 } from '../src/model/chart';
+import { clock } from '../src/model/format';
 import { chanceCurves, lossCurves, predicted, seriesCurves } from '../src/model/curves';
 
 const FRAME = { width: 500, height: 200, left: 50, right: 10, top: 10, bottom: 20 };
@@ -93,6 +94,33 @@ describe('ticks', () => {
     expect(ticks[0].label).toBe('2 Nov');
   });
 
+  it.each([
+    ['2026-10-22T12:00:00Z', ['23 Oct', '24 Oct', '25 Oct', '26 Oct', '27 Oct']],
+    ['2026-03-26T12:00:00Z', ['27 Mar', '28 Mar', '29 Mar', '30 Mar', '31 Mar']]
+  ])('stand on each midnight once where the clocks are changed after %s', (time, days) => {
+    const begin = Date.parse(time) / 1000;
+    const ticks = timeTicks(begin, begin + 5 * DAY, 'Europe/Berlin', 7);
+    expect(ticks.map(tick => tick.label)).toEqual(days);
+    expect(ticks.map(tick => clock(tick.at, 'Europe/Berlin', { hour: '2-digit', minute: '2-digit' }))).toEqual(
+      Array(5).fill('00:00')
+    );
+  });
+
+  it('say what the clocks show where an hour comes twice or never', () => {
+    const labels = (time: string) => {
+      const begin = Date.parse(time) / 1000;
+      return timeTicks(begin, begin + 5 * 3600, 'Europe/Berlin', 6).map(tick => tick.label);
+    };
+    expect(labels('2026-10-24T23:00:00Z')).toEqual(['01:00', '02:00', '03:00', '04:00', '05:00']);
+    expect(labels('2026-03-29T00:00:00Z')).toEqual(['01:00', '03:00', '04:00', '05:00', '06:00', '07:00']);
+  });
+
+  it('carry the date also where the clocks skip midnight', () => {
+    const begin = Date.parse('2026-09-04T12:00:00Z') / 1000;
+    const labels = timeTicks(begin, begin + 3 * DAY, 'America/Santiago', 4).map(tick => tick.label);
+    expect(labels).toEqual(['5 Sept', '6 Sept', '7 Sept']);
+  });
+
   it('are in UTC where the browser does not know the zone', () => {
     expect(zoneShift(0, 'Mars/Olympus')).toBe(0);
     expect(zoneShift(0, 'Asia/Kolkata')).toBe(19800);
@@ -140,6 +168,7 @@ describe('the curves of a series', () => {
     const curves = seriesCurves({ ...CHART, limit: null, forecast: null });
     expect(curves.map(curve => curve.kind)).toEqual(['actual']);
     expect(chanceCurves(null)).toEqual([]);
+    expect(chanceCurves({ ...CHART.forecast!, p_breach: [null, null] })).toEqual([]);
   });
 
   it('are read where one points, a gap says nothing', () => {

@@ -37,7 +37,16 @@ describe('what a person reads', () => {
   });
 
   it('is the time to the limit, or why there is none', () => {
-    expect([toLimit(0), toLimit(7200), toLimit(null)]).toEqual(['reached', 'in 2 h', 'not in sight']);
+    const at = (seconds: number | null) => toLimit({ limit: 10, p_breach: 0.3, seconds_to_limit: seconds });
+    expect([at(0), at(7200), at(null)]).toEqual(['reached', 'in 2 h', 'not in sight']);
+  });
+
+  it('says that the limit is not in sight only where there is a limit, and a forecast that has looked', () => {
+    const row = { limit: 10, p_breach: 0.3, seconds_to_limit: null, abstained: '' };
+    expect(toLimit({ ...row, limit: null })).toBe('no limit');
+    expect(toLimit({ ...row, p_breach: null })).toBe('no forecast');
+    expect(toLimit({ ...row, abstained: 'too few samples' })).toBe('no forecast');
+    expect(toLimit({ ...row, p_breach: null, seconds_to_limit: 0 })).toBe('reached');
   });
 
   it('is how long ago something was', () => {

@@ -81,6 +81,13 @@ describe('the feed', () => {
     expect([loaded, problem, tasks.length, troubles.map(check => check.name)]).toEqual([true, null, 1, ['GPU']]);
   });
 
+  it('knows how many series there are, also where one answer does not hold them all', async () => {
+    answers['/series?limit=10000'] = { items: [{ task: 'storage' }], total: 12345 };
+    const feed = poller();
+    await feed.refresh();
+    expect([feed.store.get().series.length, feed.store.get().total]).toEqual([1, 12345]);
+  });
+
   it.each([
     ['missing', { '/': undefined }],
     ['version', { '/': { ...ABOUT, api_version: API_VERSION + 1 } }],

@@ -94,17 +94,27 @@ const TIME_STEPS = [300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 1728
 /** Full hours or days of `zone` between two moments, at most `most`; midnights carry the date. */
 export function timeTicks(begin: number, end: number, zone: string, most: number): Tick[] {
   const step = TIME_STEPS.find(seconds => (end - begin) / seconds <= most) ?? Math.ceil((end - begin) / most);
-  const shift = zoneShift(begin, zone);
-  const first = Math.ceil((begin + shift) / step) * step - shift;
   const ticks: Tick[] = [];
-  for (let at = first; at <= end; at += step) {
-    const midnight = (at + shift) % 86400 === 0;
-    ticks.push({
-      at,
-      label: clock(at, zone, midnight ? { month: 'short', day: 'numeric' } : { hour: '2-digit', minute: '2-digit' })
-    });
+  let shift = zoneShift(begin, zone);
+  let local = Math.ceil((begin + shift) / step) * step; // steps are counted on the clocks of the zone
+  for (let at = momentOf(local, shift, zone); at <= end; at = momentOf(local, shift, zone)) {
+    if (at > (ticks[ticks.length - 1]?.at ?? -Infinity)) {
+      const midnight = local % 86400 === 0;
+      ticks.push({
+        at,
+        label: clock(at, zone, midnight ? { month: 'short', day: 'numeric' } : { hour: '2-digit', minute: '2-digit' })
+      });
+    }
+    shift = zoneShift(at, zone);
+    local += step;
   }
   return ticks;
+}
+
+/** When the clocks of `zone`, `shift` ahead until then, show `local`; where they skip it, when they would have shown it. */
+function momentOf(local: number, shift: number, zone: string): number {
+  const [before, after] = [local - shift, local - zoneShift(local - shift, zone)];
+  return after + zoneShift(after, zone) === local ? after : before;
 }
 
 /** Seconds that `zone` is ahead of UTC at this moment; 0 for a zone that the browser does not know. */

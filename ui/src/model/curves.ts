@@ -51,9 +51,9 @@ function bands(forecast: Forecast): Curve[] {
   });
 }
 
-/** The chance of a breach, step by step; none for a task without a limit. */
+/** The chance of a breach, step by step; none for a series without a limit or without a forecast. */
 export function chanceCurves(forecast: Forecast | null): Curve[] {
-  if (!forecast?.p_breach) {
+  if (!forecast?.p_breach?.some(value => value !== null)) {
     return [];
   }
   const values = forecast.p_breach.map(value => (value === null ? null : 100 * value));

@@ -14,7 +14,9 @@ export interface Feed {
   about: About | null;
   problem: Problem | null;
   tasks: readonly Task[];
+  /** The most urgent of them; `total` is how many there are. */
   series: readonly SeriesRow[];
+  total: number;
   /** Why nothing of the queue runs, or empty. */
   busy: string;
   /** The checks of the server's surroundings that are not well. */
@@ -27,6 +29,7 @@ export const EMPTY_FEED: Feed = {
   problem: null,
   tasks: [],
   series: [],
+  total: 0,
   busy: '',
   troubles: []
 };
@@ -84,6 +87,7 @@ export class Poller {
         problem: null,
         tasks: tasks.items,
         series: series.items,
+        total: series.total,
         busy: tasks.queue.busy ?? '',
         troubles: health.checks.filter(check => check.state !== 'ok')
       });

@@ -51,12 +51,24 @@ export function span(seconds: number): string {
   return `${value < 10 && size >= 3600 ? Math.round(10 * value) / 10 : Math.round(value)} ${unit}`;
 }
 
-/** When the limit is reached, seen from now. */
-export function toLimit(seconds: number | null | undefined): string {
-  if (seconds === null || seconds === undefined) {
-    return t('not in sight');
+/** What is known of a series and its limit; an entry of the server's lists of series is one. */
+export interface Prospect {
+  limit: number | string | null;
+  /** null where nothing was forecast. */
+  p_breach: number | null;
+  seconds_to_limit?: number | null;
+  abstained?: string;
+}
+
+/** When the limit is reached, seen from now; "not in sight" is said only by a forecast that has looked for it. */
+export function toLimit({ limit, p_breach, seconds_to_limit, abstained }: Prospect): string {
+  if (limit === null) {
+    return t('no limit');
   }
-  return seconds <= 0 ? t('reached') : t('in {span}', { span: span(seconds) });
+  if (typeof seconds_to_limit === 'number') {
+    return seconds_to_limit <= 0 ? t('reached') : t('in {span}', { span: span(seconds_to_limit) });
+  }
+  return p_breach === null || abstained ? t('no forecast') : t('not in sight');
 }
 
 /** How long ago an ISO time was. */

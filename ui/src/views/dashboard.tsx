@@ -54,20 +54,31 @@ function Dashboard({ desk, feed, page }: { desk: Desk; feed: Feed; page: Store<P
         />
       </div>
       <div className="tsf-split">
-        <Picker rows={rows} row={row} pick={one => page.set({ page: 'dashboard', task: task.name, row: one })} />
+        <Picker
+          rows={rows}
+          total={task.urgency?.total ?? 0}
+          row={row}
+          pick={one => page.set({ page: 'dashboard', task: task.name, row: one })}
+        />
         <SeriesView key={task.name} desk={desk} task={task} row={row} hours={hours} />
       </div>
     </>
   );
 }
 
-function Picker(props: { rows: readonly SeriesRow[]; row?: number; pick: (row: number) => void }): React.ReactElement {
+function Picker(props: {
+  rows: readonly SeriesRow[];
+  total: number;
+  row?: number;
+  pick: (row: number) => void;
+}): React.ReactElement {
   const [search, setSearch] = React.useState('');
   const found = React.useMemo(() => shownSeries(props.rows, search), [props.rows, search]);
   const view = useWindow(found.length, ROW_HEIGHT);
   return (
     <nav className="tsf-picker" aria-label={t('Series')}>
       <SearchBox label={t('Search series')} value={search} onChange={setSearch} />
+      {props.total > props.rows.length && <p>{t('Listed are the {n} most urgent.', { n: props.rows.length })}</p>}
       <div className="tsf-scroll" ref={view.ref}>
         <ul className="tsf-series" style={{ paddingTop: view.before, paddingBottom: view.after }}>
           {found.slice(view.first, view.last).map((one, i) => (
@@ -85,9 +96,7 @@ function Picker(props: { rows: readonly SeriesRow[]; row?: number; pick: (row: n
                 onClick={() => props.pick(one.row)}
               >
                 <span className="tsf-entry-title">{one.title}</span>
-                <span className="tsf-entry-when">
-                  {one.abstained ? t('no forecast') : toLimit(one.seconds_to_limit)}
-                </span>
+                <span className="tsf-entry-when">{toLimit(one)}</span>
                 {one.p_breach !== null && <Bar share={one.p_breach} text={percent(one.p_breach)} />}
               </button>
             </li>
@@ -102,10 +111,11 @@ function SeriesView(props: { desk: Desk; task: Task; row?: number; hours: number
   const { desk, task, row, hours } = props;
   const [prediction, setPrediction] = React.useState<Prediction | null>(null);
   const key = `${task.name} ${row} ${hours} ${task.last_push} ${task.last_run}`;
+  React.useEffect(() => setPrediction(null), [task.last_push]); // what was pushed since is newer
   const { value: chart, error } = useAsked(() => desk.api.chart(task.name, row, hours), key);
   return (
     <section className="tsf-main" aria-label={t('Series')}>
-      <Predict desk={desk} task={task} prediction={prediction} predicted={setPrediction} />
+      <Predict desk={desk} task={task} prediction={prediction} setPrediction={setPrediction} />
       {error && <p className="tsf-note">{error}</p>}
       {chart && <Charts chart={chart} prediction={prediction} />}
     </section>
@@ -164,23 +174,25 @@ function Verdict({ chart, forecast }: { chart: Chart; forecast: Forecast | null 
   const known = (values: readonly (number | null)[]) => [...values].reverse().find(value => value !== null) ?? null;
   const used = known(chart.actual);
   const limit = chart.limit && known(chart.limit);
-  const chance = forecast?.p_breach && known(forecast.p_breach);
+  const chance = (forecast?.p_breach && known(forecast.p_breach)) ?? null;
   const reached = forecast?.limit_time ? Date.parse(forecast.limit_time) / 1000 : null;
+  const left = used !== null && limit !== null && used >= chart.line * limit ? 0 : null;
+  const prospect = { limit, p_breach: chance, seconds_to_limit: left, abstained: forecast?.abstained };
+  const facts = [
+    [t('Used now'), amount(used, chart.unit) + (used !== null && limit ? ` (${percent(used / limit)})` : '')],
+    [t('Limit'), limit === null ? t('no limit') : amount(limit, chart.unit)],
+    [t('Chance of a breach'), percent(chance)],
+    [t('Limit reached'), reached === null ? toLimit(prospect) : moment(reached, chart.time_zone)],
+    [t('Forecast by'), forecast ? forecast.abstained || forecast.model : t('no forecast yet')]
+  ];
   return (
     <dl className="tsf-facts">
-      <dt>{t('Used now')}</dt>
-      <dd>
-        {amount(used, chart.unit)}
-        {used !== null && limit ? ` (${percent(used / limit)})` : ''}
-      </dd>
-      <dt>{t('Limit')}</dt>
-      <dd>{chart.limit ? amount(limit, chart.unit) : t('no limit')}</dd>
-      <dt>{t('Chance of a breach')}</dt>
-      <dd>{percent(chance)}</dd>
-      <dt>{t('Limit reached')}</dt>
-      <dd>{reached === null ? t('not in sight') : moment(reached, chart.time_zone)}</dd>
-      <dt>{t('Forecast by')}</dt>
-      <dd>{forecast ? forecast.abstained || forecast.model : t('no forecast yet')}</dd>
+      {facts.map(([name, fact]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{fact}</dd>
+        </div>
+      ))}
     </dl>
   );
 }
@@ -190,7 +202,7 @@ function Predict(props: {
   desk: Desk;
   task: Task;
   prediction: Prediction | null;
-  predicted: (prediction: Prediction) => void;
+  setPrediction: (prediction: Prediction | null) => void;
 }): React.ReactElement {
   const { desk, task, prediction } = props;
   const [steps, setSteps] = React.useState('');
@@ -204,7 +216,7 @@ function Predict(props: {
   const predict = async () => {
     setAsking(true);
     try {
-      props.predicted(await desk.api.predict(task.name, { steps: steps ? Number(steps) : undefined, model }));
+      props.setPrediction(await desk.api.predict(task.name, { steps: steps ? Number(steps) : undefined, model }));
     } catch (error) {
       desk.notify((error as Error).message, 'error');
     } finally {
@@ -252,15 +264,15 @@ function Predict(props: {
       >
         {t('Push now')}
       </button>
-      <button
-        type="button"
-        className="tsf-button"
-        disabled={task.limit === null}
-        onClick={() => desk.open({ page: 'rules', task: task.name })}
-      >
+      <button type="button" className="tsf-button" onClick={() => desk.open({ page: 'rules', task: task.name })}>
         {t('Alert rules')}
       </button>
       <span role="status">{prediction && <Coverage prediction={prediction} />}</span>
+      {prediction && (
+        <button type="button" className="tsf-link" onClick={() => props.setPrediction(null)}>
+          {t('Back to the pushed forecast')}
+        </button>
+      )}
     </form>
   );
 }

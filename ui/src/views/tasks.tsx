@@ -11,6 +11,8 @@ import { actionsOf, shownTasks, type TaskColumn } from '../model/rows';
 import { t } from '../model/words';
 import { act, Bar, Chip, Guarded, IconButton, LongTable, SearchBox, useNow, type Column } from './common';
 
+const ROW_HEIGHT = 72; // a state and three lines of what failed
+
 const STATES: Record<Task['state'], () => string> = {
   new: () => t('new'),
   pending: () => t('pending'),
@@ -45,7 +47,7 @@ function Table({ desk, tasks, busy }: { desk: Desk; tasks: readonly Task[]; busy
     toggle: () => setSort({ column, down: sort.column === column && !sort.down })
   });
   const columns: Column<Task>[] = [
-    { key: 'name', title: t('Task'), width: '20%', cell: task => <Name task={task} />, sort: sorting('name') },
+    { key: 'name', title: t('Task'), width: '18%', cell: task => <Name task={task} />, sort: sorting('name') },
     {
       key: 'state',
       title: t('State'),
@@ -58,14 +60,15 @@ function Table({ desk, tasks, busy }: { desk: Desk; tasks: readonly Task[]; busy
       key: 'chance',
       title: t('Chance'),
       width: '7em',
-      cell: task => task.urgency && <Bar share={task.urgency.p_breach} text={percent(task.urgency.p_breach)} />,
+      cell: ({ urgency }) =>
+        typeof urgency?.p_breach === 'number' && <Bar share={urgency.p_breach} text={percent(urgency.p_breach)} />,
       sort: sorting('chance')
     },
-    { key: 'run', title: t('Last run'), width: '8em', cell: task => ago(task.last_run, now), sort: sorting('run') },
+    { key: 'run', title: t('Last run'), width: '7em', cell: task => ago(task.last_run, now), sort: sorting('run') },
     {
       key: 'actions',
       title: t('Actions'),
-      width: '17em',
+      width: '15em',
       kind: 'actions',
       cell: task => <Actions desk={desk} task={task} />
     }
@@ -83,7 +86,7 @@ function Table({ desk, tasks, busy }: { desk: Desk; tasks: readonly Task[]; busy
         </span>
       </div>
       {tasks.length === 0 && <p className="tsf-note">{t('There is no task yet. New task makes one from a preset.')}</p>}
-      <LongTable label={t('Tasks')} rows={rows} columns={columns} rowHeight={56} keyOf={task => task.id} />
+      <LongTable label={t('Tasks')} rows={rows} columns={columns} rowHeight={ROW_HEIGHT} keyOf={task => task.id} />
     </>
   );
 }
@@ -91,7 +94,9 @@ function Table({ desk, tasks, busy }: { desk: Desk; tasks: readonly Task[]; busy
 function Name({ task }: { task: Task }): React.ReactElement {
   return (
     <>
-      <span className="tsf-strong">{task.name}</span>
+      <span className="tsf-strong" title={task.name}>
+        {task.name}
+      </span>
       <span className="tsf-soft" title={task.metric_query}>
         {task.user || t('no owner')} · {task.metric_query}
       </span>
@@ -101,12 +106,12 @@ function Name({ task }: { task: Task }): React.ReactElement {
 
 function Urgency({ task }: { task: Task }): React.ReactElement {
   const { urgency } = task;
-  if (!urgency) {
+  if (!urgency || task.limit === null) {
     return <span className="tsf-soft">{task.limit === null ? t('no limit') : t('no forecast yet')}</span>;
   }
   return (
     <>
-      <span>{toLimit(urgency.seconds_to_limit)}</span>
+      <span>{toLimit({ ...urgency, limit: task.limit })}</span>
       <span className="tsf-soft" title={urgency.series}>
         {t('{likely} of {total} in alarm', { likely: urgency.likely, total: urgency.total })} · {urgency.series}
       </span>
@@ -125,15 +130,14 @@ function State({ desk, task }: { desk: Desk; task: Task }): React.ReactElement {
       </Chip>
       {run && task.state === 'running' && <Progress run={run} />}
       {task.state === 'stale' && <span className="tsf-soft">{t('settings changed since its last run')}</span>}
-      {task.state === 'failed' && (
-        <span className="tsf-soft" title={run?.error}>
-          {notebook ? (
-            <button type="button" className="tsf-link" onClick={() => desk.openNotebook(notebook, task.failed_cell)}>
-              {t('open the cell that failed')}
-            </button>
-          ) : (
-            run?.error
-          )}
+      {task.state === 'failed' && notebook && (
+        <button type="button" className="tsf-link" onClick={() => desk.openNotebook(notebook, task.failed_cell)}>
+          {t('open the cell that failed')}
+        </button>
+      )}
+      {task.state === 'failed' && run?.error && (
+        <span className="tsf-error" title={run.error}>
+          {run.error}
         </span>
       )}
     </>

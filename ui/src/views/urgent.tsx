@@ -85,7 +85,7 @@ function Entry(props: { row: SeriesRow; task?: Task; now: number; open: () => vo
     >
       <span className="tsf-entry-title">{row.title}</span>
       <span className="tsf-entry-task">
-        <strong>{row.abstained ? t('no forecast') : toLimit(row.seconds_to_limit)}</strong> · {row.task}
+        <strong>{toLimit(row)}</strong> · {row.task}
       </span>
       {row.p_breach !== null && <Bar share={row.p_breach} text={percent(row.p_breach)} />}
       {task && (
@@ -104,7 +104,8 @@ function Summary({ feed, now }: { feed: Feed; now: number }): React.ReactElement
   const newest = feed.tasks.map(task => task.last_push ?? '').reduce((a, b) => (a > b ? a : b), '');
   return (
     <div className="tsf-summary">
-      <p>{t('{n} of {total} series call for an alarm', { n: alarms, total: feed.series.length })}</p>
+      <p>{t('{n} of {total} series call for an alarm', { n: alarms, total: feed.total })}</p>
+      {feed.total > feed.series.length && <p>{t('Listed are the {n} most urgent.', { n: feed.series.length })}</p>}
       <dl>
         <dt>{t('Last forecast')}</dt>
         <dd>{ago(newest, now)}</dd>
