@@ -336,12 +336,14 @@ def _all(widget: object) -> list[object]:
     return [widget, *inner]
 
 
-def test_the_trade_off_is_a_slider_whose_choice_goes_into_the_form(root: Path) -> None:
+def test_one_slides_along_the_trade_off_and_the_choice_goes_into_the_form(root: Path) -> None:
     panel = TaskPanel("storage", root, live=False)
     assert panel.trade_off.layout.display == "none"
     panel.model.results = results_of(panel.model)
     assert panel.trade_off.layout.display == ""
-    assert [label for label, _ in panel.choices.options] == ["1.5", "4.0"]
+    assert [label for label, _ in panel.choices.options] == [
+        "1.5: 40% of the breaches in time", "4.0: 70% of the breaches in time",
+    ]  # fmt: skip
     assert "Fires at a chance of 30%" in panel.choice_note.value  # the one that was chosen
     panel.choices.value = 0
     assert "held for 2h, while 90% of the limit" in panel.choice_note.value

@@ -467,7 +467,7 @@ async def test_a_plan_counts_what_a_task_would_cost_and_saves_nothing(call: Call
     status, plan = await call("POST", "/plan", {"name": "home", "preset": "storage", "config": config}, as_="Plan")
     assert status == 200
     assert plan["samples"] == plan["series"] * 20 * 24
-    assert plan["output_series"] == plan["series"] * (1 * 3 + 5) + 3
+    assert plan["output_series"] == plan["series"] * (1 * 3 + 5) + 4  # issued, shifted, abstained, model
     assert plan["parameters"] > 100
     assert plan["minutes"] > 0
     assert "+  home:" in plan["diff"]

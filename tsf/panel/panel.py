@@ -93,8 +93,9 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self.run_button = w.Button(
             description=words("Run"), tooltip=words("Fetch, train, evaluate, push"), button_style="success"
         )
-        self.choices = w.SelectionSlider(
-            options=[("", 0)], description=words("Alarms a week"), style=LABELLED, layout=WIDE, continuous_update=True
+        # A list, along which one slides by the arrow keys: the handle of ipywidgets' sliders has no name for a reader.
+        self.choices = w.Select(
+            options=[("", 0)], rows=7, description=words("Alarms a week"), style=LABELLED, layout=WIDE
         )
         self.choice_note = w.HTML(layout=WIDE)
         self.choice_button = w.Button(
@@ -286,7 +287,10 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self.trade_off.layout.display = "" if found else "none"
         if found:
             chosen = next((place for place, one in enumerate(found) if one.chosen), 0)
-            self.choices.options = [(f"{one.alarms:.1f}", place) for place, one in enumerate(found)]
+            told = self.words("{alarms:.1f}: {recall:.0%} of the breaches in time")
+            self.choices.options = [
+                (told.format(alarms=one.alarms, recall=one.recall), place) for place, one in enumerate(found)
+            ]
             self.choices.value = chosen
             self._show_choice()
 
