@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 from tsf.errors import FlowError, TsfError
 from tsf.flow.index import write_index
 from tsf.flow.parent import end_with_parent
-from tsf.flow.tasks import edit_params, read_text, set_values, write_params
+from tsf.flow.tasks import read_text, set_values
 from tsf.params import Params, read_params
 from tsf.project import STAGES, Stage, TaskPaths, find_root
 
@@ -63,14 +63,13 @@ def reproduce(
 
 def _complete(root: Path, params: Params) -> str:
     """Write what DVC wants to see in params.yaml, though it may be left out, at its default; returns the diff."""
-    text = read_text(root)
-    written = YAML(typ="safe").load(text) or {}
+    written = YAML(typ="safe").load(read_text(root)) or {}
     edits: dict[str, Any] = {name: {} for name in ("prometheus", "demo") if written.get(name) is None}
     if "until" not in (written.get("snapshot") or {}):
         edits["snapshot.until"] = params.snapshot.until
     for name, task in (written.get("tasks") or {}).items():
         edits |= {f"tasks.{name}.{part}": {} for part in WATCHED if task.get(part) is None}
-    return write_params(root, edit_params(text, edits), text) if edits else ""
+    return set_values(root, edits) if edits else ""
 
 
 def _run_dvc(root: Path, name: str, arguments: list[str]) -> int:

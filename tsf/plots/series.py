@@ -127,7 +127,7 @@ def plot_forecast(
         if limit is not None and np.isfinite(limit).any():
             _limit_lines(axis, limit[np.isfinite(limit)][-1] / scale, line, words)
         axis.axvspan(*_dates(forecast.times[[0, -1]]), color=GREY, alpha=0.06, lw=0, zorder=0)
-        title = _title(series, row, 36)  # beside it stands the chance
+        title = _title(series, row, 33)  # beside it stands the chance
         _dress(axis, title, name, np.union1d(shown.times, forecast.times), time_zone, words)
         _annotate(axis, forecast, row, words)
     _legend(figure, axes, time_zone, words)
