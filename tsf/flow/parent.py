@@ -11,8 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
 
 __all__ = ["end_self", "end_with_parent", "main"]
+
+PATIENCE = 40  # half seconds
 
 
 def end_with_parent(end: Callable[[], object], every_seconds: float = 0.5) -> None:
@@ -32,9 +37,22 @@ def end_self() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def end_children_first() -> None:
+    """End what this process has started, so that it ends of itself and lets go of its locks; else end it after a while.
+
+    DVC forgets its own locks only so, and its next run would wait for a process that is gone.
+    """
+    for _ in range(PATIENCE):
+        for child in psutil.Process().children():
+            with suppress(psutil.NoSuchProcess):
+                child.terminate()
+        time.sleep(0.5)
+    end_self()
+
+
 def main(arguments: list[str]) -> int:
     """Run dvc here."""
-    end_with_parent(end_self)
+    end_with_parent(end_children_first)
     from dvc.cli import main as dvc
 
     return int(dvc(arguments))
