@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from tsf.errors import FlowError
 from tsf.flow import experiments, runs, strip
 from tsf.flow.index import write_index
 from tsf.flow.tasks import read_text, set_values
+from tsf.io.prometheus import OVERRIDES
 from tsf.params import parse_params, read_params
-from tsf.project import TaskPaths
+from tsf.project import Stage, TaskPaths
 
 TASKS = "tasks:\n  a:\n    fetch: {metric_query: up}\n  b:\n    fetch: {metric_query: up}\n"
 
@@ -42,8 +44,9 @@ def test_what_may_be_left_out_is_written_before_dvc_misses_it(root: Path, monkey
 
 def test_a_run_names_its_own_failures_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "_run_dvc", lambda *_: 1)
-    for task, stage in (("a", "push"), ("a", "train"), ("b", "train")):
-        failed = TaskPaths(root, task).failed_notebook(stage)  # type: ignore[arg-type]
+    pairs: list[tuple[str, Stage]] = [("a", "push"), ("a", "train"), ("b", "train")]
+    for task, stage in pairs:
+        failed = TaskPaths(root, task).failed_notebook(stage)
         failed.parent.mkdir(parents=True, exist_ok=True)
         failed.write_text("")
     with pytest.raises(FlowError, match=r"^push@a failed"):
@@ -63,7 +66,12 @@ def test_another_server_in_the_environment_is_another_file_without_its_address(
     assert len({*found}) == 3
     assert json.loads(found[0]) == {"PROMETHEUS_URL": "", "PUSHGATEWAY_URL": ""}
     assert "s3cr3t" not in found[2]
-    assert "environment.json" in (ROOT / "dvc.yaml").read_text()
+    assert {*strip.ADDRESSES} == {*OVERRIDES}
+
+
+def test_what_is_written_for_dvc_is_what_dvc_watches() -> None:
+    watched = re.findall(r"- tasks\.\$\{key\}\.(\w+)", (ROOT / "dvc.yaml").read_text())
+    assert {*watched} == {*runs.WATCHED}
 
 
 def test_a_series_that_stands_still_has_no_mase_and_spoils_no_page(root: Path) -> None:

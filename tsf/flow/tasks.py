@@ -38,8 +38,7 @@ def edit_params(text: str, edits: Mapping[str, Any]) -> str:
 
     A key that is not there yet is added to the end of its section. Raises ParamsError if the result is not valid.
     """
-    yaml = _round_trip()
-    document = yaml.load(text) or CommentedMap()  # a file of comments alone is empty, and valid
+    yaml, document = _opened(text)
     for path, value in edits.items():
         *sections, key = path.split(".")
         node = document
@@ -60,8 +59,7 @@ def set_values(root: Path, edits: Mapping[str, Any]) -> str:
 
 def add_task(text: str, name: str, preset: str, owner: str = "", values: Mapping[str, Any] | None = None) -> str:
     """`text` with a task made from a preset, then `values` (dotted keys within the task) set. Raises ParamsError."""
-    yaml = _round_trip()
-    document = yaml.load(text) or CommentedMap()  # a file of comments alone is empty, and valid
+    yaml, document = _opened(text)
     if name in (document.get("tasks") or {}):
         raise ParamsError(f"task {name!r} exists already", where="tasks", cure="choose another name or edit that task")
     block = preset_block(preset, owner)
@@ -79,8 +77,7 @@ def add_task(text: str, name: str, preset: str, owner: str = "", values: Mapping
 
 def remove_task(text: str, name: str) -> str:
     """`text` without the task. Raises ParamsError where there is none of that name."""
-    yaml = _round_trip()
-    document = yaml.load(text) or CommentedMap()  # a file of comments alone is empty, and valid
+    yaml, document = _opened(text)
     tasks = document.get("tasks") or {}
     if name not in tasks:
         raise ParamsError(f"there is no task {name!r}", where="tasks", cure=f"choose from {', '.join(tasks) or 'none'}")
@@ -145,12 +142,13 @@ def read_text(root: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _round_trip() -> YAML:
+def _opened(text: str) -> tuple[YAML, Any]:
+    """What writes params.yaml as it was read, and the document that `text` holds: none yet in a file of comments."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    return yaml
+    return yaml, yaml.load(text) or CommentedMap()
 
 
 def _checked(yaml: YAML, document: Any) -> str:

@@ -67,9 +67,8 @@ def output_cardinality(n_series: int, push: PushParams, has_limit: bool, n_total
     alias = len(push.horizons) * bool(push.alias)
     breach = (len(push.horizons) + 3) * has_limit  # time to the limit, before work, limit
     each = len(push.horizons) * len(push.quantiles) + breach + 1  # used
-    return (
-        n_series * (each + alias) + n_totals * (each - has_limit) + 4
-    )  # not before work; issued, shifted, abstained, model
+    per_task = 4  # issued, shifted, abstained, model
+    return n_series * (each + alias) + n_totals * (each - has_limit) + per_task  # of totals nothing before work
 
 
 def forecast_exposition(

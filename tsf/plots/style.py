@@ -27,6 +27,7 @@ __all__ = [
     "RED",
     "SKY",
     "WIDTH",
+    "amount_text",
     "date_axis",
     "nothing",
     "panels",
@@ -92,6 +93,12 @@ def scale_of(largest: float, unit: Unit) -> tuple[float, str]:
     while power < len(names) - 1 and np.isfinite(largest) and abs(largest) >= base ** (power + 1):
         power += 1
     return base**power, names[power] + ("B/s" if unit == "bytes/s" else "")
+
+
+def amount_text(value: float, unit: Unit) -> str:
+    """A value in the unit that suits its size, a dash where it is unknown."""
+    scale, name = scale_of(value, unit)
+    return "–" if np.isnan(value) else f"{value / scale:,.3g} {name}".strip()
 
 
 def plain(text: object, limit: int = 70) -> str:

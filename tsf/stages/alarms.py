@@ -218,7 +218,9 @@ class AlarmReplay:
         """The same in words, a row per horizon, and of the longest by whether it was said by day or by night."""
         step, longest = self.series.step_seconds, self.terms.horizon_steps
         night = is_night(self.series.times, self.task.train.time_zone, self.task.train.night)
-        parts = {f"within {duration_text(ahead * step)}": (ahead, ~night | night) for ahead in self.chances}
+        parts: dict[str, tuple[int, NDArray[np.bool_] | None]] = {
+            f"within {duration_text(ahead * step)}": (ahead, None) for ahead in self.chances
+        }
         last = f"within {duration_text(longest * step)}"
         parts |= {f"{last}, said by day": (longest, ~night), f"{last}, said by night": (longest, night)}
         rows = {}

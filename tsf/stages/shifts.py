@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tsf.kinds import duration_text
-from tsf.plots.style import scale_of
+from tsf.plots.style import amount_text
 from tsf.promql import Unit
 from tsf.series import Floats, SeriesSet, label_rows, title_of
 
@@ -68,20 +68,17 @@ class Shifts:
 
     def table(self, n: int = 10) -> pd.DataFrame:
         """The series that shifted farthest: their newest day, the range before it, and the share of samples missing."""
-        away = np.nan_to_num(self.away)
+        away, (now, low, high) = np.nan_to_num(self.away), self.days
         rows = [int(row) for row in np.argsort(-np.abs(away), kind="stable")[:n] if abs(away[row]) > FAR]
         gaps = 1 - np.isfinite(self.context.values).mean(axis=1)
         names = [title_of(row) for row in label_rows(self.context.take(rows).labels)] if rows else []
         return pd.DataFrame(
             {
-                "newest day": [self._amount(0, row) for row in rows],
-                "before": [f"{self._amount(1, row)} to {self._amount(2, row)}" for row in rows],
+                "newest day": [amount_text(now[row], self.unit) for row in rows],
+                "before": [
+                    f"{amount_text(low[row], self.unit)} to {amount_text(high[row], self.unit)}" for row in rows
+                ],
                 "samples missing": [f"{gaps[row]:.0%}" for row in rows],
             },
             index=pd.Index(names, name="series"),
         )
-
-    def _amount(self, which: int, row: int) -> str:
-        value = float(self.days[which, row])
-        scale, name = scale_of(value, self.unit)
-        return f"{value / scale:,.3g} {name}".strip()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tsf.kinds import chance_text, duration_text
-from tsf.plots.style import scale_of
+from tsf.plots.style import amount_text
 from tsf.promql import Unit
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
 
@@ -69,23 +69,19 @@ class Urgency:
         limit = np.full(len(self.used), np.nan) if self.limit is None else self.limit
 
         def share(value: float, row: int) -> str:
-            return self._amount(value) if np.isnan(limit[row]) else f"{value / limit[row]:.1%}"
+            return amount_text(value, self.unit) if np.isnan(limit[row]) else f"{value / limit[row]:.1%}"
 
         frame = pd.DataFrame(
             {"used": [share(self.used[row], row) for row in rows]}, index=pd.Index(names, name="series")
         )
         if self.forecast.p_breach is not None:
-            frame["left"] = [self._amount(self.left[row]) for row in rows]
+            frame["left"] = [amount_text(self.left[row], self.unit) for row in rows]
         frame["forecast"] = [share(middle[row], row) for row in rows]
         if self.forecast.p_breach is not None:
             frame["chance of breach"] = [chance_text(float(self.forecast.p_breach[row, -1])) for row in rows]
             frame["time left"] = [self._time_left(row) for row in rows]
             frame["expected"] = [self._expected(row) for row in rows]
         return frame
-
-    def _amount(self, value: float) -> str:
-        scale, name = scale_of(value, self.unit)
-        return "–" if np.isnan(value) else f"{value / scale:,.3g} {name}".strip()
 
     def _time_left(self, row: int) -> str:
         seconds = self.seconds_left[row]
