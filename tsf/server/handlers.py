@@ -126,11 +126,11 @@ class Nowhere(Handler):
     """Every other address below ours: an error of the same shape, in place of Jupyter's page."""
 
     @web.authenticated
-    def prepare_nowhere(self) -> None:
+    def get(self) -> None:
         """Say so."""
         raise web.HTTPError(404)
 
-    get = post = put = delete = prepare_nowhere
+    post = put = delete = get
 
 
 def _method(operation: Operation) -> Callable[..., Any]:

@@ -196,8 +196,9 @@ def _settings_changed(paths: TaskPaths, task: TaskParams, run: Run | None, pushe
     cards = [one.card for one in versions(paths.registry, paths.task) if "champion" in one.aliases and one.card]
     if any(card["spec"]["params"] != task.train.model_dump(mode="json") for card in cards):
         return True
-    whole = run is not None and run.state == "completed" and not run.alone and (run.ended_at or 0) >= pushed
-    return whole and run is not None and run.settings != settings_hash(task)
+    if run is None or run.state != "completed" or run.alone or (run.ended_at or 0) < pushed:
+        return False  # it says nothing of the whole task, or somebody has pushed by hand since
+    return run.settings != settings_hash(task)
 
 
 def task_states(root: Path, params: Params) -> dict[str, str]:
