@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
 
 import requests
 
@@ -23,6 +24,8 @@ class Answer:
     delay_seconds: float = 0.0
     cut: bool = False  # the connection ends in the middle of the body
     forward: str = ""
+    drips: Literal["", "all", "body"] = ""  # a byte at a time from the status line or from the body on
+    drip_seconds: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,28 @@ class FaultServer:
             url = answer.forward + request.path
             reply = requests.request(request.method, url, data=body, headers=passed, timeout=60)
             status, content, headers = reply.status_code, reply.content, {"Content-Type": reply.headers["Content-Type"]}
+        if answer.drips == "all":
+            self._drip(handler, answer)
         handler.send_response(status)
         for name, value in headers.items():
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
+        if answer.drips == "body":
+            self._drip(handler, answer)
         handler.wfile.write(content[: len(content) // 2] if answer.cut else content)
         handler.close_connection = answer.cut
+
+    def _drip(self, handler: BaseHTTPRequestHandler, answer: Answer) -> None:
+        """From now on let the handler write a byte at a time."""
+        write = handler.wfile.write
+
+        def drip(content: bytes) -> None:
+            for byte in content:
+                self._stopped.wait(answer.drip_seconds)
+                write(bytes([byte]))
+
+        handler.wfile.write = drip  # type: ignore[method-assign, assignment]
 
     def close(self) -> None:
         """Stop listening; requests that hang are let go."""

@@ -85,7 +85,9 @@ class PrometheusParams(_Section):
         "textfile",
         description="'textfile' (node_exporter's format, in textfile/), or a Pushgateway: http://host:9091",
     )
-    timeout: Annotated[float, Field(gt=0, le=3600)] = Field(30.0, description="seconds a request may take")
+    timeout: Annotated[float, Field(gt=0, le=3600)] = Field(
+        30.0, description="seconds that a server may be silent; a whole answer may take ten times as long"
+    )
     headers: dict[str, str] = Field({}, description="extra request headers, such as X-Scope-OrgID")
     ca_file: str = Field("", description="path of the CA certificates that sign the server's")
     client_cert_file: str = Field("", description="path of the client certificate, for mutual TLS")

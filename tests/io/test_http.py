@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -104,6 +105,26 @@ def test_each_fault_has_its_own_words(name: str, fault_server: Faults) -> None:
 def test_a_hanging_server_is_left_after_the_time_out(fault_server: Faults) -> None:
     with pytest.raises(ConnectError, match=r"no answer within 0.1 s; raise prometheus.timeout"):
         ask(fault_server(Answer(delay_seconds=30)).url, timeout=0.1)
+
+
+@pytest.mark.parametrize("drips", ["all", "body"])
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_dripping_server_is_left_after_ten_times_the_time_out(
+    drips: str, secure: bool, authority: trustme.CA, ca_file: str, fault_server: Faults
+) -> None:
+    server = fault_server(Answer(body=b" " * 999, drips=drips), tls=tls_of(authority) if secure else None)
+    start = time.monotonic()
+    with pytest.raises(ConnectError, match=r"no whole answer within 1 s; raise prometheus.timeout"):
+        ask(server.url, timeout=0.1, **({"ca_file": ca_file} if secure else {}))
+    assert 1 <= time.monotonic() - start < 5
+    assert len(server.requests) == 1  # another attempt would take as long
+
+
+def test_an_answer_that_comes_slowly_is_read_to_its_end(fault_server: Faults) -> None:
+    server = fault_server(Answer(body=FINE.body, drips="body"))
+    start = time.monotonic()
+    assert ask(server.url, timeout=0.5) == {"version": "2.42.0"}
+    assert time.monotonic() - start > 0.5
 
 
 def test_a_refused_connection_and_an_unknown_name_are_told_apart() -> None:

@@ -306,6 +306,11 @@ def test_a_gateway_that_cannot_be_reached_is_one_sentence(fault_server: Callable
     with pytest.raises(SinkError, match=r"no answer within 0\.2 s; raise prometheus\.timeout"):
         push_text(b"x 1\n", slow.url, "task", 0.2, {})
     assert len(slow.requests) == 3
+    for drips in ("all", "body"):
+        dripping = fault_server(Answer(400, b" " * 999, drips=drips))
+        with pytest.raises(SinkError, match=r"no whole answer within 1 s; raise prometheus\.timeout"):
+            push_text(b"x 1\n", dripping.url, "task", 0.1, {})
+        assert len(dripping.requests) == 1
 
 
 @pytest.mark.servers

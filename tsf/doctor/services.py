@@ -13,6 +13,7 @@ import requests
 
 from tsf.doctor.finding import Finding, failed
 from tsf.errors import TsfError
+from tsf.io.deadline import timed_session
 from tsf.io.prometheus import check_data, check_server, effective
 from tsf.io.pushgateway import check_ready
 from tsf.params import Params, PrometheusParams
@@ -91,12 +92,13 @@ def _check_clock(server: PrometheusParams) -> Finding:
 def _answer(server: PrometheusParams) -> requests.Response:
     """What Prometheus says to anybody, with the hour it thinks it is; an auth that adds nothing keeps ~/.netrc out."""
     certificate, key = server.client_cert_file, server.client_key_file
-    return requests.get(
-        server.base_url,
-        headers=server.headers,
-        auth=lambda request: request,
-        timeout=server.timeout,
-        verify=server.ca_file or True,
-        cert=(certificate, key) if key else certificate or None,
-        allow_redirects=False,
-    )
+    with timed_session() as session:
+        return session.get(
+            server.base_url,
+            headers=server.headers,
+            auth=lambda request: request,
+            timeout=server.timeout,
+            verify=server.ca_file or True,
+            cert=(certificate, key) if key else certificate or None,
+            allow_redirects=False,
+        )

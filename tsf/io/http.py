@@ -19,6 +19,7 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError, Prox
 from urllib3.exceptions import NameResolutionError, ProtocolError, ReadTimeoutError
 
 from tsf.errors import AuthError, ConnectError, ParamsError, QueryError, ServerError, SourceError
+from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
 from tsf.params import PrometheusParams
 
 __all__ = ["Client", "TooMuchError", "not_prometheus", "opened"]
@@ -26,6 +27,7 @@ __all__ = ["Client", "TooMuchError", "not_prometheus", "opened"]
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.5  # doubled each time, and scattered so that many clients do not come back together
 CREDENTIALS = "PROMETHEUS_BEARER_TOKEN, or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD"
+SLOW = "raise prometheus.timeout or shorten fetch.history"
 # What OpenSSL says when a server wants a client's certificate; a fast server has even closed the connection by then.
 UNKNOWN_CLIENT = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "EOF occurred")
 log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class Client:
     def ask(self, path: str, form: Mapping[str, str | int], where: str, *, method: str = "POST") -> bytes:
         """The body that the server answers to `form`; `where` names the question in errors.
 
-        5xx, time-outs and answers that break off are tried again, at most four times in all.
+        5xx, silence for server.timeout and answers that break off are tried again, at most four times in all.
         Raises ConnectError, AuthError, QueryError (TooMuchError where a part of it might work) and ServerError.
         """
         for attempt in range(1, ATTEMPTS + 1):
@@ -111,7 +113,7 @@ def opened(server: PrometheusParams, environ: Mapping[str, str]) -> Iterator[Cli
             raise ParamsError(f"there is no file {path!r}", where=f"prometheus.{name}", cure="mend the path")
     if server.client_key_file and not server.client_cert_file:
         raise ParamsError("the key has no certificate", where="prometheus.client_cert_file", cure="name its file, too")
-    with requests.Session() as session:
+    with timed_session() as session:
         session.auth = _auth(environ)
         # Compressing costs an old server three times what the query does.
         session.headers.update({"User-Agent": "tsf", "Accept-Encoding": "identity", **server.headers})
@@ -164,9 +166,12 @@ def _fault(fault: requests.RequestException, server: PrometheusParams, where: st
     reason = getattr(inner, "reason", None)
     address = urlsplit(server.base_url)
     mend = "mend prometheus.base_url or PROMETHEUS_URL"
+    if overran(fault):
+        what = f"no whole answer within {ANSWER_TIMEOUTS * server.timeout:g} s"
+        return ConnectError(what, where=where, cure=SLOW)
     if isinstance(fault, requests.Timeout) or isinstance(inner, ReadTimeoutError):
         what = f"no answer within {server.timeout:g} s"
-        return _PassingError(ConnectError(what, where=where, cure="raise prometheus.timeout or shorten fetch.history"))
+        return _PassingError(ConnectError(what, where=where, cure=SLOW))
     if isinstance(fault, SSLError):
         return _tls_fault(str(reason or inner or fault), where)
     if isinstance(fault, ProxyError):

@@ -12,6 +12,7 @@ from pathlib import Path
 import requests
 
 from tsf.errors import ConnectError, ServerError, SourceError
+from tsf.io.deadline import timed_session
 from tsf.io.files import one_line
 from tsf.kinds import LABEL_NAME
 from tsf.params import PrometheusParams
@@ -76,9 +77,10 @@ def _read(path: Path, where: str) -> str:
 
 def _ask(address: str, where: str, server: PrometheusParams) -> str:
     try:
-        reply = requests.get(
-            address, timeout=server.timeout, verify=server.ca_file or True, auth=lambda request: request
-        )
+        with timed_session() as session:
+            reply = session.get(
+                address, timeout=server.timeout, verify=server.ca_file or True, auth=lambda request: request
+            )
     except (requests.RequestException, OSError) as fault:
         raise ConnectError(f"it cannot be asked ({one_line(fault)})", where=where, cure="mend the address") from None
     if reply.status_code != 200:

@@ -15,6 +15,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
 from tsf.errors import SinkError
+from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
 from tsf.io.files import one_line
 from tsf.io.textfile import delete_textfile, write_textfile
 from tsf.params import PrometheusParams
@@ -68,7 +69,8 @@ def push_text(
     """Replace the group job="tsf", task=`task` by one PUT of `body` (Prometheus text) to the Pushgateway at `url`.
 
     task: None for the group of job="tsf" alone.
-    timeout: seconds for each try; 5xx, time-outs and lost connections are tried three times.
+    timeout: seconds of silence that end a try; ten times as many end all. 5xx, silence and lost connections are tried
+    three times.
     environ: PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN (the process's by default).
     Raises SinkError; then the gateway goes on serving the former group.
     """
@@ -111,22 +113,25 @@ def _request(
     cert = (tls.client_cert_file, tls.client_key_file) if tls.client_key_file else tls.client_cert_file or None
     for pause in (*pauses, None):
         try:
-            reply = requests.request(
-                method,
-                address,
-                data=body,
-                headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
-                timeout=timeout,
-                auth=auth,
-                verify=tls.ca_file or True,
-                cert=cert,
-                allow_redirects=False,  # a redirected PUT becomes a GET, which succeeds and writes nothing
-            )
+            with timed_session() as session:
+                reply = session.request(
+                    method,
+                    address,
+                    data=body,
+                    headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+                    timeout=timeout,
+                    auth=auth,
+                    verify=tls.ca_file or True,
+                    cert=cert,
+                    allow_redirects=False,  # a redirected PUT becomes a GET, which succeeds and writes nothing
+                )
         except requests.exceptions.SSLError as fault:
             cure = "check prometheus.ca_file and the client's certificate"
             raise SinkError(f"the TLS handshake failed ({_cause(fault)})", where=url, cure=cure) from None
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as fault:
             problem: requests.Response | requests.RequestException = fault
+            if overran(fault):
+                break
         except (requests.RequestException, HTTPError, OSError) as fault:  # OSError: a certificate that is not there
             raise SinkError(f"it cannot be asked ({one_line(fault)})", where=url, cure="mend the address") from None
         else:
@@ -141,6 +146,9 @@ def _request(
 
 
 def _fault(problem: requests.Response | requests.RequestException, url: str, timeout: float) -> SinkError:
+    if isinstance(problem, requests.RequestException) and overran(problem):
+        what = f"no whole answer within {ANSWER_TIMEOUTS * timeout:g} s"
+        return SinkError(what, where=url, cure="raise prometheus.timeout")
     if isinstance(problem, requests.Timeout):
         return SinkError(f"no answer within {timeout:g} s", where=url, cure="raise prometheus.timeout")
     if isinstance(problem, requests.RequestException):
