@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tsf.errors import ParamsError, TsfError
+from tsf.errors import NoSuchSeriesError, ParamsError, TsfError
 from tsf.io.logs import start_log
 from tsf.kinds import duration_text, figure_text
 from tsf.params import Params, read_params
@@ -152,21 +152,25 @@ def predict(
     from tsf.stages.push import write_back
 
     root = _root()
+    labels = {} if user is None else {"user": user}
     shown, absent = 0, None
     for name in task or read_params(root).tasks:
         try:
-            predicted = predict_task(name, root, steps=steps, model_name=model_name, user=user)
-        except ParamsError as fault:
-            if task or fault.where != "user":
+            if no_prometheus:
+                predicted = part = predict_task(name, root, steps=steps, model_name=model_name, labels=labels)
+            else:
+                predicted = predict_task(name, root, model_name=model_name)
+                part = predicted.part(steps, labels)
+        except NoSuchSeriesError as fault:
+            if task:
                 raise
-            absent = fault  # of all tasks, those without this user have nothing to show
+            absent = fault  # of all tasks, those without these series have nothing to show
             continue
         shown += 1
-        _show_predicted(predicted)
+        _show_predicted(part)
         if not no_prometheus:
             # A push replaces what was pushed of the task before; alerts ask for the longest horizon of every series.
-            whole = predicted if user is None and steps is None else predict_task(name, root, model_name=model_name)
-            receipt = write_back(whole).receipt
+            receipt = write_back(predicted).receipt
             out.print(f"Written to {receipt['sent_to']}: {receipt['series']} series", markup=False, highlight=False)
     if absent and not shown:
         raise absent

@@ -2,7 +2,8 @@
 
 TsfError
 ├── ParamsError        a value in params.yaml, a flag or an argument is wrong
-│   └── ChangedError   somebody else has changed params.yaml meanwhile
+│   ├── ChangedError   somebody else has changed params.yaml meanwhile
+│   └── NoSuchSeriesError  no series carries the labels that were asked for
 ├── SeriesError        data breaks the contract of SeriesSet
 │   └── HistoryError   there is too little of it
 ├── SourceError        metrics could not be read
@@ -24,6 +25,7 @@ __all__ = [
     "FlowError",
     "HistoryError",
     "ModelError",
+    "NoSuchSeriesError",
     "ParamsError",
     "QueryError",
     "SeriesError",
@@ -65,6 +67,10 @@ class ParamsError(TsfError):
 
 class ChangedError(ParamsError):
     """params.yaml was changed by somebody else in the meantime."""
+
+
+class NoSuchSeriesError(ParamsError):
+    """No series carries the labels that were asked for."""
 
 
 class SeriesError(TsfError):

@@ -268,6 +268,23 @@ class Forecast:
         weight = (level - self.levels[right - 1]) / (self.levels[right] - self.levels[right - 1])
         return np.asarray((1 - weight) * self.quantiles[:, :, right - 1] + weight * self.quantiles[:, :, right])
 
+    def part(self, rows: NDArray[Any] | Sequence[int], steps: int | None = None) -> Forecast:
+        """The series of `rows` (indices or a mask of N), in that order, and their first `steps` steps, by default all.
+
+        It is what a forecast of these alone would say: a limit that is reached after them is not reached.
+        """
+        limit_time = None if self.limit_time is None else self.limit_time[rows]
+        if limit_time is not None:
+            limit_time = np.where(limit_time > self.times[:steps][-1], np.inf, limit_time)
+        return replace(
+            self,
+            labels={name: column[rows] for name, column in self.labels.items()},
+            quantiles=self.quantiles[rows, :steps],
+            p_breach=None if self.p_breach is None else self.p_breach[rows, :steps],
+            limit_time=limit_time,
+            abstained=None if self.abstained is None else self.abstained[rows],
+        )
+
     def to_frame(self) -> pd.DataFrame:
         """A long frame, one row per series and step: `time` (UTC), the labels, one column per quantile, `p_breach`.
 

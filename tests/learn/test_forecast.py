@@ -35,6 +35,20 @@ def test_a_series_alone_gets_the_forecast_it_gets_among_others(any_model, limite
     assert alone == pytest.approx(predict(any_model, limited_series).quantiles[3:4], rel=1e-5)
 
 
+@given(rows=st.lists(st.integers(0, 11), min_size=1, unique=True), steps=st.integers(1, 12), line=st.floats(0.7, 1.1))
+@settings(deadline=None, max_examples=20)
+def test_a_part_of_a_forecast_is_the_forecast_of_a_part(small_model, limited_series, rows, steps, line):
+    part = predict(small_model, limited_series, line=line).part(rows, steps)
+    alone = predict(small_model, limited_series.take(rows), line=line, horizon=steps)
+    assert part.labels["user"].tolist() == alone.labels["user"].tolist()
+    assert part.times.tolist() == alone.times.tolist()
+    assert part.quantiles == pytest.approx(alone.quantiles, rel=1e-5)
+    assert part.p_breach == pytest.approx(alone.p_breach, abs=1e-4)
+    sure = (np.abs(alone.p_breach - 0.5) > 1e-4).all(1)  # else a digit of no account moves the time by a step
+    assert part.limit_time[sure].tolist() == alone.limit_time[sure].tolist()
+    assert part.abstained.tolist() == alone.abstained.tolist()
+
+
 def test_only_the_context_is_read(any_model, limited_series):
     recent = limited_series.between(limited_series.n_steps - 48, limited_series.n_steps)
     assert np.array_equal(predict(any_model, recent).quantiles, predict(any_model, limited_series).quantiles)

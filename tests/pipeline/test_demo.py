@@ -210,7 +210,7 @@ def test_lineage_that_is_not_there_is_refused_in_one_sentence(project: Project, 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--steps", "7"], "7 steps were asked for; champion learnt 1 to 6"),
+        (["--steps", "7"], "7 steps were asked for; the model learnt 1 to 6"),
         (["--model-name", "model_20200101_000000"], "model_20200101_000000"),
         (["--user", "nobody"], "no series has the user 'nobody'"),
     ],

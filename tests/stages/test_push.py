@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,14 @@ from ruamel.yaml import YAML
 
 from tests.learn.conftest import series_of
 from tests.stages.conftest import QUICK
-from tsf.errors import EmptyError
+from tsf.errors import EmptyError, NoSuchSeriesError, ParamsError
 from tsf.flow.tasks import set_values
 from tsf.io.artifacts import WEIGHTS
 from tsf.io.registry import promote, resolve, rollback, versions
 from tsf.project import TaskPaths
 from tsf.stages.evaluate import evaluate
 from tsf.stages.fetch import fetch
-from tsf.stages.predict import _present
+from tsf.stages.predict import _present, _rows_with, predict_task
 from tsf.stages.push import push
 from tsf.stages.rules import write_rules
 from tsf.stages.train import plan, train
@@ -38,6 +39,48 @@ def test_with_nothing_left_the_sentence_names_the_query_and_the_cure() -> None:
     values[:, -CONTEXT:] = np.nan
     with pytest.raises(EmptyError, match=r"up: no series has a sample in the last 1d; see whether its exporter"):
         _present(series_of(values), CONTEXT, "up")
+
+
+COLUMNS = {"group": np.array(["a", "a", "b"], object), "user": np.array(["x", "y", ""], object)}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rows"),
+    [
+        ({}, [True, True, True]),
+        ({"group": "a"}, [True, True, False]),
+        ({"group": "a", "user": "y"}, [False, True, False]),
+        ({"user": ""}, [False, False, True]),
+    ],
+)
+def test_labels_choose_the_series_that_have_all_of_them(wanted: dict[str, str], rows: list[bool]) -> None:
+    assert _rows_with(COLUMNS, wanted).tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"user": "nobody"}, "no series has the user 'nobody'; see the values"),
+        ({"group": "b", "user": "x"}, "no series has the group 'b' and the user 'x'"),
+        ({"groups": "a"}, "no series has a label 'groups'; they have group, user"),
+        ({'user"} or vector(1) #': "x"}, "no series has a label 'user\"} or vector"),
+    ],
+)
+def test_labels_that_no_series_has_are_told(wanted: dict[str, str], words: str) -> None:
+    with pytest.raises(NoSuchSeriesError, match=re.escape(words)):
+        _rows_with(COLUMNS, wanted)
+
+
+@pytest.mark.models
+def test_a_part_that_is_shown_is_what_would_be_forecast_alone(two_models: TaskPaths) -> None:
+    whole = predict_task("a", two_models.root)
+    labels = {"node": str(whole.context.labels["node"][0])}
+    part, alone = whole.part(2, labels), predict_task("a", two_models.root, steps=2, labels=labels)
+    assert part.summary == alone.summary
+    assert part.most_urgent(20).to_csv() == alone.most_urgent(20).to_csv()
+    for refused in (lambda: whole.part(99, {}), lambda: predict_task("a", two_models.root, steps=99)):
+        with pytest.raises(ParamsError, match="99 steps were asked for; the model learnt 1 to 12"):
+            refused()
 
 
 @pytest.fixture

@@ -89,9 +89,9 @@ def predict(service: Service, body: dict[str, Any]) -> Answer:
             resolve(registry, name, model)
         except ModelError as fault:
             raise NotFoundError(fault.what, where="model", cure=fault.cure) from None
-    label = None if user is None or user == params.tasks[name].owner else user
+    labels = {} if user is None or user == params.tasks[name].owner else {"user": user}
     limit = body.get("limit", 100)
-    return Answer(service.compute(worker.predict, root, name, body.get("prediction_steps"), model, label, limit))
+    return Answer(service.compute(worker.predict, root, name, body.get("prediction_steps"), model, labels, limit))
 
 
 def read_user_metrics(service: Service, user: str, hours: int, offset: int, limit: int) -> Answer:

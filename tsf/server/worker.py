@@ -17,19 +17,21 @@ __all__ = ["plan", "predict", "write_rules"]
 SHOWN_SERIES = 6
 
 
-def predict(root: Path, task: str, steps: int | None, model: str, user: str | None, limit: int) -> bytes:
+def predict(root: Path, task: str, steps: int | None, model: str, labels: Mapping[str, str], limit: int) -> bytes:
     """The body of an answer to /predict: a fresh forecast of `task`, the most urgent series first."""
     from tsf.stages.predict import predict_task
 
-    predicted = predict_task(task, root, steps=steps, model_name=model, user=user, with_totals=False, load=_kept_model)
+    predicted = predict_task(
+        task, root, steps=steps, model_name=model, labels=labels, with_totals=False, load=_kept_model
+    )
     forecast = predicted.forecast
     rows, levels = predicted.urgent_rows[:limit], [f"{level:g}" for level in forecast.levels]
-    labels = label_rows(predicted.context.take(rows).labels)
+    names = label_rows(predicted.context.take(rows).labels)
     measured = predicted.calibration
     return json_text(
         {
             "task": task,
-            "user": user,
+            "user": labels.get("user"),
             "model": {
                 "name": predicted.info.model,
                 "version": predicted.info.version,
@@ -57,7 +59,7 @@ def predict(root: Path, task: str, steps: int | None, model: str, user: str | No
                     "limit_time": None if forecast.limit_time is None else time_text(float(forecast.limit_time[row])),
                     "abstained": "" if forecast.abstained is None else forecast.abstained[row],
                 }
-                for row, named in zip(rows, labels, strict=True)
+                for row, named in zip(rows, names, strict=True)
             ],
         }
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from tsf.errors import EmptyError, ParamsError
+from tsf.errors import EmptyError, NoSuchSeriesError, ParamsError
 from tsf.io.exposition import ModelInfo
 from tsf.io.logs import start_log
 from tsf.io.registry import alert_in_force, resolve
@@ -22,7 +24,7 @@ from tsf.learn import Calibration, Model, predict
 from tsf.params import AlertParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.promql import unit_of
-from tsf.series import Floats, Forecast, SeriesSet, joined, label_rows, title_of
+from tsf.series import Floats, Forecast, Labels, SeriesSet, joined, label_rows, title_of
 from tsf.stages.audit import within
 from tsf.stages.models import load_model
 from tsf.stages.shards import over_shards
@@ -107,6 +109,13 @@ class Predicted:
         largest = [[names[row] for row in order if self.totals.total_of[row] == total][:3] for total in own.rows[:15]]
         return frame.assign(largest=["; ".join(members) for members in largest]).rename_axis("total")
 
+    def part(self, steps: int | None, labels: Mapping[str, str]) -> Predicted:
+        """What predict_task says with `steps` and `labels`, which raises the same."""
+        _check_steps(steps, self.forecast.quantiles.shape[1])
+        rows = _rows_with(self.context.labels, labels)
+        forecast, totals = self.forecast.part(rows, steps), None if labels or steps else self.totals
+        return replace(self, context=self.context.take(rows), forecast=forecast, totals=totals)
+
     def _without_totals(self) -> dict[str, Any]:
         labels = self.context.labels
         return {name: column for name, column in labels.items() if name not in self.task.push.totals} or dict(labels)
@@ -130,17 +139,15 @@ def predict_task(
     *,
     steps: int | None = None,
     model_name: str = "champion",
-    user: str | None = None,
+    labels: Mapping[str, str] = MappingProxyType({}),
     with_totals: bool = True,
     load: Callable[[Path], tuple[Model, dict[str, Any]]] = load_model,
 ) -> Predicted:
     """Forecast task `name` from its newest samples; writes nothing.
 
-    steps: how far ahead, at most what the model learnt. model_name: alias, version or name. user: only series whose
-    label `user` has this value.
-    with_totals: forecast the sums over push.totals, too; never of some users. load: reads a model's folder; a process
-    that lives on may keep what it has read.
-    Raises TsfError.
+    steps: how far ahead, at most what the model learnt. model_name: alias, version or name. labels: only series with
+    these values. with_totals: forecast the sums over push.totals, too; never of a part. load: reads a model's folder; a
+    process that lives on may keep what it has read. Raises TsfError, NoSuchSeriesError where no series has the labels.
     """
     root = root or find_root()
     params = read_params(root)
@@ -148,11 +155,7 @@ def predict_task(
     task = params.task(name)
     folder = resolve(TaskPaths(root, name).registry, name, model_name)
     model, card = load(folder)
-    learnt = model.params.prediction_steps
-    if steps is not None and not 1 <= steps <= learnt:
-        raise ParamsError(
-            f"{steps} steps were asked for", where="prediction_steps", cure=f"{model_name} learnt 1 to {learnt}"
-        )
+    _check_steps(steps, model.params.prediction_steps)
     context, _ = fetch_from_source(
         params,
         task.fetch,
@@ -162,13 +165,8 @@ def predict_task(
     known = context.n_series
     context = _present(context, model.params.sequence_length, task.fetch.metric_query)
     ended = known - context.n_series
-    if user is not None:
-        users = context.labels.get("user", np.full(context.n_series, "", object))
-        if not (users == user).any():
-            raise ParamsError(
-                f"no series has the user {user!r}", where="user", cure="see the label's values in the fetch report"
-            )
-        context = context.take(users == user)
+    if labels:
+        context = context.take(_rows_with(context.labels, labels))
     forecasts = partial(predict, model, line=task.alert.line, horizon=steps, confidence=task.alert.confidence)
     forecast = replace(
         joined(over_shards(forecasts, context)),
@@ -177,9 +175,31 @@ def predict_task(
     )
     info = ModelInfo(card.get("name", model_name), card["version"], card["data_hash"][:12], card["commit"])
     totals = None
-    if task.push.totals and with_totals and user is None:
+    if task.push.totals and with_totals and not labels and steps is None:
         totals = read_totals(params, task, model, context, forecast)
     return Predicted(name, task, context, forecast, info, root, model.calibration, totals, ended)
+
+
+def _check_steps(steps: int | None, learnt: int) -> None:
+    if steps is not None and not 1 <= steps <= learnt:
+        raise ParamsError(
+            f"{steps} steps were asked for", where="prediction_steps", cure=f"the model learnt 1 to {learnt}"
+        )
+
+
+def _rows_with(columns: Labels, wanted: Mapping[str, str]) -> NDArray[np.bool_]:
+    """(N,) whether a series has all the wanted labels. Raises NoSuchSeriesError where none has."""
+    rows = np.ones(len(next(iter(columns.values()), [""])), bool)
+    for name, value in wanted.items():
+        if name not in columns:
+            known = ", ".join(columns) or "none"
+            raise NoSuchSeriesError(f"no series has a label {name!r}", where="labels", cure=f"they have {known}")
+        rows &= columns[name] == value
+    if not rows.any():
+        asked = " and ".join(f"the {name} {value!r}" for name, value in wanted.items())
+        cure = "see the values of each label in the fetch report"
+        raise NoSuchSeriesError(f"no series has {asked}", where="labels", cure=cure)
+    return rows
 
 
 def _present(context: SeriesSet, length: int, query: str) -> SeriesSet:
