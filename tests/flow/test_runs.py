@@ -10,11 +10,11 @@ import pytest
 
 from tests.pipeline.conftest import ROOT, make_project
 from tsf.errors import FlowError
-from tsf.flow import experiments, runs, strip
+from tsf.flow import runs, strip
 from tsf.flow.index import write_index
-from tsf.flow.tasks import read_text, set_values
+from tsf.flow.tasks import read_text
 from tsf.io.prometheus import OVERRIDES
-from tsf.params import parse_params, read_params
+from tsf.params import read_params
 from tsf.project import Stage, TaskPaths
 
 TASKS = "tasks:\n  a:\n    fetch: {metric_query: up}\n  b:\n    fetch: {metric_query: up}\n"
@@ -87,25 +87,3 @@ def test_the_index_names_the_server_that_was_asked(root: Path, monkeypatch: pyte
     assert "the demo fleet" in write_index(root).read_text()
     monkeypatch.setenv("PROMETHEUS_URL", "http://prometheus.example:9090")
     assert "http://prometheus.example:9090" in write_index(root).read_text()
-
-
-@pytest.mark.parametrize("meanwhile", [False, True])
-def test_an_experiment_takes_back_what_it_tried_whatever_happens_meanwhile(
-    root: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: bool
-) -> None:
-    set_values(root, {"tasks.a.train.epochs": 7})
-    before = read_text(root)
-
-    def dvc(*arguments: object) -> object:
-        assert parse_params(runs.YAML(typ="safe").load(read_text(root))).task("a").train.hidden_dim == 77
-        if meanwhile and "run" in arguments:
-            set_values(root, {"snapshot.until": "2026-11-02T00:00:00Z"})
-        return experiments.subprocess.CompletedProcess([], 0, "", "")
-
-    monkeypatch.setattr(experiments, "_dvc", dvc)
-    experiments.run_experiment(root, "a", {"hidden_dim": 77, "epochs": 3}, "x")
-    if not meanwhile:
-        assert read_text(root) == before
-    train = read_params(root).task("a").train
-    assert (train.hidden_dim, train.epochs) == (128, 7)
-    assert read_params(root).snapshot.until == f"2026-11-0{1 + meanwhile}T00:00:00Z"

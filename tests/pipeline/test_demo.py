@@ -359,10 +359,23 @@ def test_parameters_that_were_found_are_an_experiment_that_can_be_applied(projec
     params = (project.root / "params.yaml").read_text()
     champion = contents(project, "registry/cpu/aliases.json", "models/cpu/card.json")
     code = "from tsf.flow.experiments import *; run_experiment(find_root(), 'cpu', {'hidden_dim': 6}, 'tune-cpu')"
-    for _ in range(2):  # the second takes the place of the first
-        done = project.run("-c", f"from pathlib import Path; find_root = Path.cwd; {code}")
-        assert done.returncode == 0, done.stderr
+    code = f"from pathlib import Path; find_root = Path.cwd; {code}"
+    copy = project.root / ".tsf/experiments/tune-cpu"
+    killed = subprocess.Popen([sys.executable, "-c", code], cwd=project.root, env=project.environment)
+    while not [*copy.glob(".dvc/tmp/exps/*/*")]:  # DVC has begun
+        assert killed.poll() is None
+        assert (project.root / "params.yaml").read_text() == params
+        time.sleep(0.05)
+    killed.kill()
+    killed.wait()
     assert (project.root / "params.yaml").read_text() == params
+    project.edit(tasks__storage__owner="somebody")  # what nobody has committed goes along
+    params = (project.root / "params.yaml").read_text()
+    for _ in range(2):  # the second takes the place of the first
+        done = project.run("-c", code)
+        assert done.returncode == 0, done.stderr
+        assert (project.root / "params.yaml").read_text() == params
+    assert not copy.exists()
     assert contents(project, "registry/cpu/aliases.json", "models/cpu/card.json") == champion
     shown = project.dvc("exp", "show", "--csv")
     assert "tune-cpu" in shown.stdout

@@ -2,49 +2,91 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tsf.errors import FlowError
 from tsf.flow.runs import dvc_environment
-from tsf.flow.tasks import edit_params, read_text, set_values, write_params
+from tsf.flow.store import state_folder
+from tsf.flow.tasks import edit_params, read_text, write_params
 from tsf.params import read_params
 
 __all__ = ["run_experiment"]
 
 
 def run_experiment(root: Path, task: str, values: Mapping[str, Any], name: str) -> str:
-    """Train and evaluate `task` with these keys of its `train` section in a folder of DVC's own; gives the name.
+    """Train and evaluate `task` with these keys of its `train` section in a copy of the project; gives the name.
 
-    The workspace, its champion and params.yaml stay as they are. `dvc exp show` compares the experiment with what there
-    is, `dvc exp apply NAME` takes it over. An older experiment of this name is replaced. Raises FlowError.
+    Nothing is written in the workspace, so that no kill can leave in it what was tried. `dvc exp show` compares the
+    experiment with what there is, `dvc exp apply NAME` takes it over; an older one of this name is replaced.
+    Raises FlowError.
     """
-    before = read_params(root).task(task).train.model_dump(mode="json")
-    old = read_text(root)
-    new = edit_params(old, {f"tasks.{task}.train.{key}": value for key, value in values.items()})
-    # Not `--set-param`: it drops the quotes that keep snapshot.until a text. DVC takes the workspace along instead.
-    write_params(root, new, old)
-    try:
-        _dvc(root, "remove", name)  # where there is none it says so, and nothing else
-        done = _dvc(root, "run", "--temp", "--name", name, f"evaluate@{task}")
-    finally:
-        if read_text(root) == new:
-            write_params(root, old, new)
-        else:  # somebody else has edited it meanwhile, as `tsf run --now` does: only what was tried is taken back
-            set_values(root, {f"tasks.{task}.train.{key}": before[key] for key in values})
-    if done.returncode:
-        fault = next((line for line in done.stderr.splitlines() if line.startswith(("ERROR", "error"))), "see dvc exp")
-        raise FlowError(
-            f"the experiment failed ({fault.removeprefix('ERROR: ').rstrip('.')})",
-            where=f"dvc exp run evaluate@{task}",
-            cure="commit the project in git and run `tsf evaluate` first",
-        )
+    read_params(root).task(task)
+    tried = edit_params(read_text(root), {f"tasks.{task}.train.{key}": value for key, value in values.items()})
+    with _copy_of(root, name) as copy:
+        # Not `--set-param`: it drops the quotes that keep snapshot.until a text. DVC takes the workspace along instead.
+        write_params(copy, tried)
+        _dvc(copy, name, "exp", "run", "--temp", "--name", name, f"evaluate@{task}")
+        (ref,) = _refs(copy, name)
+        _run(root, name, "git", "fetch", "--quiet", str(copy), f"+{ref}:{ref}")
+        for old in {*_refs(root, name)} - {ref}:  # upon an older commit
+            _run(root, name, "git", "update-ref", "-d", old)
     return name
 
 
-def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dvc", "exp", *arguments]
-    return subprocess.run(command, cwd=root, env=dvc_environment(), capture_output=True, text=True)
+@contextmanager
+def _copy_of(root: Path, name: str) -> Iterator[Path]:
+    """The project as it stands, in a clone that shares its objects and its DVC cache; no two of a name at once."""
+    folder = state_folder(root) / "experiments" / name
+    folder.parent.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FlowError("it is running already", where=name, cure="wait for it or stop it first") from None
+        shutil.rmtree(folder, ignore_errors=True)  # what one that was killed has left
+        try:
+            top, inside = (
+                _run(root, name, "git", "rev-parse", one).strip() for one in ("--show-toplevel", "--show-prefix")
+            )
+            _run(root, name, "git", "clone", "--quiet", "--shared", top, str(folder))
+            changed = folder / ".git" / "changed.patch"
+            _run(root, name, "git", "diff-index", "--binary", f"--output={changed}", "HEAD")
+            if changed.stat().st_size:
+                _run(folder, name, "git", "apply", "--whitespace=nowarn", str(changed))
+            copy = folder / inside
+            if (root / "dvc.lock").exists():  # git may not know it yet, and DVC takes along only what git knows
+                shutil.copy(root / "dvc.lock", copy)
+                _run(copy, name, "git", "add", "--force", "dvc.lock")
+            _dvc(copy, name, "cache", "dir", "--local", _dvc(root, name, "cache", "dir").strip())
+            yield copy
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refs(folder: Path, name: str) -> list[str]:
+    """The experiments of this name, at most one upon each commit."""
+    return _run(folder, name, "git", "for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{name}").split()
+
+
+def _dvc(folder: Path, name: str, *arguments: str) -> str:
+    """What dvc prints; it ends with this process."""
+    return _run(folder, name, sys.executable, "-m", "tsf.flow.parent", *arguments)
+
+
+def _run(folder: Path, name: str, *command: str) -> str:
+    """What a command of the experiment `name` prints."""
+    done = subprocess.run(command, cwd=folder, env=dvc_environment(), capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        said = done.stderr.splitlines() or ["no reason is given"]
+        fault = next((line for line in said if line.lower().startswith(("error: ", "fatal: "))), said[-1])
+        what = fault.partition(": ")[2] or fault
+        cure = "commit the project in git and run `tsf evaluate` first"
+        raise FlowError(f"the experiment failed ({what.rstrip('.')})", where=name, cure=cure)
+    return done.stdout
