@@ -145,6 +145,7 @@ def predict(
     steps: Annotated[int | None, typer.Option(help="Show so many steps ahead; at most prediction_steps.")] = None,
     model_name: Annotated[str, typer.Option(help="Alias, version or model_YYYYMMDD_HHMMSS.")] = "champion",
     user: Annotated[str | None, typer.Option(help="Print only series whose label user has this value.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="As group=vision: any label; may be repeated.")] = None,
     no_prometheus: Annotated[bool, typer.Option("--no-prometheus", help="Show only; write nothing back.")] = False,
 ) -> None:
     """Forecast from the newest samples, every task by default, and print the most urgent series first."""
@@ -152,7 +153,7 @@ def predict(
     from tsf.stages.push import write_back
 
     root = _root()
-    labels = {} if user is None else {"user": user}
+    labels = _labels([*(label or ()), *([] if user is None else [f"user={user}"])])
     shown, absent = 0, None
     for name in task or read_params(root).tasks:
         try:
@@ -364,6 +365,17 @@ def _tell_runs(root: Path) -> None:
         send_runs(root, effective(params.prometheus, os.environ), params.tasks)
     except TsfError as fault:
         err.print(f"warning: {fault}", markup=False, highlight=False, style="yellow")
+
+
+def _labels(pairs: list[str]) -> dict[str, str]:
+    """What `--label name=value` says."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or found.setdefault(name, value) != value:
+            what = f"{pair!r} is no name and value" if not equals else f"{name} has two values"
+            raise ParamsError(what, where="--label", cure="write --label group=vision, each name once")
+    return found
 
 
 def _number_or_query(text: str) -> float | str:

@@ -213,6 +213,9 @@ def test_lineage_that_is_not_there_is_refused_in_one_sentence(project: Project, 
         (["--steps", "7"], "7 steps were asked for; the model learnt 1 to 6"),
         (["--model-name", "model_20200101_000000"], "model_20200101_000000"),
         (["--user", "nobody"], "no series has the user 'nobody'"),
+        (["--label", "team=a"], "no series has a label 'team'; they have cluster, group"),
+        (["--label", "group"], "--label: 'group' is no name and value; write --label group=vision"),
+        (["--label", "user=a", "--user", "b"], "--label: user has two values"),
     ],
 )
 def test_a_prediction_that_cannot_be_made_is_refused_in_one_sentence(
@@ -239,6 +242,8 @@ def test_without_a_task_all_that_have_the_user_are_forecast(project: Project) ->
     shown = project.tsf("predict", "--user", user, "--no-prometheus")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("series were forecast") == 1  # cpu has no users
+    same = project.tsf("predict", "--label", f"user={user}", "--no-prometheus")
+    assert same.stdout == shown.stdout
     assert project.tsf("predict", "--user", "nobody", "--no-prometheus").returncode == 1
 
 

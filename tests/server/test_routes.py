@@ -426,6 +426,12 @@ async def test_a_prediction_says_which_model_made_it_and_how_honest_its_interval
     labelled = next(row["labels"]["user"] for row in answer["predictions"])
     _, some = await call("POST", "/predict", {"task": "storage", "user": labelled}, as_="Prediction")
     assert {row["labels"]["user"] for row in some["predictions"]} == {labelled}
+    chosen = {name: some["predictions"][0]["labels"][name] for name in ("group", "user")}
+    for body in ({"labels": chosen}, {"labels": {"group": chosen["group"]}, "user": labelled}):
+        _, one_group = await call("POST", "/predict", {"task": "storage", **body}, as_="Prediction")
+        assert one_group["total"] == len(one_group["predictions"]) >= 1
+        for row in one_group["predictions"]:
+            assert row["labels"].items() >= chosen.items()
 
 
 @pytest.mark.parametrize(
@@ -439,11 +445,18 @@ async def test_a_prediction_says_which_model_made_it_and_how_honest_its_interval
         ({"task": "storage", "prediction_steps": 99}, 422),
         ({"task": "storage", "model": "model_20000101_000000"}, 404),
         ({"task": "storage", "user": "nobody"}, 422),
+        ({"task": "storage", "labels": {"user": "nobody"}}, 422),
+        ({"task": "storage", "labels": {"no_such_label": "x"}}, 422),
+        ({"task": "storage", "labels": {"group": 7}}, 422),
+        ({"task": "storage", "labels": {"user": "a"}, "user": "b"}, 422),
     ],
 )
 async def test_a_prediction_that_cannot_be_made_says_why(call: Call, body: dict[str, Any], status: int) -> None:
     code, fault = await call("POST", "/predict", body)
     assert code == status, fault
+    assert "\n" not in fault["message"]
+    if "no_such_label" in body.get("labels", {}):
+        assert fault["message"].startswith("labels: no series has a label 'no_such_label'; they have cluster, group")
 
 
 async def test_a_query_is_checked_by_the_parser_and_by_the_server(call: Call) -> None:

@@ -89,7 +89,9 @@ def predict(service: Service, body: dict[str, Any]) -> Answer:
             resolve(registry, name, model)
         except ModelError as fault:
             raise NotFoundError(fault.what, where="model", cure=fault.cure) from None
-    labels = {} if user is None or user == params.tasks[name].owner else {"user": user}
+    labels = dict(body.get("labels", {}))
+    if user not in (None, params.tasks[name].owner) and labels.setdefault("user", user) != user:
+        raise ParamsError(f"{user!r} and {labels['user']!r} are asked for", where="labels.user", cure="name one")
     limit = body.get("limit", 100)
     return Answer(service.compute(worker.predict, root, name, body.get("prediction_steps"), model, labels, limit))
 
