@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +21,8 @@ from tsf.flow.tasks import set_values
 from tsf.io.artifacts import WEIGHTS
 from tsf.io.registry import promote, resolve, rollback, versions
 from tsf.project import TaskPaths
+from tsf.server import worker
+from tsf.stages import predict as module
 from tsf.stages.evaluate import evaluate
 from tsf.stages.fetch import fetch
 from tsf.stages.predict import _present, _rows_with, predict_task
@@ -136,6 +142,43 @@ def test_a_challenger_forecasts_in_shadow_and_is_compared_with_the_champion(
     promote(two_models.registry, "a", champion, "challenger")
     assert push("a", root).duel is None
     assert not [*two_models.pushed.glob("shadow-*")]
+
+
+@pytest.mark.models
+def test_the_same_model_forecasts_the_same_samples_once(two_models: TaskPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, calls, predict = two_models.root, [], module.predict
+    monkeypatch.setattr(module, "predict", lambda *a, **k: calls.append(k) or predict(*a, **k))
+    monkeypatch.setattr(worker, "_forecasts", {})
+
+    def ask(steps: int | None = None, labels: Mapping[str, str] = MappingProxyType({})) -> bytes:
+        return worker.predict(root, "a", steps, "champion", labels, 100)
+
+    first = ask()
+    assert ask() == first
+    assert len(calls) == 1
+    moves: list[dict[str, Any]] = [
+        {"snapshot.until": "2026-11-01T01:00:00Z"},  # a new sample
+        {"tasks.a.alert.line": 0.5},
+        {"tasks.a.alert.confidence": 0.9},
+    ]
+    for number, move in enumerate(moves, 2):
+        set_values(root, move)
+        assert ask() != first
+        assert len(calls) == number
+    ask(steps=2)
+    node = json.loads(first)["predictions"][0]["labels"]["node"]
+    ask(labels={"node": node})
+    promote(two_models.registry, "a", resolve(two_models.registry, "a", "challenger").name, "champion")
+    ask()
+    assert len(calls) == 7
+    size = next(iter(worker._forecasts.values())).quantiles.nbytes
+    monkeypatch.setattr(worker, "KEPT_BYTES", 3 * size)
+    ask()
+    assert 1 <= len(worker._forecasts) < 7
+    assert len(calls) == 7
+    monkeypatch.setattr(worker, "KEPT_BYTES", 0)
+    ask()
+    assert not worker._forecasts
 
 
 @pytest.mark.models

@@ -9,12 +9,13 @@ from typing import Any
 from tsf.io.files import json_text
 from tsf.params import Params, parse_params
 from tsf.promql import unit_of
-from tsf.series import label_rows, title_of
+from tsf.series import Forecast, label_rows, title_of
 from tsf.server.answers import time_text
 
 __all__ = ["plan", "predict", "write_rules"]
 
 SHOWN_SERIES = 6
+KEPT_BYTES = 64 * 2**20  # of forecasts, in each worker
 
 
 def predict(root: Path, task: str, steps: int | None, model: str, labels: Mapping[str, str], limit: int) -> bytes:
@@ -22,8 +23,10 @@ def predict(root: Path, task: str, steps: int | None, model: str, labels: Mappin
     from tsf.stages.predict import predict_task
 
     predicted = predict_task(
-        task, root, steps=steps, model_name=model, labels=labels, with_totals=False, load=_kept_model
+        task, root, steps=steps, model_name=model, labels=labels, with_totals=False, load=_kept_model, kept=_forecasts
     )
+    while sum(one.quantiles.nbytes for one in _forecasts.values()) > KEPT_BYTES:
+        _forecasts.pop(next(iter(_forecasts)))  # the oldest
     forecast = predicted.forecast
     rows, levels = predicted.urgent_rows[:limit], [f"{level:g}" for level in forecast.levels]
     names = label_rows(predicted.context.take(rows).labels)
@@ -112,6 +115,7 @@ def write_rules(root: Path, task: str) -> None:
 
 
 _models: dict[tuple[str, int], Any] = {}
+_forecasts: dict[tuple[Any, ...], Forecast] = {}
 
 
 def _kept_model(folder: Path) -> Any:

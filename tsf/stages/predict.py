@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -142,12 +142,15 @@ def predict_task(
     labels: Mapping[str, str] = MappingProxyType({}),
     with_totals: bool = True,
     load: Callable[[Path], tuple[Model, dict[str, Any]]] = load_model,
+    kept: MutableMapping[tuple[Any, ...], Forecast] | None = None,
 ) -> Predicted:
     """Forecast task `name` from its newest samples; writes nothing.
 
     steps: how far ahead, at most what the model learnt. model_name: alias, version or name. labels: only series with
     these values. with_totals: forecast the sums over push.totals, too; never of a part. load: reads a model's folder; a
-    process that lives on may keep what it has read. Raises TsfError, NoSuchSeriesError where no series has the labels.
+    process that lives on may keep what it has read. kept: forecasts by all that they come from, to which this one is
+    added, so that the same model forecasts the same samples once.
+    Raises TsfError, NoSuchSeriesError where no series has the labels.
     """
     root = root or find_root()
     params = read_params(root)
@@ -167,12 +170,15 @@ def predict_task(
     ended = known - context.n_series
     if labels:
         context = context.take(_rows_with(context.labels, labels))
-    forecasts = partial(predict, model, line=task.alert.line, horizon=steps, confidence=task.alert.confidence)
-    forecast = replace(
-        joined(over_shards(forecasts, context)),
-        model_version=card["version"],
-        data_hash=card["data_hash"],
-    )
+    line, confidence = task.alert.line, task.alert.confidence
+    key = () if kept is None else (name, card["version"], context.data_hash, steps, line, confidence)
+    forecast = None if kept is None else kept.get(key)
+    if forecast is None:
+        forecasts = partial(predict, model, line=line, horizon=steps, confidence=confidence)
+        said = joined(over_shards(forecasts, context))
+        forecast = replace(said, model_version=card["version"], data_hash=card["data_hash"])
+    if kept is not None:
+        kept[key] = forecast
     info = ModelInfo(card.get("name", model_name), card["version"], card["data_hash"][:12], card["commit"])
     totals = None
     if task.push.totals and with_totals and not labels and steps is None:
