@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +18,7 @@ from rich.table import Table
 
 from tsf.errors import NoSuchSeriesError, ParamsError, TsfError
 from tsf.io.logs import start_log
-from tsf.kinds import duration_text, figure_text
+from tsf.kinds import duration_text, figure_text, parse_duration
 from tsf.params import Params, read_params
 from tsf.presets import PRESETS
 from tsf.project import Stage, TaskPaths, find_root
@@ -133,10 +135,60 @@ def evaluate(task: TaskOption = None) -> None:
     _show_results(root, read_params(root))
 
 
-@app.command(epilog="Example: tsf push, every 15 minutes, between two trainings")
-def push(task: TaskOption = None) -> None:
+@app.command(epilog="Example: tsf push, every 15 minutes, between two trainings, or tsf push --every 1m")
+def push(
+    task: TaskOption = None,
+    every: Annotated[str, typer.Option(help="Stay, and push at each tick, such as 1m; no page is made.")] = "",
+) -> None:
     """Forecast from the newest samples with the champion model and write the forecast back; nothing is trained."""
-    _reproduce(_root(), task or (), "push", force=True, alone=True)
+    if not every:
+        _reproduce(_root(), task or (), "push", force=True, alone=True)
+        return
+    from tsf.flow.ticks import each_tick
+
+    try:
+        seconds = parse_duration(every)
+    except ValueError as fault:
+        raise ParamsError(str(fault), where="--every", cure="write --every 1m") from None
+    root = _root()
+    for ended in each_tick(seconds, _warn):
+        _tick(root, task or (), ended)
+
+
+def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool]) -> None:
+    """Push each task here, without DVC and papermill; what goes wrong is told, and the next tick tries again."""
+    from tsf.flow.index import write_index
+    from tsf.flow.notebooks import only_run
+    from tsf.stages.push import push as push_task
+
+    try:
+        for name in names or read_params(root).tasks:
+            if ended():
+                return
+            paths, begin = TaskPaths(root, name), time.monotonic()
+            try:
+                read_params(root).task(name)  # a name that is no task must not become a path
+                lock = paths.notebook("push").with_suffix(".running.lock")
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                with only_run(lock, f"push@{name}"):
+                    receipt = push_task(name, root).receipt
+            except (TsfError, OSError) as fault:
+                _warn(f"error: {name}: {fault}")
+                continue
+            paths.failed_notebook("push").unlink(missing_ok=True)  # it is mended
+            took = f"{receipt['series']} series in {time.monotonic() - begin:.1f} s"
+            out.print(f"{_clock()} {name}: {took} to {receipt['sent_to']}", markup=False, highlight=False)
+        write_index(root)
+    except (TsfError, OSError) as fault:
+        _warn(f"error: {fault}")
+
+
+def _clock() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _warn(text: str) -> None:
+    err.print(f"{_clock()} {text}", markup=False, highlight=False, style="red")
 
 
 @app.command(epilog="Example: tsf predict --task storage --steps 12 --user alice --no-prometheus")

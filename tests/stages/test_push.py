@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
-from collections.abc import Mapping
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from ruamel.yaml import YAML
 
 from tests.learn.conftest import series_of
-from tests.stages.conftest import QUICK
+from tests.servers import free_port, running_pushgateway
+from tests.stages.conftest import QUICK, ROOT
 from tsf.errors import EmptyError, NoSuchSeriesError, ParamsError
-from tsf.flow.tasks import set_values
+from tsf.flow.notebooks import only_run
+from tsf.flow.tasks import read_text, set_values, write_params
 from tsf.io.artifacts import WEIGHTS
 from tsf.io.registry import promote, resolve, rollback, versions
 from tsf.project import TaskPaths
@@ -179,6 +186,71 @@ def test_the_same_model_forecasts_the_same_samples_once(two_models: TaskPaths, m
     monkeypatch.setattr(worker, "KEPT_BYTES", 0)
     ask()
     assert not worker._forecasts
+
+
+@pytest.mark.models
+@pytest.mark.servers
+def test_a_push_at_each_tick_goes_on_whatever_happens_until_it_is_told_to_end(
+    two_models: TaskPaths, tmp_path: Path
+) -> None:
+    root = two_models.root
+    with running_pushgateway(tmp_path / "gateway") as gateway, (tmp_path / "said").open("w+") as log:
+        set_values(root, {"prometheus.pushgateway_url": gateway.url, "prometheus.timeout": 1})
+        command = [sys.executable, "-m", "tsf.cli", "push", "--every", "1s"]
+        environ = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "300", "NO_COLOR": "1"}
+        ticking = subprocess.Popen(command, cwd=root, env=environ, stdout=log, stderr=log)
+
+        def said() -> str:
+            return (tmp_path / "said").read_text()
+
+        def wait(seen: Callable[[], bool]) -> None:
+            end = time.monotonic() + 120
+            while not seen():
+                assert ticking.poll() is None, said()
+                assert time.monotonic() < end, said()
+                time.sleep(0.1)
+
+        def served() -> str:
+            return requests.get(f"{gateway.url}/metrics", timeout=30).text
+
+        def issued() -> float:
+            found = re.search(r"^tsf_forecast_issued_timestamp_seconds\{.*\} (\S+)$", served(), re.MULTILINE)
+            return float(found[1]) if found else 0.0
+
+        try:
+            wait(lambda: issued() > 0)
+            first = issued()
+            wait(lambda: issued() > first)
+            assert "\ntsf_forecast{" in served()
+            assert json.loads((two_models.pushed / "receipt.json").read_text())["sent_to"].startswith(gateway.url)
+            assert re.search(r"Z a: \d+ series in [\d.]+ s to http", said())
+            with only_run(two_models.notebook("push").with_suffix(".running.lock"), "a run", 30):
+                wait(lambda: "error: a: push@a: it is running already; wait for it" in said())
+            text = read_text(root)
+            (root / "params.yaml").write_text("tasks: [")
+            wait(lambda: "error: params.yaml" in said())
+            write_params(root, text)
+            set_values(root, {"prometheus.pushgateway_url": f"http://127.0.0.1:{free_port()}"})
+            wait(lambda: "nothing listens there (connection refused); start the Pushgateway" in said())
+            set_values(root, {"prometheus.pushgateway_url": gateway.url})
+            last = issued()
+            wait(lambda: issued() > last)
+            assert "skipped." in said()  # the three tries of a gateway that is away took longer than a tick
+            ticking.terminate()
+            assert ticking.wait(60) == 0
+        finally:
+            ticking.kill()
+        assert "Traceback" not in said()
+    assert not two_models.report("push").exists()  # neither papermill
+    assert not (root / ".dvc").exists()  # nor DVC
+
+
+def test_a_tick_without_a_unit_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tsf.cli", "push", "--every", "5"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "error: --every: '5' is not a duration" in done.stderr
 
 
 @pytest.mark.models

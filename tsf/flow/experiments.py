@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tsf.errors import FlowError
+from tsf.flow.notebooks import only_run
 from tsf.flow.runs import dvc_environment
 from tsf.flow.store import state_folder
 from tsf.flow.tasks import edit_params, read_text, write_params
@@ -45,11 +45,7 @@ def _copy_of(root: Path, name: str) -> Iterator[Path]:
     """The project as it stands, in a clone that shares its objects and its DVC cache; no two of a name at once."""
     folder = state_folder(root) / "experiments" / name
     folder.parent.mkdir(exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FlowError("it is running already", where=name, cure="wait for it or stop it first") from None
+    with only_run(folder.with_suffix(".lock"), name):
         shutil.rmtree(folder, ignore_errors=True)  # what one that was killed has left
         try:
             top, inside = (

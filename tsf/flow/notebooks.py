@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +27,9 @@ from tsf.project import Stage, TaskPaths, find_root
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
 
-__all__ = ["export_report", "main", "run_stage"]
+__all__ = ["export_report", "main", "only_run", "run_stage"]
 
+TICK_SECONDS = 20  # of patience with a tick of `tsf push --every`, which is short
 CELL_TIMEOUT_SECONDS = 24 * 3600  # a kernel that hangs must not hold the pipeline for ever
 
 
@@ -52,7 +54,7 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
     except OSError as fault:
         raise _unwritable(running.parent, fault) from None
     with (
-        _only_run(running.with_suffix(".lock"), f"{stage}@{task}"),
+        only_run(running.with_suffix(".lock"), f"{stage}@{task}", TICK_SECONDS if stage == "push" else 0),
         TemporaryDirectory() as sockets,
         TemporaryFile() as heard,
     ):
@@ -162,17 +164,26 @@ def _unwritable(path: Path, fault: Exception) -> FlowError:
 
 
 @contextmanager
-def _only_run(path: Path, name: str) -> Iterator[None]:
-    """Let no two processes execute the same stage of the same task; the lock goes with the process that holds it."""
+def only_run(path: Path, name: str, patience_seconds: float = 0.0) -> Iterator[None]:
+    """Let no two processes do the same at once: the lock `path` goes with the process that holds it.
+
+    Raises FlowError where another still holds it after `patience_seconds`.
+    """
     try:
         file = path.open("w")
     except OSError as fault:
         raise _unwritable(path, fault) from None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FlowError("it is running already", where=name, cure="wait for it or stop it first") from None
+        end = time.monotonic() + patience_seconds
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    cure = "wait for it or stop it first"
+                    raise FlowError("it is running already", where=name, cure=cure) from None
+                time.sleep(0.1)
         yield
 
 
