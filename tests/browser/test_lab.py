@@ -138,8 +138,8 @@ def test_why_a_task_failed_is_there_to_read(lab: Lab) -> None:
     tasks = lab.server.ask("GET", "/tsf/api/tasks")
     storage = next(one for one in tasks["items"] if one["name"] == "storage")
     fault = "series 'nobody_has_this' has no samples between 2026-10-01 and 2026-11-01; ask for another metric " * 3
-    run = {**(storage["run"] or {}), "id": 7, "task": "storage", "state": "failed", "error": fault, "progress": None}
-    failed = {**storage, "state": "failed", "run": run, "failed_notebook": "reports/storage/fetch.ipynb"}
+    failed = {**storage, "state": "failed", "error": fault, "run": None}  # nobody has queued it
+    failed |= {"failed_notebook": "reports/storage/fetch.ipynb"}
     lab.answer("/tasks", json={**tasks, "items": [failed], "total": 1})
     page = lab.open("tasks")
     told = page.locator(".tsf-long .tsf-error")

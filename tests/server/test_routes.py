@@ -324,7 +324,11 @@ async def test_a_run_that_failed_leads_to_the_cell_that_failed(call: Call, proje
     assert task["run"]["failed_notebook"] == "reports/storage/train.failed.ipynb"
     assert task["run"]["failed_cell"] == 1
     assert (task["failed_notebook"], task["failed_cell"]) == ("reports/storage/train.failed.ipynb", 1)
-    assert task["run"]["error"] == "train@storage: it broke."
+    assert task["run"]["error"] == task["error"] == "train@storage: it broke."
+    cells[1]["outputs"] = [{"output_type": "error", "ename": "ModelError", "evalue": "it is <b>new</b>."}]
+    (project / "reports/storage/train.failed.ipynb").write_text(json.dumps({"cells": cells}))  # by hand, since then
+    _, task = await call("GET", "/tasks/storage", as_="TaskDetail")
+    assert task["error"] == "train@storage: it is <b>new</b>."
 
 
 async def test_a_stage_that_somebody_ran_by_hand_and_that_failed_leads_to_its_cell_too(
@@ -336,6 +340,12 @@ async def test_a_stage_that_somebody_ran_by_hand_and_that_failed_leads_to_its_ce
     _, task = await call("GET", "/tasks/cpu", as_="TaskDetail")
     assert (task["state"], task["run"]) == ("failed", None)
     assert (task["failed_notebook"], task["failed_cell"]) == ("reports/cpu/fetch.failed.ipynb", None)
+    assert task["error"] == ""
+    error = {"output_type": "error", "ename": "ZeroDivisionError", "evalue": "division by zero\nat all"}
+    cell = {"cell_type": "code", "execution_count": 3, "metadata": {}, "outputs": [error]}
+    notebook.write_text(json.dumps({"cells": [cell]}))
+    _, task = await call("GET", "/tasks/cpu", as_="TaskDetail")
+    assert task["error"].startswith("fetch@cpu: cell 3 failed with ZeroDivisionError: division by zero; open ")
 
 
 async def test_a_task_that_is_deleted_takes_what_it_pushed_along_and_leaves_its_reports(

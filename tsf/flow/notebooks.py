@@ -16,10 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, get_args
 
-from tsf import errors
 from tsf.errors import FlowError, ParamsError, TsfError
 from tsf.flow.index import write_index
 from tsf.flow.parent import end_self, end_with_parent
+from tsf.flow.progress import failure
 from tsf.io.files import replacing
 from tsf.params import read_params
 from tsf.project import Stage, TaskPaths, find_root
@@ -81,7 +81,9 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
             running.replace(paths.failed_notebook(stage))
             where = f"{stage}@{task}"
             if isinstance(fault, PapermillExecutionError):
-                raise _sentence(fault, where, paths.failed_notebook(stage)) from None
+                raise failure(
+                    fault.ename, fault.evalue, fault.exec_count, where, paths.failed_notebook(stage)
+                ) from None
             heard.seek(0)
             sys.stderr.write(heard.read().decode(errors="replace"))  # a kernel that dies says why there, and only there
             cure = f"open {paths.failed_notebook(stage)}; a kernel that died has most often run out of memory"
@@ -146,16 +148,6 @@ def _managed_with_stderr(file: IO[bytes]) -> type[AsyncKernelManager]:
             await super().start_kernel(**options, stderr=file)
 
     return Manager
-
-
-def _sentence(fault: Any, where: str, notebook: Path) -> TsfError:
-    """The user's own mistake as it was put; anything else with the notebook that shows it."""
-    if fault.ename in errors.__all__:
-        return FlowError(fault.evalue.removesuffix("."), where=where)
-    first = fault.evalue.splitlines()[0] if fault.evalue else "no message"
-    return FlowError(
-        f"cell {fault.exec_count} failed with {fault.ename}: {first}", where=where, cure=f"open {notebook} to see why"
-    )
 
 
 def _unwritable(path: Path, fault: Exception) -> FlowError:

@@ -9,12 +9,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tsf import errors
+from tsf.errors import FlowError
 from tsf.flow.queue import Run
 from tsf.flow.store import state_folder
 from tsf.project import STAGES, TaskPaths
 from tsf.words import Words
 
-__all__ = ["WAITING", "Progress", "error_in", "failed_cell", "log_path", "progress_of", "read_log", "read_progress"]
+__all__ = [
+    "WAITING",
+    "Progress",
+    "error_in",
+    "failed_cell",
+    "failed_sentence",
+    "failure",
+    "log_path",
+    "progress_of",
+    "read_log",
+    "read_progress",
+]
 
 STAGE = re.compile(r"(Running stage|Stage) '(\w+)@\w+'(.*)")
 EPOCH = re.compile(r"epoch (\d+)/(\d+)  train ([\d.]+|nan)  validation ([\d.]+|nan) .* at most (\d+) s left")
@@ -123,6 +136,24 @@ def failed_cell(notebook: Path) -> int | None:
         if _status(cell) == "failed" or any(out.get("output_type") == "error" for out in cell.get("outputs", ())):
             return index
     return None
+
+
+def failure(kind: str, message: str, cell: int | None, where: str, notebook: Path) -> FlowError:
+    """What an error of class `kind` in a cell means: a user's own mistake as it was put, else where it can be seen."""
+    if kind in errors.__all__:
+        return FlowError(message.removesuffix("."), where=where)
+    first = message.splitlines()[0] if message else "no message"
+    return FlowError(f"cell {cell} failed with {kind}: {first}", where=where, cure=f"open {notebook} to see why")
+
+
+def failed_sentence(notebook: Path, where: str) -> str:
+    """The sentence of the error in an executed notebook, "" where it holds none; where: stage and task."""
+    for cell in _cells(notebook):
+        for out in cell.get("outputs", ()):
+            if out.get("output_type") == "error":
+                kind, message = str(out.get("ename", "")), str(out.get("evalue", ""))
+                return str(failure(kind, message, cell.get("execution_count"), where, notebook))
+    return ""
 
 
 def _status(cell: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from tsf.errors import FlowError, ParamsError, TsfError
 from tsf.flow.keys import dotted_edits, flat
-from tsf.flow.progress import read_progress
+from tsf.flow.progress import failed_sentence, read_progress
 from tsf.flow.queue import ACTIVE, Run, cancel, count_runs, enqueue, latest_runs, list_runs, settings_hash
 from tsf.flow.runner import start_runner
 from tsf.flow.tasks import add_task as with_task
@@ -160,7 +160,8 @@ def _entry(service: Service, params: Params, name: str, run: Run | None) -> dict
         "model_type": task.train.model_type,
         "step_seconds": task.fetch.step,
         "horizon": horizon_text(task.train.prediction_steps * task.fetch.step),
-        "state": _state(paths, task, run),
+        "state": (state := _state(paths, task, run)),
+        "error": _error(paths, run) if state == "failed" else "",
         "urgency": outlook and urgency_of(outlook),
         "noise": noise_of(task, paths, outlook.teams if outlook else 1, service.alarms().get(name)),
         "last_run": time_text(max((moment for moment in reports.values() if moment), default=None)),
@@ -189,6 +190,14 @@ def _state(paths: TaskPaths, task: TaskParams, run: Run | None) -> str:
     if pushed and _settings_changed(paths, task, run, pushed):
         return "stale"
     return "completed" if pushed else "new"
+
+
+def _error(paths: TaskPaths, run: Run | None) -> str:
+    """Why the task failed: as the queue's run says, or the notebook of a stage that failed since, run by hand."""
+    ended = run.ended_at or 0.0 if run and run.state == "failed" else 0.0
+    failed = ((stage, paths.failed_notebook(stage)) for stage in STAGES)
+    said = (failed_sentence(path, f"{stage}@{paths.task}") for stage, path in failed if (_changed(path) or 0) > ended)
+    return next(filter(None, said), run.error if run and ended else "")
 
 
 def _settings_changed(paths: TaskPaths, task: TaskParams, run: Run | None, pushed: float) -> bool:

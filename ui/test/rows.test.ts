@@ -16,6 +16,7 @@ function task(
     metric_query: 'used_bytes',
     limit: 1,
     state: 'completed',
+    error: '',
     urgency: urgency && {
       series: 'a',
       p_breach: urgency.chance,

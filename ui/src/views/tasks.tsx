@@ -124,7 +124,7 @@ function State({ desk, task }: { desk: Desk; task: Task }): React.ReactElement {
   const notebook = task.failed_notebook;
   return (
     <>
-      <Chip kind={task.state} title={run?.error || undefined}>
+      <Chip kind={task.state} title={task.error || undefined}>
         {stateWord(task.state)}
         {run?.state === 'pending' && run.position ? ` · ${t('place {n}', { n: run.position })}` : ''}
       </Chip>
@@ -135,9 +135,9 @@ function State({ desk, task }: { desk: Desk; task: Task }): React.ReactElement {
           {t('open the cell that failed')}
         </button>
       )}
-      {task.state === 'failed' && run?.error && (
-        <span className="tsf-error" title={run.error}>
-          {run.error}
+      {task.error && (
+        <span className="tsf-error" title={task.error}>
+          {task.error}
         </span>
       )}
     </>
