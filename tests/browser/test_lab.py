@@ -235,6 +235,8 @@ class TestThePanelInATabOfItsOwn:
         lab.page.goto(f"{lab.url}/lab")
         expect(name).to_have_value("saved_here")
         expect(name).to_be_disabled()
+        expect(lab.page.locator(".lm-TabBar-tab", has_text="Edit saved_here")).to_be_visible()
+        assert not lab.page.locator(".lm-TabBar-tab", has_text="New task").count()
         lab.server.ask("DELETE", "/tsf/api/tasks/saved_here")
 
     def test_it_speaks_the_language_of_the_pages(self, lab: Lab) -> None:

@@ -75,7 +75,21 @@ export class SetupPanel extends Panel {
         this.message(t('The kernel has died. Close this tab and open it again; params.yaml holds all that was saved.'));
       }
     });
-    await SimplifiedOutputArea.execute(panelCode(this.page.get().task), output, this.session);
+    const { task } = this.page.get();
+    await SimplifiedOutputArea.execute(panelCode(task), output, this.session);
+    const saved = task ?? (await this.savedName());
+    if (saved) {
+      this.title.label = t('Edit {task}', { task: saved });
+    }
+  }
+
+  /** The name by which the kernel has saved the new task before a reload, "" where it has not. */
+  private async savedName(): Promise<string> {
+    const asked = { code: '', silent: true, user_expressions: { saved: SAVED } };
+    const reply = await this.session.session?.kernel?.requestExecute(asked).done;
+    const answer = reply?.content.status === 'ok' ? reply.content.user_expressions.saved : undefined;
+    const text = (answer as { data?: Record<string, string> } | undefined)?.data?.['text/plain'] ?? '';
+    return text.replace(/^'|'$/g, ''); // a task's name is of a-z, 0-9 and _: Python's literal is it in quotes
   }
 
   private message(text: string): void {
