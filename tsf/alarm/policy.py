@@ -157,24 +157,35 @@ def replay_choices(
     return tuple(curve)
 
 
-def judge_policy(ours: Score, rivals: Mapping[str, Score]) -> Verdict:
+def judge_policy(ours: Score, rivals: Mapping[str, Score], budget: float) -> Verdict:
     """The gate: recall not below the best rival's, and at most half of its false alarms.
 
-    The best rival is the one of least cost. Say that the old rule should stay where this does not hold.
+    The best rival is the one of least cost among those that announce something within `budget` alarms a week and team,
+    which ours was chosen under, or are no louder than ours; without any of these it is the cheapest of all. Where a
+    louder one is cheaper or announces more than ours, the sentence names it. Say that the old rule should stay where
+    the gate holds not.
     """
-    name = min(rivals, key=lambda rule: (rivals[rule].cost, rivals[rule].false))
-    best = rivals[name]
+    cheapest = sorted(rivals, key=lambda rule: (rivals[rule].cost, rivals[rule].false))
+    useful = [rule for rule in cheapest if rivals[rule].met] or cheapest
+    name = next((rule for rule in useful if rivals[rule].weekly <= max(budget, ours.weekly)), useful[0])
+    best, loud, within = rivals[name], rivals[useful[0]], ""
     facts = (
         f"Of {ours.breaches} breaches it announced {ours.met} in time, with {ours.false} false alarms; "
-        f"the best old rule, {name}, {best.met} with {best.false}"
+        f"the best old rule, {name}, {best.met} with {best.false}."
     )
+    if best is not loud and (loud.met > ours.met or loud.cost < ours.cost):
+        within = ", within the budget"
+        facts += (
+            f" Outside of the budget of {budget:g} alarms a week and team, {useful[0]} announced {loud.met} with "
+            f"{loud.false}: {loud.weekly:.1f} a week and team."
+        )
     if ours.breaches < FEWEST:
-        few = f"{ours.breaches} breaches are too few to tell whether the forecast's alarm is better. {facts}."
+        few = f"{ours.breaches} breaches are too few to tell whether the forecast's alarm is better. {facts}"
         return Verdict(False, name, few)
     if ours.met >= best.met and ours.false <= FEWER_FALSE * best.false:
-        return Verdict(True, name, f"Yes: the forecast's alarm can take the place of the old rule. {facts}.")
+        return Verdict(True, name, f"Yes{within}: the forecast's alarm can take the place of the old rule. {facts}")
     why = "announced fewer breaches" if ours.met < best.met else "does not halve the false alarms"
-    return Verdict(False, name, f"No, keep the old rule: the forecast's alarm {why}. {facts}.")
+    return Verdict(False, name, f"No, keep the old rule: the forecast's alarm {why}. {facts}")
 
 
 def in_hindsight(curve: Sequence[Choice], rival: Score) -> str:

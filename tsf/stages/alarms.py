@@ -72,9 +72,9 @@ class AlarmReplay:
 
     @property
     def verdict(self) -> Verdict:
-        """Should the forecast's alarm take over from the best rule that needs no forecast?"""
+        """Should the forecast's alarm take over from the best rule that needs no forecast and keeps to the budget?"""
         rivals = {name: said for name, said in self.scores.items() if name != OURS and name not in USES_FORECAST}
-        return judge_policy(self.scores[OURS], rivals)
+        return judge_policy(self.scores[OURS], rivals, self.task.alert.budget)
 
     @cached_property
     def hindsight(self) -> str:
