@@ -413,10 +413,11 @@ def _show_diff(diff: str) -> None:
 
 
 def _show_results(root: Path, params: Params) -> None:
-    """Print the table that the index shows, and where the index is."""
+    """Print the tables that the index shows, and where the index is."""
     from tsf.io.files import read_json
 
     table = Table("task", "WQL", "best baseline", "its WQL", "MASE", "coverage of 80 %")
+    alarms = Table("task", "breaches", "in time", "false alarms", "production rule: in time", "its false alarms")
     for name in params.tasks:
         path = TaskPaths(root, name).evaluation / "metrics.json"
         if path.exists():
@@ -424,12 +425,17 @@ def _show_results(root: Path, params: Params) -> None:
             table.add_row(
                 name,
                 figure_text(m["wql"]),
-                m["best_baseline"],
+                m["best_baseline"].replace("_", " "),
                 figure_text(m["wql_best_baseline"]),
                 figure_text(m["mase"], ".3f"),
                 figure_text(m["coverage_80"], ".1%"),
             )
+            if a := m.get("alarms"):
+                keys = ("breaches", "met", "false", "met_production", "false_production")
+                alarms.add_row(name, *(f"{a[key]:,}" for key in keys))
     out.print(table)
+    if alarms.rows:
+        out.print(alarms)
     out.print(f"Reports: {root / 'reports' / 'index.html'}", highlight=False)
 
 

@@ -59,6 +59,7 @@ class Predicted:
             words += (
                 f"; {due} may reach {alert.line:.0%} of their limit, with a chance of {alert.probability:.0%} or more"
             )
+            words += f" while {alert.gate:.0%} of it or more are in use" if alert.gate > 0 else ""
         else:
             words += "; the task has no limit, so there is no breach output"
         words += f"; {self.ended} others ended long before and are left out" if self.ended else ""
