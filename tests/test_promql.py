@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsf.errors import ParamsError
-from tsf.promql import check_query, metric_name, quote, range_selectors, raw_selectors, selectors
+from tsf.promql import (
+    check_query,
+    equal_matchers,
+    matchers_text,
+    metric_name,
+    quote,
+    range_selectors,
+    raw_selectors,
+    selectors,
+)
 
 
 @settings(deadline=None)
@@ -16,6 +25,26 @@ from tsf.promql import check_query, metric_name, quote, range_selectors, raw_sel
 def test_any_text_comes_back_from_its_quotes(text: str) -> None:
     selector = promql_parser.parse(f"x{{label={quote(text)}}}")
     assert [matcher.value for matcher in selector.matchers.matchers] == [text]
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,8}", fullmatch=True), st.text(max_size=9), max_size=3))
+def test_any_labels_come_back_from_their_matchers(labels: dict[str, str]) -> None:
+    assert dict(equal_matchers(matchers_text(labels.items()), "series")) == labels
+
+
+@pytest.mark.parametrize(
+    "text", ["ann", 'user="ann', 'user="ann"} + y{a="b"', 'a="b" or c="d"', 'a="b"}[5m]', '{{a="b"}}']
+)
+def test_what_names_no_labels_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ParamsError, match='names no labels; write labels and their values, as in group="vision"'):
+        equal_matchers(text, "series")
+
+
+def test_a_pattern_does_not_name_one_series() -> None:
+    with pytest.raises(ParamsError, match="does not say what user equals"):
+        equal_matchers('{user=~"a.*"}', "series")
+    assert equal_matchers(" { group = 'vision', user='' } ", "series") == [("group", "vision"), ("user", "")]
 
 
 @settings(deadline=None)

@@ -22,6 +22,8 @@ from tsf.presets import PRESETS
 from tsf.project import Stage, TaskPaths, find_root
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tsf.stages.predict import Predicted
 
 __all__ = ["app", "main"]
@@ -170,6 +172,19 @@ def predict(
             out.print(f"Written to {receipt['sent_to']}: {receipt['series']} series", markup=False, highlight=False)
     if absent and not shown:
         raise absent
+
+
+@app.command(epilog="""Example: tsf explain --task storage --series 'group="vision",user="ann"'""")
+def explain(
+    task: Annotated[str, typer.Option(help="A task of params.yaml.")],
+    series: Annotated[str, typer.Option(help="Labels that only this series has; by default the most urgent one.")] = "",
+    model_name: Annotated[str, typer.Option(help="Alias, version or model_YYYYMMDD_HHMMSS.")] = "champion",
+) -> None:
+    """Forecast from the newest samples and print which past hours and which inputs move the median of a series most."""
+    from tsf.stages.explain import explain_task
+
+    found = explain_task(task, _root(), series=series, model_name=model_name)
+    _show_table(found.reasons.heaviest(10), found.summary)
 
 
 @app.command(epilog="Example: tsf lineage --task storage --at 2026-11-01T08:30:00Z")
@@ -399,8 +414,12 @@ def _tasks_for_training(
 
 def _show_predicted(predicted: Predicted) -> None:
     """Print the most urgent series of a forecast."""
-    frame = predicted.most_urgent(20).reset_index()
-    table = Table(*(str(name) for name in frame.columns), title=escape(predicted.summary))
+    _show_table(predicted.most_urgent(20).reset_index(), predicted.summary)
+
+
+def _show_table(frame: pd.DataFrame, title: str) -> None:
+    """Print the columns of a frame."""
+    table = Table(*(str(name) for name in frame.columns), title=escape(title))
     for row in frame.itertuples(index=False):
         table.add_row(*(escape(str(cell)) for cell in row))
     out.print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import promql_parser
@@ -10,7 +11,18 @@ from promql_parser import Call, MatchOp, MatrixSelector, VectorSelector
 
 from tsf.errors import ParamsError
 
-__all__ = ["Unit", "check_query", "metric_name", "quote", "range_selectors", "raw_selectors", "selectors", "unit_of"]
+__all__ = [
+    "Unit",
+    "check_query",
+    "equal_matchers",
+    "matchers_text",
+    "metric_name",
+    "quote",
+    "range_selectors",
+    "raw_selectors",
+    "selectors",
+    "unit_of",
+]
 
 Unit = Literal["bytes", "bytes/s", "percent", "ratio", ""]
 COUNTER_SUFFIXES = ("_total", "_count", "_sum", "_bucket")
@@ -60,6 +72,29 @@ def metric_name(selector: VectorSelector) -> str:
 def range_selectors(query: str, where: str = "query") -> list[str]:
     """The text of every range selector of `query`, such as `x{a="b"}[5m]`. Raises ParamsError as `selectors`."""
     return [node.prettify() for node in _nodes(_parse(query, where)) if isinstance(node, MatrixSelector)]
+
+
+def equal_matchers(text: str, where: str) -> list[tuple[str, str]]:
+    """(label, value) of each matcher of `text`, such as `group="vision",user="ann"`, with or without braces.
+
+    Raises ParamsError with `where` if it is anything else, matchers that are not equal signs included.
+    """
+    cure = 'write labels and their values, as in group="vision",user="ann"'
+    try:
+        tree = promql_parser.parse("x{" + text.strip().removeprefix("{").removesuffix("}") + "}")
+    except ValueError:
+        tree = None
+    if not isinstance(tree, VectorSelector) or tree.matchers.or_matchers:
+        raise ParamsError(f"{text!r} names no labels", where=where, cure=cure)
+    for one in tree.matchers.matchers:
+        if one.op != MatchOp.Equal:
+            raise ParamsError(f"{text!r} does not say what {one.name} equals", where=where, cure=cure)
+    return [(one.name, one.value) for one in tree.matchers.matchers]
+
+
+def matchers_text(labels: Iterable[tuple[str, str]]) -> str:
+    """Labels and their values as a selector has them: `{group="vision",user="ann"}`."""
+    return "{" + ",".join(f"{name}={quote(value)}" for name, value in labels) + "}"
 
 
 def quote(value: str) -> str:

@@ -446,6 +446,40 @@ async def test_a_prediction_that_cannot_be_made_says_why(call: Call, body: dict[
     assert code == status, fault
 
 
+async def test_a_forecast_is_explained_part_by_part(call: Call) -> None:
+    _, rows = await call("GET", "/tasks/storage/series")
+    user = rows["items"][-1]["labels"]
+    series = ",".join(f'{name}="{value}"' for name, value in user.items())
+    status, one = await call("GET", "/tasks/storage/explanation", as_="Explanation", series=series)
+    assert status == 200
+    assert (one["labels"], one["unit"]) == (user, "bytes")
+    assert (one["past"][0]["from_hours"], one["past"][-1]["to_hours"]) == (24, 0)
+    assert one["inputs"]["limit"] >= 0
+    _, prediction = await call("POST", "/predict", {"task": "storage"})
+    same = next(row for row in prediction["predictions"] if row["labels"] == user)
+    assert one["predictions"] == same["predictions"]
+    _, most_urgent = await call("GET", "/tasks/storage/explanation", as_="Explanation")
+    assert most_urgent["labels"] == prediction["predictions"][0]["labels"]
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "status", "words"),
+    [
+        ("/tasks/nothing/explanation", {}, 404, "there is no task"),
+        ("/tasks/storage/explanation", {"model": "model_20000101_000000"}, 404, "there is no model"),
+        ("/tasks/storage/explanation", {"series": 'user="nobody"'}, 422, "no series has"),
+        ("/tasks/storage/explanation", {"series": 'storage_type=""'}, 422, "no series has"),
+        ("/tasks/storage/explanation", {"series": 'absent=""'}, 422, "series have"),
+        ("/tasks/storage/explanation", {"series": "<b>"}, 422, "names no labels"),
+    ],
+)
+async def test_an_explanation_that_cannot_be_given_says_why(
+    call: Call, path: str, params: dict[str, str], status: int, words: str
+) -> None:
+    code, fault = await call("GET", path, **params)
+    assert (code, words in fault["message"]) == (status, True), fault
+
+
 async def test_a_query_is_checked_by_the_parser_and_by_the_server(call: Call) -> None:
     async def check(**body: Any) -> dict[str, Any]:
         answer: dict[str, Any] = (await call("POST", "/query", body, as_="QueryAnswer"))[1]

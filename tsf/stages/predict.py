@@ -18,7 +18,7 @@ from tsf.io.logs import start_log
 from tsf.io.registry import alert_in_force, resolve
 from tsf.io.source import fetch_from_source, newest_seconds
 from tsf.kinds import duration_text
-from tsf.learn import Calibration, Model, predict
+from tsf.learn import Model, predict
 from tsf.params import AlertParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.promql import unit_of
@@ -42,7 +42,7 @@ class Predicted:
     forecast: Forecast
     info: ModelInfo
     root: Path
-    calibration: Calibration
+    model: Model
     totals: Totals | None = None
     ended: int = 0  # series of the query whose last sample is older than the context; they are left out
 
@@ -81,7 +81,12 @@ class Predicted:
     @property
     def silent(self) -> list[bool]:
         """(N,) whether the model abstained."""
-        return [] if self.forecast.abstained is None else [reason != "" for reason in self.forecast.abstained.tolist()]
+        return [reason != "" for reason in self.why_silent]
+
+    @property
+    def why_silent(self) -> list[str]:
+        """(N,) why the model abstained, "" where it did not."""
+        return [] if self.forecast.abstained is None else self.forecast.abstained.tolist()
 
     @property
     def chance(self) -> Floats:
@@ -180,7 +185,7 @@ def predict_task(
     totals = None
     if task.push.totals and with_totals and user is None:
         totals = read_totals(params, task, model, context, forecast)
-    return Predicted(name, task, context, forecast, info, root, model.calibration, totals, ended)
+    return Predicted(name, task, context, forecast, info, root, model, totals, ended)
 
 
 def _present(context: SeriesSet, length: int, query: str) -> SeriesSet:
