@@ -192,6 +192,9 @@ CHINESE: dict[str, str] = {
         "优化器每步的窗口数；0 表示自动选择：内存放得下且有收益的最大数量"
     ),
     "largest step size of the schedule": "学习率调度中的最大值",
+    "of the learning rate: a short rise, then a cosine to 0; that fall alone; or neither": (
+        "学习率的变化：先短暂上升再按余弦降至 0；仅按余弦下降；保持不变"
+    ),
     "share of the units that are left out while it learns": "训练时随机丢弃的单元比例",
     "width of every kind but the Transformer": "网络宽度（Transformer 除外）",
     "layers of the network": "网络的层数",

@@ -51,6 +51,7 @@ __all__ = [
     "Params",
     "PrometheusParams",
     "PushParams",
+    "Schedule",
     "SnapshotParams",
     "TaskParams",
     "TrainParams",
@@ -61,6 +62,7 @@ __all__ = [
 ]
 
 ModelType = Literal["lstm", "gru", "transformer", "cnn_lstm", "attention"]
+Schedule = Literal["one_cycle", "cosine", "constant"]
 TASK_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,62}\Z")  # safe in paths, URLs, DVC stage names, metric names and the shell
 
 
@@ -170,6 +172,9 @@ class TrainParams(_Section):
         64, ge=0, le=65_536, description="windows in a step of the optimiser; 0: as many as pay and fit into memory"
     )
     learning_rate: float = Field(0.002, gt=0, le=1, description="largest step size of the schedule")
+    schedule: Schedule = Field(
+        "one_cycle", description="of the learning rate: a short rise, then a cosine to 0; that fall alone; or neither"
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of the units that are left out while it learns")
     hidden_dim: int = Field(128, ge=1, le=8192, description="width of every kind but the Transformer")
     num_layers: int = Field(1, ge=1, le=64, description="layers of the network")
