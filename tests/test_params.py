@@ -92,6 +92,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         "hidden_dim 30 is not divisible by nhead 4; change one of them",
     ),
     (task(train__d_model=65), "tasks.a.train: d_model 65 is not divisible by nhead 4; change one of them."),
+    (task(train__derived=["rate", "rate"]), "tasks.a.train: derived rate, rate holds one twice; name each once."),
     (task(train__bounds=[2, 1]), "tasks.a.train: bounds 2.0 … 1.0 leave no room; the first must be lower."),
     (
         task(train__quantiles=[0.1, 0.9]),

@@ -182,6 +182,9 @@ CHINESE: dict[str, str] = {
     "steps the model looks back": "模型回看的步数",
     "steps it looks ahead, all in one go": "模型一次预测的步数",
     "labels it learns from; series without them are fine": "模型学习的标签；缺少这些标签的序列也可以",
+    "inputs made of the metric itself: its change in a step, its largest rise in the last day": (
+        "由指标自身得出的输入：每一步的变化、最近一天内的最大升幅"
+    ),
     "the clock that people on this cluster live by": "集群用户作息所用的时区",
     "first moment of the night": "夜间的开始时刻",
     "first moment of the day": "白天的开始时刻",

@@ -242,7 +242,7 @@ def ablate(
     task: Annotated[str, typer.Option(help="A task of params.yaml whose data have been fetched.")],
     folds: Annotated[int, typer.Option(min=1, max=10, help="Origins of the rolling cross-validation.")] = 3,
 ) -> None:
-    """Train without each input (limit, covariates, labels, night, holidays) and say which of them pay."""
+    """Train without each input (limit, covariates, derived ones, labels, night, holidays) and say which of them pay."""
     from tsf.stages.ablate import ablate as without
 
     def told(text: str) -> None:

@@ -163,6 +163,9 @@ class TrainParams(_Section):
     dimensions: tuple[Label, ...] = Field(
         ("group", "user", "storage_type", "cluster"), description="labels it learns from; series without them are fine"
     )
+    derived: tuple[Literal["rate", "burst"], ...] = Field(
+        (), description="inputs made of the metric itself: its change in a step, its largest rise in the last day"
+    )
     time_zone: Zone = Field("UTC", description="the clock that people on this cluster live by")
     night: NightParams = Field(NightParams(), description="the hours that count as night")
     holidays: str = Field("", pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$", description="country, such as CN or US-CA")
@@ -210,6 +213,8 @@ class TrainParams(_Section):
             raise ValueError(f"hidden_dim {self.hidden_dim} is not divisible by nhead {self.nhead}; change one of them")
         if list(self.quantiles) != sorted(set(self.quantiles)) or not {0.1, 0.5, 0.9} <= {*self.quantiles}:
             raise ValueError("quantiles must increase and hold 0.1, 0.5 and 0.9; sort them and add what is missing")
+        if len(set(self.derived)) < len(self.derived):
+            raise ValueError(f"derived {', '.join(self.derived)} holds one twice; name each once")
         low, high = self.bounds
         if low is not None and high is not None and low >= high:
             raise ValueError(f"bounds {low} … {high} leave no room; the first must be lower")
