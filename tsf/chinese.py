@@ -121,6 +121,7 @@ CHINESE: dict[str, str] = {
     "median forecast": "预测中位数",
     "{share:.0%} interval": "{share:.0%} 区间",
     "alert line, {share:.0%}": "告警线 {share:.0%}",
+    "alert line, {share:.0%} or {left} left": "告警线 {share:.0%}，或仅剩 {left}",
     "chance of breach {chance}": "超限概率 {chance}",
     "no forecast: {reason}": "无预测：{reason}",
     "time in {zone}": "时间（{zone}）",
@@ -159,6 +160,7 @@ CHINESE: dict[str, str] = {
     "list": "列表",
     "mapping": "映射",
     "number": "数字",
+    "size or number": "大小（如 500GiB）或数字",
     "time of day": "时刻",
     "time zone": "时区",
     "epochs": "轮",
@@ -235,6 +237,9 @@ CHINESE: dict[str, str] = {
     "more output series are refused before anything is sent": "输出序列多于此数时，在发送之前就会拒绝",
     "also write the median as ai_forecast_ALIAS{horizon}": "同时将中位数写为 ai_forecast_ALIAS{horizon}",
     "share of the limit at which it counts as reached": "用量占上限的比例达到此值，即视为达到上限",
+    "it counts as reached, too, where no more than this is left: in the metric's unit, or as 500GiB": (
+        "剩余量不超过此值时，也视为达到上限：用指标的单位，或写成 500GiB"
+    ),
     "auto: probability, hold and gate are chosen by replay, if it saw enough breaches; fixed: as set": (
         "auto：回放中的超限足够多时，由回放选定 probability、hold 和 gate；fixed：按设定值"
     ),

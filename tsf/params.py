@@ -25,6 +25,8 @@ from typing_extensions import Self
 
 from tsf.errors import ParamsError
 from tsf.kinds import (
+    AlertLine,
+    Amount,
     Duration,
     Label,
     Level,
@@ -38,7 +40,9 @@ from tsf.kinds import (
     TimeOfDay,
     Zone,
     duration_text,
+    parse_amount,
 )
+from tsf.promql import unit_of
 
 __all__ = [
     "AlertParams",
@@ -266,6 +270,10 @@ class AlertParams(_Section):
     """What counts as a breach, what alarms cost, and how many of them people can bear."""
 
     line: float = Field(0.98, gt=0, le=10, description="share of the limit at which it counts as reached")
+    left: Amount = Field(
+        None,
+        description="it counts as reached, too, where no more than this is left: in the metric's unit, or as 500GiB",
+    )
     policy: Literal["auto", "fixed"] = Field(
         "auto",
         description="auto: probability, hold and gate are chosen by replay, if it saw enough breaches; fixed: as set",
@@ -290,6 +298,11 @@ class AlertParams(_Section):
     cost_false: float = Field(1.0, ge=0, description="cost of an alarm without a breach")
     cost_miss: float = Field(20.0, ge=0, description="cost of a breach without an alarm")
     cost_late: float = Field(10.0, ge=0, description="cost of a breach whose alarm left no time to act")
+
+    @property
+    def alert_line(self) -> AlertLine:
+        """Where a limit counts as reached: `line` and `left` together."""
+        return AlertLine(self.line, None if self.left is None else parse_amount(self.left))
 
     def fires(self, chance: NDArray[Any], used: NDArray[Any], limit: NDArray[Any]) -> NDArray[Any]:
         """(N,) whether an alarm would fire, once this has held; never where a chance, a use or a limit is unknown."""
@@ -340,6 +353,13 @@ class TaskParams(_Section):
         for level in self.push.quantiles:
             if not train.quantiles[0] <= level <= train.quantiles[-1]:
                 raise ValueError(f"push.quantiles {level} is outside train.quantiles; it would be made up")
+        return self
+
+    @model_validator(mode="after")
+    def _same_unit(self) -> Self:
+        left, unit = self.alert.left, unit_of(self.fetch.metric_query)
+        if isinstance(left, str) and unit not in ("bytes", ""):
+            raise ValueError(f"alert.left {left} is a size, but the metric is in {unit}; write a number in that unit")
         return self
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsf.alarm.policy import FEWEST, Policy, choose_policy, frontier, in_hindsight, judge_policy
+from tsf.alarm.policy import FEWEST, Policy, choose_policy, frontier, gates_of, in_hindsight, judge_policy
 from tsf.alarm.replay import Breaches, Score, Terms, find_breaches, replay, score
 from tsf.alarm.rivals import firing
 
@@ -50,6 +50,11 @@ def test_with_few_breaches_all_stays_as_set() -> None:
     breaches = find_breaches(used, np.ones_like(used))
     policy = choose_policy(used, used, breaches, TERMS, weeks=1, budget=5, as_set=as_set)
     assert (policy.threshold, policy.for_steps, policy.gate, policy.chosen) == (0.4, 3, 0.3, False)
+
+
+def test_gates_are_parts_of_the_line_that_most_series_have() -> None:
+    assert gates_of(np.array([0.98, 0.8, 0.8, 0.1, 0.8]), 0.5) == gates_of(0.8, 0.5)
+    assert max(gates_of(0.8, 0.5)) < 0.8
 
 
 def score_of(policy: Policy) -> Score:

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from tests.server.conftest import Call
 from tsf.flow.queue import claim, enqueue, finish, list_runs
 from tsf.flow.tasks import set_values
+from tsf.plots.style import amount_text
 from tsf.series import label_rows, title_of
 from tsf.server import runs as run_routes
 from tsf.server import tasks as task_routes
@@ -272,6 +273,25 @@ async def test_between_two_fetches_the_pages_show_what_the_push_has_read(call: C
     assert after["times"][-1] == before["times"][-1] + 12 * 3600
     assert set(np.diff(after["times"]).tolist()) == {3600}  # fetch and push join without a gap or a step twice
     assert len(after["times"]) == len(after["actual"]) == len(after["limit"]) == 24
+
+
+async def test_a_page_has_its_line_and_its_breaches_where_an_amount_is_left(call: Call, project: Path) -> None:
+    before = (await call("GET", "/tasks/storage/chart", row=0, hours=24))[1]
+    assert (before["left"], before["level"]) == (None, [0.98 * limit for limit in before["limit"]])
+    left = before["limit"][-1] - max(before["actual"])
+    set_values(project, {"tasks.storage.alert.left": left})
+    after = (await call("GET", "/tasks/storage/chart", row=0, hours=24))[1]
+    assert after["left"] == left
+    _, rows = await call("GET", "/tasks/storage/series")
+    for row in rows["items"]:
+        assert row["seconds_to_limit"] != 0 or row["used"] >= min(0.98 * row["limit"], row["limit"] - left)
+    reached = [row for row in rows["items"] if row["limit"] - row["used"] <= left]
+    assert reached
+    assert all(row["seconds_to_limit"] == 0 for row in reached)
+    assert (
+        f"may reach 98% of their limit, or the last {amount_text(left, 'bytes')} of it, with"
+        in push("storage", project).summary
+    )
 
 
 @pytest.mark.parametrize(("age", "state"), [(60, "ok"), (7_200, "warn"), (40 * 86_400, "fail")])

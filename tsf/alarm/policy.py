@@ -96,12 +96,12 @@ def choose_policy(
     weeks: float,
     budget: float,
     as_set: Policy,
-    line: float = 1.0,
+    line: Floats | float = 1.0,
     teams: NDArray[np.int64] | None = None,
 ) -> Policy:
     """Replay (N, T) `chance` at every threshold, `for` and gate; the cheapest within `budget` alarms a week and team.
 
-    share: (N, T) of the limit in use; line: share at which it counts as reached. Pass the earlier part of a history
+    share: (N, T) of the limit in use; line: shares at which it counts as reached. Pass the earlier part of a history
     alone, so that the choice can be judged on the later one. Ties go to fewer alarms. With fewer than 5 breaches
     threshold, `for` and gate stay `as_set`. Where no choice keeps the budget, the quietest one wins.
     """
@@ -130,9 +130,10 @@ def choose_policy(
     return Policy(best.threshold, best.for_steps, best.gate, reason, curve, chosen=True)
 
 
-def gates_of(line: float, gate: float) -> list[float]:
-    """Shares of the limit that are tried as a gate: the one that is set, and parts of the line."""
-    return sorted({gate, *(round(part * line, 4) for part in GATES)})
+def gates_of(line: Floats | float, gate: float) -> list[float]:
+    """Shares of the limit that are tried as a gate: the one that is set, and parts of the line, of its median."""
+    middle = float(np.median(line))
+    return sorted({gate, *(round(part * middle, 4) for part in GATES)})
 
 
 def replay_choices(

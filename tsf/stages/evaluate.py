@@ -177,7 +177,7 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
         what = f"the holdout {duration_text(train.holdout)} is shorter than prediction_steps {train.prediction_steps}"
         raise HistoryError(what, where=f"tasks.{name}.train.holdout", cure="lengthen it")
     result = backtest(
-        {train.model_type: model_forecaster(model, line=task.alert.line)}
+        {train.model_type: model_forecaster(model, line=task.alert.alert_line)}
         | default_baselines(series.step_seconds, series.n_steps - held, train.quantiles),
         series,
         origins,

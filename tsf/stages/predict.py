@@ -20,6 +20,7 @@ from tsf.io.source import fetch_from_source, newest_seconds
 from tsf.kinds import duration_text
 from tsf.learn import Model, predict
 from tsf.params import AlertParams, TaskParams, read_params
+from tsf.plots.style import amount_text
 from tsf.project import TaskPaths, find_root
 from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet, joined, label_rows, title_of
@@ -54,10 +55,12 @@ class Predicted:
         origin = pd.Timestamp(self.forecast.origin_seconds, unit="s").strftime("%Y-%m-%d %H:%M UTC")
         words = f"{n - silent:,} of {n:,} series were forecast {ahead} ahead from {origin} by {self.info.model}"
         if self.forecast.p_breach is not None and self.urgency.limit is not None:
-            alert = self.alert
+            alert, line = self.alert, self.urgency.line
             due = int(alert.fires(self.chance, self.urgency.used, self.urgency.limit).sum())
+            left = f", or the last {amount_text(line.left, self.urgency.unit)} of it" if line.left is not None else ""
             words += (
-                f"; {due} may reach {alert.line:.0%} of their limit, with a chance of {alert.probability:.0%} or more"
+                f"; {due} may reach {line.share:.0%} of their limit{left}, "
+                f"with a chance of {alert.probability:.0%} or more"
             )
             words += f" while {alert.gate:.0%} of it or more are in use" if alert.gate > 0 else ""
         else:
@@ -76,7 +79,7 @@ class Predicted:
     def urgency(self) -> Urgency:
         """The series, the most urgent first."""
         unit = unit_of(self.task.fetch.metric_query)
-        return Urgency(self.context, self.forecast, self.task.alert.line, unit)
+        return Urgency(self.context, self.forecast, self.task.alert.alert_line, unit)
 
     @property
     def silent(self) -> list[bool]:
@@ -107,7 +110,7 @@ class Predicted:
         """The totals of push.totals, the first 15 by urgency, with their three largest members; empty without any."""
         if self.totals is None:
             return pd.DataFrame()
-        own = Urgency(self.totals.series, self.totals.forecast, self.task.alert.line, self.urgency.unit)
+        own = Urgency(self.totals.series, self.totals.forecast, self.urgency.line, self.urgency.unit)
         frame, names = own.table(15), [title_of(row) for row in label_rows(self._without_totals())]
         order = np.argsort(-np.nan_to_num(self.urgency.used), kind="stable")
         largest = [[names[row] for row in order if self.totals.total_of[row] == total][:3] for total in own.rows[:15]]
@@ -175,7 +178,7 @@ def predict_task(
                 f"no series has the user {user!r}", where="user", cure="see the label's values in the fetch report"
             )
         context = context.take(users == user)
-    forecasts = partial(predict, model, line=task.alert.line, horizon=steps, confidence=task.alert.confidence)
+    forecasts = partial(predict, model, line=task.alert.alert_line, horizon=steps, confidence=task.alert.confidence)
     forecast = replace(
         joined(over_shards(forecasts, context)),
         model_version=card["version"],

@@ -103,7 +103,7 @@ def forecast_totals(
     A total abstains where a member does that has been there of late.
     """
     horizon = forecast.quantiles.shape[1]
-    own = predict(model, totals, line=task.alert.line, horizon=horizon, confidence=task.alert.confidence)
+    own = predict(model, totals, line=task.alert.alert_line, horizon=horizon, confidence=task.alert.confidence)
     middle = forecast.at(0.5)
     summed = np.zeros((totals.n_series, horizon))
     lately = np.asarray(np.isfinite(series.values[:, -1 - CARRIED_STEPS :]).any(axis=1))
