@@ -228,9 +228,8 @@ CHINESE: dict[str, str] = {
     "distance of two origins of the backtest": "回测中相邻两个预测起点的间隔",
     "how far ahead": "写回的预测提前量",
     "levels, inside train.quantiles": "写回的分位数，须在 train.quantiles 的范围内",
-    "labels that sums over the other labels keep, such as group; forecasts of series add up to theirs": (
-        "汇总时保留的标签，例如 group（对其余标签求和）；各序列的预测之和等于汇总的预测"
-    ),
+    "labels that sums over the other labels keep, such as group, or lists of them; forecasts of series add up to "
+    "theirs": "汇总时保留的标签，例如 group（对其余标签求和），也可写多组；各序列的预测之和等于汇总的预测",
     "PromQL of the limits of the totals; by default the limits of the series add up": (
         "汇总上限的 PromQL；默认为各序列上限之和"
     ),

@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
 
 from tsf.errors import ParamsError
 from tsf.promql import check_query, selectors
@@ -23,6 +24,7 @@ __all__ = [
     "Amount",
     "Duration",
     "Label",
+    "LabelSets",
     "Level",
     "Limit",
     "LimitQuery",
@@ -44,6 +46,7 @@ __all__ = [
 
 UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")  # what Prometheus accepts everywhere
+LABELS: JsonSchemaValue = {"type": "array", "items": {"type": "string", "title": "label"}}
 SIZE = r"^(\d+(?:\.\d+)?)([KMGTPE])iB$"
 
 
@@ -200,6 +203,25 @@ def _amount(amount: object) -> object:
     return amount
 
 
+def _label_sets(sets: object) -> object:
+    """A plain list of labels is one set of them."""
+    if not isinstance(sets, list | tuple) or not sets:
+        return sets
+    plain = [name for name in sets if isinstance(name, str)]
+    if len(plain) == len(sets):
+        return [sets]
+    if plain:
+        raise ValueError(f"{plain[0]!r} stands beside lists of labels; write it as a list of its own, [{plain[0]}]")
+    return sets
+
+
+def _once(sets: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    known = [frozenset(names) for names in sets]
+    if twice := [names for place, names in enumerate(sets) if frozenset(names) in known[:place]]:
+        raise ValueError(f"the labels {list(twice[0])} are there twice; drop one of the lists")
+    return sets
+
+
 def _label(name: str) -> str:
     if not LABEL_NAME.match(name):
         raise ValueError(f"{name!r} is not a label name; use letters, digits and _")
@@ -225,6 +247,13 @@ Zone = Annotated[str, AfterValidator(_zone), Field(title="time zone")]
 Moment = Annotated[str, AfterValidator(_moment), Field(title="time")]
 Query = Annotated[str, AfterValidator(_query), Field(title="PromQL")]
 Label = Annotated[str, AfterValidator(_label), Field(title="label")]
+LabelSets = Annotated[
+    tuple[tuple[Label, ...], ...],
+    BeforeValidator(_label_sets),
+    AfterValidator(_once),
+    WithJsonSchema({"anyOf": [LABELS, {"type": "array", "items": LABELS}]}),
+]
+"""Lists of labels; a plain list of labels is one of them."""
 Level = Annotated[float, Field(gt=0, lt=1)]
 Source = Annotated[str, AfterValidator(_source)]
 Sink = Annotated[str, AfterValidator(_sink)]

@@ -29,6 +29,7 @@ from tsf.kinds import (
     Amount,
     Duration,
     Label,
+    LabelSets,
     Level,
     Limit,
     LimitQuery,
@@ -236,9 +237,10 @@ class PushParams(_Section):
 
     horizons: tuple[Duration, ...] = Field(("6h", "12h", "24h"), description="how far ahead")  # type: ignore[arg-type]
     quantiles: tuple[Level, ...] = Field((0.1, 0.5, 0.9), description="levels, inside train.quantiles")
-    totals: tuple[Label, ...] = Field(
+    totals: LabelSets = Field(
         (),
-        description="labels that sums over the other labels keep, such as group; forecasts of series add up to theirs",
+        description="labels that sums over the other labels keep, such as group, or lists of them; forecasts of series "
+        "add up to theirs",
     )
     total_limit: LimitQuery = Field(
         None, description="PromQL of the limits of the totals; by default the limits of the series add up"

@@ -522,6 +522,10 @@ async def test_a_plan_counts_what_a_task_would_cost_and_saves_nothing(call: Call
     assert status == 200
     assert plan["samples"] == plan["series"] * 20 * 24
     assert plan["output_series"] == plan["series"] * (1 * 3 + 5) + 4  # issued, shifted, abstained, model
+    config["push.totals"] = [["group"], []]
+    _, summed = await call("POST", "/plan", {"name": "home", "preset": "storage", "config": config}, as_="Plan")
+    n_totals = summed["labels"]["group"] + 1
+    assert summed["output_series"] == plan["output_series"] + n_totals * (1 * 3 + 4)  # nothing before work
     assert plan["parameters"] > 100
     assert plan["minutes"] > 0
     assert "+  home:" in plan["diff"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -111,14 +111,15 @@ class Predicted:
         if self.totals is None:
             return pd.DataFrame()
         own = Urgency(self.totals.series, self.totals.forecast, self.urgency.line, self.urgency.unit)
-        frame, names = own.table(15), [title_of(row) for row in label_rows(self._without_totals())]
-        order = np.argsort(-np.nan_to_num(self.urgency.used), kind="stable")
-        largest = [[names[row] for row in order if self.totals.total_of[row] == total][:3] for total in own.rows[:15]]
-        return frame.assign(largest=["; ".join(members) for members in largest]).rename_axis("total")
-
-    def _without_totals(self) -> dict[str, Any]:
-        labels = self.context.labels
-        return {name: column for name, column in labels.items() if name not in self.task.push.totals} or dict(labels)
+        frame, total_of = own.table(15), self.totals.total_of
+        order = [int(row) for row in np.argsort(-np.nan_to_num(self.urgency.used), kind="stable")]
+        rows, sums = label_rows(self.context.labels), label_rows(self.totals.series.labels)
+        largest = []
+        for total in own.rows[:15]:
+            part = (total_of == total).any(axis=0)
+            members = [rows[row] for row in order if part[row]][:3]
+            largest.append("; ".join(title_of(_without(member, sums[total])) for member in members))
+        return frame.assign(largest=largest).rename_axis("total")
 
     def chances(self, n: int) -> pd.DataFrame:
         """Breach probability of the first `n` urgent rows, a column per pushed horizon; empty without a limit."""
@@ -131,6 +132,11 @@ class Predicted:
         return pd.DataFrame(
             {name: known[rows, step] for name, step in steps.items()}, index=pd.Index(names, name="series")
         )
+
+
+def _without(labels: Mapping[str, str], known: Mapping[str, str]) -> Mapping[str, str]:
+    """What `labels` say beyond those that are known; all of them where that is nothing."""
+    return {name: value for name, value in labels.items() if name not in known} or labels
 
 
 def predict_task(
