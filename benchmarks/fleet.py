@@ -15,6 +15,7 @@ import numpy as np
 from tsf.alarm.replay import Terms, find_breaches, replay, score
 from tsf.alarm.rivals import PRODUCTION, History, default_rules, evaluate_rule
 from tsf.io.demo import fetch_demo
+from tsf.kinds import AlertLine
 from tsf.params import DemoParams, FetchParams, SnapshotParams
 from tsf.series import SeriesSet
 
@@ -55,8 +56,8 @@ def of_storage(series: SeriesSet) -> str:
     known, steps = np.isfinite(share), np.diff(series.limit, axis=1)
     most = ((share >= 0.85) & (share <= 0.95))[known].mean()
     low, middle, high = np.nanquantile(share, [0.05, 0.5, 0.95])
-    history = History(series.values, series.limit, series.step_seconds, line, HOURS_AHEAD)
-    rule = next(one for one in default_rules(line) if one.name == PRODUCTION)
+    history = History(series.values, series.limit, series.step_seconds, AlertLine(line), HOURS_AHEAD)
+    rule = next(one for one in default_rules(history.line) if one.name == PRODUCTION)
     terms = Terms(horizon_steps=HOURS_AHEAD, act_steps=1)
     breaches = find_breaches(series.values, line * series.limit, rest_steps=HOURS_AHEAD)
     outcome = replay(evaluate_rule(rule, history), breaches, terms)

@@ -38,7 +38,7 @@ FEWER = 0.2  # of the production rule's false alarms: the goal
 
 def oracle(model: Model, alarms: AlarmReplay) -> Floats:
     """(N, T) chances in the judged weeks, NaN elsewhere, by trees that learnt from these weeks of other series."""
-    series, terms, line = alarms.series, alarms.terms, alarms.task.alert.line
+    series, terms, line = alarms.series, alarms.terms, alarms.history.line
     origins = range(terms.first_step, series.n_steps)
     length, samples = model.params.sequence_length, model.params.breach_samples
     steps, season = anchors(terms.horizon_steps), season_steps(series.step_seconds)
@@ -46,13 +46,15 @@ def oracle(model: Model, alarms: AlarmReplay) -> Floats:
     inputs, rows, places = [], [], []
     answers = rolling_answers(model, series, origins, line=line, with_peaks=True)
     for origin, answer in zip(origins, answers, strict=True):
-        threshold = line * alarms.history.limit[:, origin]
+        limit = alarms.history.limit[:, origin]
+        threshold = line.level(limit)
         known = np.flatnonzero((answer.abstained == "") & np.isfinite(threshold))
         assert answer.peaks is not None
         chance = exceedance(answer.peaks[known], levels, threshold[known])
         place = np.full(len(known), origin)
         past = past_of(series.values, known, place, length, model.params.prediction_steps, series.step_seconds)
-        found = breach_features(chance[:, steps - 1], past, threshold[known], steps, season, samples, line)
+        share = line.shares(limit[known])
+        found = breach_features(chance[:, steps - 1], past, threshold[known], steps, season, samples, share)
         inputs.append(found[:, -1])
         rows.append(known)
         places.append(place)
@@ -93,7 +95,7 @@ def main() -> None:
     for name, chance in {"threshold": alarms.history.chance, "oracle": oracle(model, alarms)}.items():
         curve = replay_choices(
             chance, alarms.history.share, alarms.breaches, alarms.terms, weeks=alarms.weeks, thresholds=THRESHOLDS,
-            gates=gates_of(task.alert.line, task.alert.gate), teams=alarms.teams,
+            gates=gates_of(alarms.history.line_share, task.alert.gate), teams=alarms.teams,
         )  # fmt: skip
         result[name] = best(curve, production)
         sys.stderr.write(f"{name}: {result[name]}\n")

@@ -15,6 +15,7 @@ import numpy as np
 
 from tsf.alarm.replay import Terms, find_breaches, replay, score
 from tsf.alarm.rivals import History, breach_rule, default_rules, evaluate_rule
+from tsf.kinds import AlertLine
 
 BOUND_SECONDS = 60.0
 
@@ -31,7 +32,8 @@ def simulated(n: int, steps: int, seed: int = 0) -> History:
         used[:, step] = level
     used[rng.random((n, steps)) < 0.02] = np.nan
     chance = np.clip(used**8 + rng.normal(0, 0.05, (n, steps)), 0, 1)
-    return History(used * 1e12, np.full((n, steps), 1e12), 3_600, 0.98, 24, chance, used * 1e12, used * 1.1e12)
+    limit, line = np.full((n, steps), 1e12), AlertLine(0.98)
+    return History(used * 1e12, limit, 3_600, line, 24, chance, used * 1e12, used * 1.1e12)
 
 
 def main() -> int:
@@ -47,7 +49,7 @@ def main() -> int:
     terms = Terms(horizon_steps=24, act_steps=2)
     started = time.perf_counter()
     breaches = find_breaches(history.used, 0.98 * history.limit, rest_steps=24)
-    for rule in (breach_rule(0.5, 3_600), *default_rules(0.98)):
+    for rule in (breach_rule(0.5, 3_600), *default_rules(AlertLine(0.98))):
         since = time.perf_counter()
         said = score(
             replay(evaluate_rule(rule, history), breaches, terms), terms, n_series=chosen.series, weeks=chosen.weeks

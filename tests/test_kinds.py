@@ -1,8 +1,14 @@
-"""Numbers and times as people and Prometheus write them."""
+"""Numbers and times as people and Prometheus write them, and where a limit counts as reached."""
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tsf.kinds import chance_text, figure_text
+from tsf.kinds import AlertLine, chance_text, figure_text, parse_amount
+
+AMOUNTS = st.floats(1e-3, 1e18)
+SHARES = st.floats(0.01, 10)
 
 
 @pytest.mark.parametrize(
@@ -15,3 +21,35 @@ def test_nothing_is_made_certain_by_rounding(chance: float, text: str) -> None:
 
 def test_a_figure_that_is_unknown_is_a_dash() -> None:
     assert (figure_text(None), figure_text(0.12345), figure_text(0.8, ".1%")) == ("–", "0.1235", "80.0 %")
+
+
+@given(SHARES, AMOUNTS, AMOUNTS)
+def test_a_limit_counts_as_reached_at_its_share_or_when_so_little_is_left_whichever_comes_first(
+    share: float, left: float, limit: float
+) -> None:
+    level = float(AlertLine(share, left).level(np.array(limit)))
+    assert level == min(share * limit, max(limit - left, 0.0))
+    assert 0 <= level <= float(AlertLine(share).level(np.array(limit)))
+    assert limit - level >= left * (1 - 1e-9) - 1e-9 * limit or level == 0
+
+
+@given(SHARES, st.none() | AMOUNTS, st.lists(AMOUNTS, min_size=2, max_size=9))
+def test_a_larger_limit_never_counts_as_reached_sooner(share: float, left: float | None, limits: list[float]) -> None:
+    line, sorted_limits = AlertLine(share, left), np.array(sorted(limits))
+    level = line.level(sorted_limits)
+    assert (np.diff(level) >= 0).all()
+    np.testing.assert_allclose(line.shares(sorted_limits) * sorted_limits, level, rtol=1e-9, atol=1e-9 * limits[0])
+
+
+def test_without_an_amount_the_share_alone_says_it_to_the_last_bit() -> None:
+    limits = np.array([3.3, 0.0, -1.0, np.nan, 2e12])
+    np.testing.assert_array_equal(AlertLine(0.98).level(limits), 0.98 * limits)
+    assert AlertLine(0.98).shares(limits).tolist() == [0.98] * 5
+    assert AlertLine(0.98, 1.0).shares(limits)[1:4].tolist() == [0.98] * 3  # where there is no limit
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"), [("500GiB", 500 * 2**30), ("1.5TiB", 1.5 * 2**40), ("1KiB", 1024), (2, 2), (0.05, 0.05)]
+)
+def test_an_amount_is_a_size_in_bytes_or_a_number_in_the_unit_of_the_metric(text: object, amount: float) -> None:
+    assert parse_amount(text) == amount

@@ -92,6 +92,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         "hidden_dim 30 is not divisible by nhead 4; change one of them",
     ),
     (task(train__d_model=65), "tasks.a.train: d_model 65 is not divisible by nhead 4; change one of them."),
+    (task(train__derived=["rate", "rate"]), "tasks.a.train: derived rate, rate holds one twice; name each once."),
     (task(train__bounds=[2, 1]), "tasks.a.train: bounds 2.0 … 1.0 leave no room; the first must be lower."),
     (
         task(train__quantiles=[0.1, 0.9]),
@@ -115,6 +116,14 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     (task(push__alias="a-b"), "tasks.a.push.alias: 'a-b'"),
     (task(push__max_series=0), "tasks.a.push.max_series: 0: input should be greater than or equal to 1"),
     (task(alert__line=0), "tasks.a.alert.line: 0: input should be greater than 0"),
+    (task(alert__left=0), "tasks.a.alert.left: 0 is no amount; write a number above 0 in the metric's unit, or a size"),
+    (task(alert__left="500GB"), "tasks.a.alert.left: '500GB' is no amount; write a number above 0"),
+    (task(alert__left="5"), "tasks.a.alert.left: '5' is no amount"),
+    (task(alert__left="0GiB"), "tasks.a.alert.left: '0GiB' is no amount"),
+    (
+        task(alert__left="2TiB", fetch__metric_query="cpu_usage_percent"),
+        "tasks.a: alert.left 2TiB is a size, but the metric is in percent; write a number in that unit.",
+    ),
     # servers
     (
         {"prometheus": {"base_url": "host:9090"}},
@@ -163,7 +172,8 @@ def test_defaults_alone_make_a_task() -> None:
 
 
 def test_params_are_frozen_and_survive_being_written_and_read() -> None:
-    params = parse_params(task(fetch__limit=5, fetch__step="90s", fetch__history="3w", push__horizons=["90s"]))
+    mapping = task(fetch__limit=5, fetch__step="90s", fetch__history="3w", push__horizons=["90s"], alert__left="2TiB")
+    params = parse_params(mapping)
     assert parse_params(params.model_dump(mode="json")) == params
     with pytest.raises(ValueError, match="frozen"):
         params.tasks["a"].push.max_series = 3  # type: ignore[misc]

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -18,6 +19,7 @@ from matplotlib import rcParams
 from matplotlib.figure import Figure
 
 from tsf import plots
+from tsf.kinds import AlertLine
 from tsf.plots.style import plain, scale_of
 from tsf.promql import unit_of
 from tsf.series import Forecast, SeriesSet
@@ -181,6 +183,18 @@ def test_a_forecast_shows_past_bands_limit_line_chance_and_what_came() -> None:
     past, came = (np.asarray(lines[name].get_xdata()) for name in ("used", "what came"))
     assert past.max() < came.min()
     assert len(came) == 12
+
+
+def test_the_alert_line_lies_where_it_holds_for_each_limit_and_says_what_may_be_left() -> None:
+    series = example()
+    limit = np.array([10, 100, 1000])[:, None] * 2.0**40 * np.ones((1, series.n_steps))
+    line = AlertLine(0.98, 4 * 2.0**40)
+    series, forecast = replace(series, limit=limit), forecast_of(series, 150)
+    figure = plots.plot_forecast(series, forecast, [0, 1, 2], line=line, unit="bytes")
+    name = "alert line, 98% or 4 TiB left"
+    heights = [next(one for one in axis.lines if one.get_label() == name).get_ydata()[0] for axis in figure.axes]
+    assert heights == [6, 96, 980]  # TiB
+    assert name in {text.get_text() for text in figure.legends[0].get_texts()}
 
 
 def test_the_kept_epoch_is_marked() -> None:
@@ -396,13 +410,15 @@ def timeline(title: str) -> plots.Timeline:
     steps = np.arange(100)
     share = np.where(steps > 90, np.nan, 0.8 + steps / 500)
     fires = {"tsf": steps > 80, HOSTILE: steps > 95}
-    return plots.Timeline(title, START + HOUR * steps, share, share - 0.02, share + 0.05, steps > 88, fires, 0.98)
+    line = np.full(len(steps), 0.98)
+    return plots.Timeline(title, START + HOUR * steps, share, share - 0.02, share + 0.05, steps > 88, fires, line)
 
 
 def test_figures_of_alarms_say_what_happened_whatever_the_names_are() -> None:
     curve = pd.DataFrame({"alarms": [1.0, 3.0], "recall": [0.4, 0.9], "chosen": [False, True]}, index=[0.6, 0.3])
     chances = pd.DataFrame({"said": [0.05, 0.95], "came": [0.04, 0.5], "n": [1000, 4]})
-    empty = plots.Timeline("none", START + HOUR * np.arange(5), *[np.full(5, np.nan)] * 3, np.zeros(5, bool), {}, 0.9)
+    unknown, line = np.full(5, np.nan), np.full(5, 0.9)
+    empty = plots.Timeline("none", START + HOUR * np.arange(5), *[unknown] * 3, np.zeros(5, bool), {}, line)
     for figure, words in [
         (plots.plot_rules(rules_table()), "Ours announced 9 of 10 breaches in time, with 4 false alarms"),
         (plots.plot_policy(curve, 5.0), "At 30%, 90% of the breaches are announced in time with 3.0 alarms a week"),

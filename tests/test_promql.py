@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsf.errors import ParamsError
-from tsf.promql import check_query, metric_name, quote, range_selectors, raw_selectors, selectors
+from tsf.promql import (
+    check_query,
+    matchers_text,
+    metric_name,
+    quote,
+    range_selectors,
+    raw_selectors,
+    selectors,
+)
 
 
 @settings(deadline=None)
@@ -16,6 +24,13 @@ from tsf.promql import check_query, metric_name, quote, range_selectors, raw_sel
 def test_any_text_comes_back_from_its_quotes(text: str) -> None:
     selector = promql_parser.parse(f"x{{label={quote(text)}}}")
     assert [matcher.value for matcher in selector.matchers.matchers] == [text]
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,8}", fullmatch=True), st.text(max_size=9), max_size=3))
+def test_any_labels_come_back_from_their_matchers(labels: dict[str, str]) -> None:
+    selector = promql_parser.parse("x" + matchers_text(labels))
+    assert {matcher.name: matcher.value for matcher in selector.matchers.matchers} == labels
 
 
 @settings(deadline=None)

@@ -34,11 +34,12 @@ def draw(root: Path, picture: Path, before_the_end_seconds: int = BEFORE_THE_END
     task, paths = read_params(root).task(TASK), TaskPaths(root, TASK)
     series, (model, _) = read_series(paths.series), load_model(paths.model)
     seen = series.between(0, series.n_steps - before_the_end_seconds // series.step_seconds)
-    forecast = predict(model, seen, line=task.alert.line)
+    line = task.alert.alert_line
+    forecast = predict(model, seen, line=line)
     if seen.limit is None or forecast.p_breach is None:
         raise ParamsError("the task has no limit", where=f"tasks.{TASK}.fetch", cure="set one")
     share = seen.values[:, -24:] / seen.limit[:, -24:]  # (N, 24)
-    chance = np.where(share[:, -1] < task.alert.line, np.nan_to_num(forecast.p_breach[:, -1]), -1)
+    chance = np.where(share[:, -1] < line.shares(seen.limit[:, -1]), np.nan_to_num(forecast.p_breach[:, -1]), -1)
     urgent = np.argsort(-chance, kind="stable")[:2]
     moved = np.where(chance >= 0, np.nan_to_num(np.ptp(share, axis=1)), -1)
     moved[urgent] = -1
@@ -47,7 +48,7 @@ def draw(root: Path, picture: Path, before_the_end_seconds: int = BEFORE_THE_END
         series,
         forecast,
         rows,
-        line=task.alert.line,
+        line=line,
         unit=unit_of(task.fetch.metric_query),
         time_zone=task.train.time_zone,
         history_steps=96,

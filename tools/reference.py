@@ -19,7 +19,7 @@ __all__ = ["Key", "commands", "commands_page", "keys", "main", "parameters_page"
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MADE = "<!-- Made from the code by `python tools/reference.py`: change the code, not this page. -->"
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-KINDS = ("PromQL", "duration", "label", "time", "time of day", "time zone")  # titles that say more than "text"
+KINDS = ("PromQL", "duration", "label", "size", "time", "time of day", "time zone")  # titles that say more than "text"
 WORDS = {"string": "text", "integer": "whole number", "number": "number", "null": "null"}
 PARAMETERS_HEAD = """# Parameters
 

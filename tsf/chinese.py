@@ -121,6 +121,7 @@ CHINESE: dict[str, str] = {
     "median forecast": "预测中位数",
     "{share:.0%} interval": "{share:.0%} 区间",
     "alert line, {share:.0%}": "告警线 {share:.0%}",
+    "alert line, {share:.0%} or {left} left": "告警线 {share:.0%}，或仅剩 {left}",
     "chance of breach {chance}": "超限概率 {chance}",
     "no forecast: {reason}": "无预测：{reason}",
     "time in {zone}": "时间（{zone}）",
@@ -159,6 +160,7 @@ CHINESE: dict[str, str] = {
     "list": "列表",
     "mapping": "映射",
     "number": "数字",
+    "size or number": "大小（如 500GiB）或数字",
     "time of day": "时刻",
     "time zone": "时区",
     "epochs": "轮",
@@ -182,6 +184,9 @@ CHINESE: dict[str, str] = {
     "steps the model looks back": "模型回看的步数",
     "steps it looks ahead, all in one go": "模型一次预测的步数",
     "labels it learns from; series without them are fine": "模型学习的标签；缺少这些标签的序列也可以",
+    "inputs made of the metric itself: its change in a step, its largest rise in the last day": (
+        "由指标自身得出的输入：每一步的变化、最近一天内的最大升幅"
+    ),
     "the clock that people on this cluster live by": "集群用户作息所用的时区",
     "first moment of the night": "夜间的开始时刻",
     "first moment of the day": "白天的开始时刻",
@@ -192,6 +197,9 @@ CHINESE: dict[str, str] = {
         "优化器每步的窗口数；0 表示自动选择：内存放得下且有收益的最大数量"
     ),
     "largest step size of the schedule": "学习率调度中的最大值",
+    "of the learning rate: a short rise, then a cosine to 0; that fall alone; or neither": (
+        "学习率的变化：先短暂上升再按余弦降至 0；仅按余弦下降；保持不变"
+    ),
     "share of the units that are left out while it learns": "训练时随机丢弃的单元比例",
     "width of every kind but the Transformer": "网络宽度（Transformer 除外）",
     "layers of the network": "网络的层数",
@@ -220,15 +228,17 @@ CHINESE: dict[str, str] = {
     "distance of two origins of the backtest": "回测中相邻两个预测起点的间隔",
     "how far ahead": "写回的预测提前量",
     "levels, inside train.quantiles": "写回的分位数，须在 train.quantiles 的范围内",
-    "labels that sums over the other labels keep, such as group; forecasts of series add up to theirs": (
-        "汇总时保留的标签，例如 group（对其余标签求和）；各序列的预测之和等于汇总的预测"
-    ),
+    "labels that sums over the other labels keep, such as group, or lists of them; forecasts of series add up to "
+    "theirs": "汇总时保留的标签，例如 group（对其余标签求和），也可写多组；各序列的预测之和等于汇总的预测",
     "PromQL of the limits of the totals; by default the limits of the series add up": (
         "汇总上限的 PromQL；默认为各序列上限之和"
     ),
     "more output series are refused before anything is sent": "输出序列多于此数时，在发送之前就会拒绝",
     "also write the median as ai_forecast_ALIAS{horizon}": "同时将中位数写为 ai_forecast_ALIAS{horizon}",
     "share of the limit at which it counts as reached": "用量占上限的比例达到此值，即视为达到上限",
+    "it counts as reached, too, where no more than this is left: in the metric's unit, or as 500GiB": (
+        "剩余量不超过此值时，也视为达到上限：用指标的单位，或写成 500GiB"
+    ),
     "auto: probability, hold and gate are chosen by replay, if it saw enough breaches; fixed: as set": (
         "auto：回放中的超限足够多时，由回放选定 probability、hold 和 gate；fixed：按设定值"
     ),

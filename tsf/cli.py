@@ -24,6 +24,8 @@ from tsf.presets import PRESETS
 from tsf.project import Stage, TaskPaths, find_root
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tsf.stages.predict import Predicted
 
 __all__ = ["app", "main"]
@@ -229,6 +231,21 @@ def predict(
         raise absent
 
 
+@app.command(epilog="""Example: tsf explain --task storage --label group=vision --label user=ann""")
+def explain(
+    task: Annotated[str, typer.Option(help="A task of params.yaml.")],
+    label: Annotated[
+        list[str] | None, typer.Option(help="As user=ann, until one series is left; by default it is the most urgent.")
+    ] = None,
+    model_name: Annotated[str, typer.Option(help="Alias, version or model_YYYYMMDD_HHMMSS.")] = "champion",
+) -> None:
+    """Forecast from the newest samples and print which past hours and which inputs move the median of a series most."""
+    from tsf.stages.explain import explain_task
+
+    found = explain_task(task, _root(), labels=_labels(label or []), model_name=model_name)
+    _show_table(found.reasons.heaviest(10), found.summary)
+
+
 @app.command(epilog="Example: tsf lineage --task storage --at 2026-11-01T08:30:00Z")
 def lineage(
     task: TaskOption = None,
@@ -284,7 +301,7 @@ def ablate(
     task: Annotated[str, typer.Option(help="A task of params.yaml whose data have been fetched.")],
     folds: Annotated[int, typer.Option(min=1, max=10, help="Origins of the rolling cross-validation.")] = 3,
 ) -> None:
-    """Train without each input (limit, covariates, labels, night, holidays) and say which of them pay."""
+    """Train without each input (limit, covariates, derived ones, labels, night, holidays) and say which of them pay."""
     from tsf.stages.ablate import ablate as without
 
     def told(text: str) -> None:
@@ -467,8 +484,12 @@ def _tasks_for_training(
 
 def _show_predicted(predicted: Predicted) -> None:
     """Print the most urgent series of a forecast."""
-    frame = predicted.most_urgent(20).reset_index()
-    table = Table(*(str(name) for name in frame.columns), title=escape(predicted.summary))
+    _show_table(predicted.most_urgent(20).reset_index(), predicted.summary)
+
+
+def _show_table(frame: pd.DataFrame, title: str) -> None:
+    """Print the columns of a frame."""
+    table = Table(*(str(name) for name in frame.columns), title=escape(title))
     for row in frame.itertuples(index=False):
         table.add_row(*(escape(str(cell)) for cell in row))
     out.print(table)
@@ -481,10 +502,11 @@ def _show_diff(diff: str) -> None:
 
 
 def _show_results(root: Path, params: Params) -> None:
-    """Print the table that the index shows, and where the index is."""
+    """Print the tables that the index shows, and where the index is."""
     from tsf.io.files import read_json
 
     table = Table("task", "WQL", "best baseline", "its WQL", "MASE", "coverage of 80 %")
+    alarms = Table("task", "breaches", "in time", "false alarms", "production rule: in time", "its false alarms")
     for name in params.tasks:
         path = TaskPaths(root, name).evaluation / "metrics.json"
         if path.exists():
@@ -492,12 +514,17 @@ def _show_results(root: Path, params: Params) -> None:
             table.add_row(
                 name,
                 figure_text(m["wql"]),
-                m["best_baseline"],
+                m["best_baseline"].replace("_", " "),
                 figure_text(m["wql_best_baseline"]),
                 figure_text(m["mase"], ".3f"),
                 figure_text(m["coverage_80"], ".1%"),
             )
+            if a := m.get("alarms"):
+                keys = ("breaches", "met", "false", "met_production", "false_production")
+                alarms.add_row(name, *(f"{a[key]:,}" for key in keys))
     out.print(table)
+    if alarms.rows:
+        out.print(alarms)
     out.print(f"Reports: {root / 'reports' / 'index.html'}", highlight=False)
 
 

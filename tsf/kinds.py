@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
 
 from tsf.errors import ParamsError
 from tsf.promql import check_query, selectors
 
 __all__ = [
     "LABEL_NAME",
+    "AlertLine",
+    "Amount",
     "Duration",
     "Label",
+    "LabelSets",
     "Level",
     "Limit",
     "LimitQuery",
@@ -33,11 +40,41 @@ __all__ = [
     "figure_text",
     "horizon_text",
     "minute_of_day",
+    "parse_amount",
     "parse_duration",
 ]
 
 UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")  # what Prometheus accepts everywhere
+LABELS: JsonSchemaValue = {"type": "array", "items": {"type": "string", "title": "label"}}
+SIZE = r"^(\d+(?:\.\d+)?)([KMGTPE])iB$"
+
+
+@dataclass(frozen=True)
+class AlertLine:
+    """Where a limit counts as reached: at this share of it, or already where no more than `left` of it is left.
+
+    left: in the metric's unit; None: the share alone says it. Whatever asks whether a limit is reached asks here.
+    """
+
+    share: float = 1.0
+    left: float | None = None
+
+    def level(self, limit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What must be used, in the shape and unit of `limit`: min(share * limit, limit - left); NaN where that is.
+
+        It is never below 0: a limit that is smaller than `left` counts as reached from the start.
+        """
+        level = self.share * limit
+        return level if self.left is None else np.minimum(level, np.maximum(limit - self.left, 0.0))
+
+    def shares(self, limit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The level as a share of each limit; where there is no limit above 0, the share that is set."""
+        if self.left is None:
+            return np.full(limit.shape, self.share)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            kept = np.maximum(1 - self.left / limit, 0.0)
+        return np.where(limit > 0, np.minimum(self.share, kept), self.share)
 
 
 def parse_duration(text: object) -> int:
@@ -49,6 +86,17 @@ def parse_duration(text: object) -> int:
     if seconds <= 0:
         raise ValueError(f"{text!r} is not a duration; write a number with its unit, such as 5m, 1h or 60d")
     return seconds
+
+
+def parse_amount(amount: object) -> float:
+    """A number above 0 as it stands, a size (`500GiB`, `1.5TiB`) in bytes. Raises ValueError for anything else."""
+    match = re.fullmatch(SIZE, amount) if isinstance(amount, str) else None
+    value = float(match[1]) * 1024.0 ** (1 + "KMGTPE".index(match[2])) if match else amount
+    if not (isinstance(value, int | float) and 0 < value < math.inf):
+        raise ValueError(
+            f"{amount!r} is no amount; write a number above 0 in the metric's unit, or a size such as 500GiB"
+        )
+    return float(value)
 
 
 def duration_text(seconds: int) -> str:
@@ -149,6 +197,31 @@ def _limit(limit: object) -> object:
     return limit
 
 
+def _amount(amount: object) -> object:
+    if amount is not None:
+        parse_amount(amount)
+    return amount
+
+
+def _label_sets(sets: object) -> object:
+    """A plain list of labels is one set of them."""
+    if not isinstance(sets, list | tuple) or not sets:
+        return sets
+    plain = [name for name in sets if isinstance(name, str)]
+    if len(plain) == len(sets):
+        return [sets]
+    if plain:
+        raise ValueError(f"{plain[0]!r} stands beside lists of labels; write it as a list of its own, [{plain[0]}]")
+    return sets
+
+
+def _once(sets: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    known = [frozenset(names) for names in sets]
+    if twice := [names for place, names in enumerate(sets) if frozenset(names) in known[:place]]:
+        raise ValueError(f"the labels {list(twice[0])} are there twice; drop one of the lists")
+    return sets
+
+
 def _label(name: str) -> str:
     if not LABEL_NAME.match(name):
         raise ValueError(f"{name!r} is not a label name; use letters, digits and _")
@@ -174,9 +247,18 @@ Zone = Annotated[str, AfterValidator(_zone), Field(title="time zone")]
 Moment = Annotated[str, AfterValidator(_moment), Field(title="time")]
 Query = Annotated[str, AfterValidator(_query), Field(title="PromQL")]
 Label = Annotated[str, AfterValidator(_label), Field(title="label")]
+LabelSets = Annotated[
+    tuple[tuple[Label, ...], ...],
+    BeforeValidator(_label_sets),
+    AfterValidator(_once),
+    WithJsonSchema({"anyOf": [LABELS, {"type": "array", "items": LABELS}]}),
+]
+"""Lists of labels; a plain list of labels is one of them."""
 Level = Annotated[float, Field(gt=0, lt=1)]
 Source = Annotated[str, AfterValidator(_source)]
 Sink = Annotated[str, AfterValidator(_sink)]
 Owners = Annotated[str, AfterValidator(_owners)]
 LimitQuery = Annotated[Annotated[str, Field(title="PromQL")] | None, BeforeValidator(_limit)]
 Limit = Annotated[Annotated[str, Field(title="PromQL")] | float | None, BeforeValidator(_limit)]
+Amount = Annotated[Annotated[str, Field(title="size", pattern=SIZE)] | float | None, BeforeValidator(_amount)]
+"""Kept as it is written, so that a size stays readable; `parse_amount` says what it is."""

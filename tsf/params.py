@@ -25,8 +25,11 @@ from typing_extensions import Self
 
 from tsf.errors import ParamsError
 from tsf.kinds import (
+    AlertLine,
+    Amount,
     Duration,
     Label,
+    LabelSets,
     Level,
     Limit,
     LimitQuery,
@@ -38,7 +41,9 @@ from tsf.kinds import (
     TimeOfDay,
     Zone,
     duration_text,
+    parse_amount,
 )
+from tsf.promql import unit_of
 
 __all__ = [
     "AlertParams",
@@ -51,6 +56,7 @@ __all__ = [
     "Params",
     "PrometheusParams",
     "PushParams",
+    "Schedule",
     "SnapshotParams",
     "TaskParams",
     "TrainParams",
@@ -61,6 +67,7 @@ __all__ = [
 ]
 
 ModelType = Literal["lstm", "gru", "transformer", "cnn_lstm", "attention"]
+Schedule = Literal["one_cycle", "cosine", "constant"]
 TASK_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,62}\Z")  # safe in paths, URLs, DVC stage names, metric names and the shell
 
 
@@ -163,6 +170,9 @@ class TrainParams(_Section):
     dimensions: tuple[Label, ...] = Field(
         ("group", "user", "storage_type", "cluster"), description="labels it learns from; series without them are fine"
     )
+    derived: tuple[Literal["rate", "burst"], ...] = Field(
+        (), description="inputs made of the metric itself: its change in a step, its largest rise in the last day"
+    )
     time_zone: Zone = Field("UTC", description="the clock that people on this cluster live by")
     night: NightParams = Field(NightParams(), description="the hours that count as night")
     holidays: str = Field("", pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$", description="country, such as CN or US-CA")
@@ -172,6 +182,9 @@ class TrainParams(_Section):
         64, ge=0, le=65_536, description="windows in a step of the optimiser; 0: as many as pay and fit into memory"
     )
     learning_rate: float = Field(0.002, gt=0, le=1, description="largest step size of the schedule")
+    schedule: Schedule = Field(
+        "one_cycle", description="of the learning rate: a short rise, then a cosine to 0; that fall alone; or neither"
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of the units that are left out while it learns")
     hidden_dim: int = Field(128, ge=1, le=8192, description="width of every kind but the Transformer")
     num_layers: int = Field(1, ge=1, le=64, description="layers of the network")
@@ -207,6 +220,8 @@ class TrainParams(_Section):
             raise ValueError(f"hidden_dim {self.hidden_dim} is not divisible by nhead {self.nhead}; change one of them")
         if list(self.quantiles) != sorted(set(self.quantiles)) or not {0.1, 0.5, 0.9} <= {*self.quantiles}:
             raise ValueError("quantiles must increase and hold 0.1, 0.5 and 0.9; sort them and add what is missing")
+        if len(set(self.derived)) < len(self.derived):
+            raise ValueError(f"derived {', '.join(self.derived)} holds one twice; name each once")
         low, high = self.bounds
         if low is not None and high is not None and low >= high:
             raise ValueError(f"bounds {low} … {high} leave no room; the first must be lower")
@@ -224,9 +239,10 @@ class PushParams(_Section):
 
     horizons: tuple[Duration, ...] = Field(("6h", "12h", "24h"), description="how far ahead")  # type: ignore[arg-type]
     quantiles: tuple[Level, ...] = Field((0.1, 0.5, 0.9), description="levels, inside train.quantiles")
-    totals: tuple[Label, ...] = Field(
+    totals: LabelSets = Field(
         (),
-        description="labels that sums over the other labels keep, such as group; forecasts of series add up to theirs",
+        description="labels that sums over the other labels keep, such as group, or lists of them; forecasts of series "
+        "add up to theirs",
     )
     total_limit: LimitQuery = Field(
         None, description="PromQL of the limits of the totals; by default the limits of the series add up"
@@ -258,6 +274,10 @@ class AlertParams(_Section):
     """What counts as a breach, what alarms cost, and how many of them people can bear."""
 
     line: float = Field(0.98, gt=0, le=10, description="share of the limit at which it counts as reached")
+    left: Amount = Field(
+        None,
+        description="it counts as reached, too, where no more than this is left: in the metric's unit, or as 500GiB",
+    )
     policy: Literal["auto", "fixed"] = Field(
         "auto",
         description="auto: probability, hold and gate are chosen by replay, if it saw enough breaches; fixed: as set",
@@ -282,6 +302,11 @@ class AlertParams(_Section):
     cost_false: float = Field(1.0, ge=0, description="cost of an alarm without a breach")
     cost_miss: float = Field(20.0, ge=0, description="cost of a breach without an alarm")
     cost_late: float = Field(10.0, ge=0, description="cost of a breach whose alarm left no time to act")
+
+    @property
+    def alert_line(self) -> AlertLine:
+        """Where a limit counts as reached: `line` and `left` together."""
+        return AlertLine(self.line, None if self.left is None else parse_amount(self.left))
 
     def fires(self, chance: NDArray[Any], used: NDArray[Any], limit: NDArray[Any]) -> NDArray[Any]:
         """(N,) whether an alarm would fire, once this has held; never where a chance, a use or a limit is unknown."""
@@ -332,6 +357,13 @@ class TaskParams(_Section):
         for level in self.push.quantiles:
             if not train.quantiles[0] <= level <= train.quantiles[-1]:
                 raise ValueError(f"push.quantiles {level} is outside train.quantiles; it would be made up")
+        return self
+
+    @model_validator(mode="after")
+    def _same_unit(self) -> Self:
+        left, unit = self.alert.left, unit_of(self.fetch.metric_query)
+        if isinstance(left, str) and unit not in ("bytes", ""):
+            raise ValueError(f"alert.left {left} is a size, but the metric is in {unit}; write a number in that unit")
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import promql_parser
@@ -10,7 +11,17 @@ from promql_parser import Call, MatchOp, MatrixSelector, VectorSelector
 
 from tsf.errors import ParamsError
 
-__all__ = ["Unit", "check_query", "metric_name", "quote", "range_selectors", "raw_selectors", "selectors", "unit_of"]
+__all__ = [
+    "Unit",
+    "check_query",
+    "matchers_text",
+    "metric_name",
+    "quote",
+    "range_selectors",
+    "raw_selectors",
+    "selectors",
+    "unit_of",
+]
 
 Unit = Literal["bytes", "bytes/s", "percent", "ratio", ""]
 COUNTER_SUFFIXES = ("_total", "_count", "_sum", "_bucket")
@@ -60,6 +71,11 @@ def metric_name(selector: VectorSelector) -> str:
 def range_selectors(query: str, where: str = "query") -> list[str]:
     """The text of every range selector of `query`, such as `x{a="b"}[5m]`. Raises ParamsError as `selectors`."""
     return [node.prettify() for node in _nodes(_parse(query, where)) if isinstance(node, MatrixSelector)]
+
+
+def matchers_text(labels: Mapping[str, str]) -> str:
+    """Labels and their values as a selector has them: `{group="vision",user="ann"}`."""
+    return "{" + ",".join(f"{name}={quote(value)}" for name, value in labels.items()) + "}"
 
 
 def quote(value: str) -> str:

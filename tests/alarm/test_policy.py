@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsf.alarm.policy import FEWEST, Policy, choose_policy, frontier, in_hindsight, judge_policy
+from tsf.alarm.policy import FEWEST, Policy, choose_policy, frontier, gates_of, in_hindsight, judge_policy
 from tsf.alarm.replay import Breaches, Score, Terms, find_breaches, replay, score
 from tsf.alarm.rivals import firing
 
@@ -52,6 +52,11 @@ def test_with_few_breaches_all_stays_as_set() -> None:
     assert (policy.threshold, policy.for_steps, policy.gate, policy.chosen) == (0.4, 3, 0.3, False)
 
 
+def test_gates_are_parts_of_the_line_that_most_series_have() -> None:
+    assert gates_of(np.array([0.98, 0.8, 0.8, 0.1, 0.8]), 0.5) == gates_of(0.8, 0.5)
+    assert max(gates_of(0.8, 0.5)) < 0.8
+
+
 def score_of(policy: Policy) -> Score:
     own = (policy.threshold, policy.for_steps, policy.gate)
     return next(one.score for one in policy.curve if (one.threshold, one.for_steps, one.gate) == own)
@@ -80,18 +85,38 @@ def test_no_choice_on_the_frontier_is_beaten_by_another() -> None:
     assert [one.score.met for one in best] == sorted({one.score.met for one in best})
 
 
-def scored(met: int, missed: int, false: int) -> Score:
-    nothing = (np.nan, np.nan)
-    return Score(met, 0, false, met, 0, missed, np.nan, nothing, np.nan, nothing, 1, 1, 1, 1, 0, false + 20.0 * missed)
+def scored(met: int, missed: int, false: int, weekly: float = 1.0) -> Score:
+    nothing, cost = (np.nan, np.nan), false + 20.0 * missed
+    return Score(met, 0, false, met, 0, missed, np.nan, nothing, np.nan, nothing, 1, 1, weekly, weekly, 0, cost)
 
 
 def test_the_gate_asks_for_no_less_recall_and_half_the_false_alarms() -> None:
     rivals = {"cheap": scored(9, 1, 40), "dear": scored(10, 0, 500)}
-    assert judge_policy(scored(9, 1, 20), rivals).passed
-    assert not judge_policy(scored(8, 2, 0), rivals).passed
-    assert "does not halve" in judge_policy(scored(10, 0, 21), rivals).sentence
-    assert judge_policy(scored(9, 1, 20), rivals).rival == "cheap"
-    assert not judge_policy(scored(FEWEST - 1, 0, 0), {"cheap": scored(0, FEWEST - 1, 9)}).passed
+    assert judge_policy(scored(9, 1, 20), rivals, 5).passed
+    assert not judge_policy(scored(8, 2, 0), rivals, 5).passed
+    assert "does not halve" in judge_policy(scored(10, 0, 21), rivals, 5).sentence
+    assert judge_policy(scored(9, 1, 20), rivals, 5).rival == "cheap"
+    assert not judge_policy(scored(FEWEST - 1, 0, 0), {"cheap": scored(0, FEWEST - 1, 9)}, 5).passed
+
+
+def test_a_rule_over_the_budget_is_named_but_only_holds_the_place_where_none_keeps_it_or_ours_is_as_loud() -> None:
+    rivals = {"loud": scored(9, 1, 40, weekly=12), "quiet": scored(4, 6, 12), "silent": scored(0, 10, 0, weekly=0)}
+    said = judge_policy(scored(6, 4, 6, weekly=3), rivals, 5)
+    assert (said.passed, said.rival) == (True, "quiet")
+    assert said.sentence.startswith("Yes, within the budget: ")
+    assert said.sentence.endswith(
+        "Outside of the budget of 5 alarms a week and team, loud announced 9 with 40: 12.0 a week and team."
+    )
+    assert judge_policy(scored(10, 0, 6), rivals, 5).sentence.startswith("Yes: ")  # nothing speaks for the loud one
+    assert judge_policy(scored(6, 4, 6, weekly=12), rivals, 5).rival == "loud"
+    assert judge_policy(scored(6, 4, 6, weekly=0.4), rivals, 0.5).rival == "loud"
+
+
+def test_a_rule_that_never_fires_is_no_rule_that_could_stay() -> None:
+    rivals = {"silent": scored(0, 10, 0), "poor": scored(2, 8, 90)}
+    assert (rivals["silent"].cost, rivals["poor"].cost) == (200, 250)
+    assert judge_policy(scored(5, 5, 45), rivals, 5).rival == "poor"
+    assert judge_policy(scored(5, 5, 0), {"silent": rivals["silent"]}, 5).rival == "silent"
 
 
 def test_hindsight_tells_a_poor_choice_from_breaches_that_cannot_be_foreseen() -> None:

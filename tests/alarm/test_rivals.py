@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 
 from tests.servers import OpenMetric, openmetrics, run_promtool, running_prometheus
 from tsf.alarm.rivals import History, Rule, breach_rule, default_rules, evaluate_rule, rolling_linear
+from tsf.kinds import AlertLine
 from tsf.learn.baselines import linear_prediction
 
 STEP, START = 3_600, 1_700_006_400
 STEPS = 24 * 12
-RULES = {rule.name: rule for rule in default_rules(0.98)}
+LINE = AlertLine(0.98)
+RULES = {rule.name: rule for rule in default_rules(LINE)}
 PROMQL = [rule for rule in RULES.values() if rule.promql]
+LEFT = AlertLine(0.98, 1.2e11)  # binds where the limit is below 6e12; of the smallest one nothing may be used
 
 
 def quotas(n: int = 12, steps: int = STEPS, seed: int = 3) -> History:
@@ -30,7 +34,7 @@ def quotas(n: int = 12, steps: int = STEPS, seed: int = 3) -> History:
     limit[3, steps // 2 :] = 1.9e12
     used[rng.random((n, steps)) < 0.06] = np.nan
     used[4, 60:80] = np.nan
-    return History(np.round(used * 2e12), limit, STEP, 0.98, 24)
+    return History(np.round(used * 2e12), limit, STEP, LINE, 24)
 
 
 def metrics(history: History) -> dict[str, NDArray[np.float64]]:
@@ -39,8 +43,11 @@ def metrics(history: History) -> dict[str, NDArray[np.float64]]:
     return {"used": history.used, "limit": history.limit, "share": share, "free": history.limit - history.used}
 
 
-def test_every_rule_in_promql_holds_where_a_real_prometheus_says_so(tmp_path: Path) -> None:
-    history = quotas()
+@pytest.mark.parametrize("line", [LINE, LEFT], ids=["a share of the limit", "or what is left of it"])
+def test_every_rule_in_promql_holds_where_a_real_prometheus_says_so(tmp_path: Path, line: AlertLine) -> None:
+    history = replace(quotas(), line=line)
+    scale = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, 4, 5, 0.05])[:, None]  # the amount is as much for large and small ones
+    history = replace(history, used=scale * history.used, limit=scale * history.limit)
     times = START + STEP * np.arange(STEPS)
     samples = openmetrics(*(
         OpenMetric(name, {"series": f"{row:02d}"}, times[seen].tolist(), values[row, seen].tolist())
@@ -48,7 +55,7 @@ def test_every_rule_in_promql_holds_where_a_real_prometheus_says_so(tmp_path: Pa
         for row, seen in enumerate(np.isfinite(values))
     ))  # fmt: skip
     with running_prometheus(tmp_path, samples=samples) as server:
-        for rule in PROMQL:
+        for rule in filter(lambda rule: rule.promql, default_rules(line)):
             reply = requests.post(
                 f"{server.url}/api/v1/query_range",
                 data={"query": rule.promql, "start": int(times[0]), "end": int(times[-1]), "step": STEP},
@@ -109,7 +116,7 @@ def test_no_rule_sees_the_future(rule: Rule) -> None:
     history = with_forecasts(quotas())
     cut = 200
     early = {name: getattr(history, name)[:, :cut] for name in ("used", "limit", "chance", "middle", "upper")}
-    short = History(**early, step_seconds=STEP, line=0.98, horizon_steps=24)
+    short = History(**early, step_seconds=STEP, line=LINE, horizon_steps=24)
     assert (evaluate_rule(rule, short) == evaluate_rule(rule, history)[:, :cut]).all()
 
 
@@ -119,9 +126,9 @@ def test_every_rule_fires_on_what_it_is_for(rule: Rule) -> None:
     period = 24 if rule.name == "climatology" else 168
     steps = np.arange(3 * 168)
     saw = 0.6 + 0.42 * (steps % period) / (period - 1)
-    history = with_forecasts(History(saw[None] * 1e12, np.full((1, len(steps)), 1e12), STEP, 0.98, 24))
+    history = with_forecasts(History(saw[None] * 1e12, np.full((1, len(steps)), 1e12), STEP, LINE, 24))
     assert evaluate_rule(rule, history)[0, -168:].any()
-    calm = with_forecasts(History(np.full((1, 504), 0.5), np.ones((1, 504)), STEP, 0.98, 24))
+    calm = with_forecasts(History(np.full((1, 504), 0.5), np.ones((1, 504)), STEP, LINE, 24))
     assert not evaluate_rule(rule, calm).any()
 
 
@@ -129,12 +136,12 @@ def with_forecasts(history: History) -> History:
     chance = np.clip(np.nan_to_num(history.share), 0, 1) ** 8
     middle = history.used + 0.03 * history.limit
     upper = history.used * np.where(np.nan_to_num(history.share) > 0.95, 0.99, 1.1)
-    return History(history.used, history.limit, STEP, 0.98, 24, chance, middle, upper)
+    return History(history.used, history.limit, STEP, LINE, 24, chance, middle, upper)
 
 
 def test_our_rule_is_gated_by_the_newest_sample_there_is() -> None:
     used = np.array([[0.4, 0.7, np.nan, np.nan, 0.2, np.nan]])
-    history = History(used, np.ones_like(used), STEP, chance=np.full_like(used, 0.9))
+    history = History(used, np.ones_like(used), STEP, LINE, chance=np.full_like(used, 0.9))
     assert evaluate_rule(breach_rule(0.8, gate=0.6), history)[0].tolist() == [False, True, True, True, False, False]
     assert not evaluate_rule(breach_rule(0.95, gate=0.6), history).any()
 
@@ -143,7 +150,7 @@ def test_mixin_rules_are_gated_by_utilisation() -> None:
     for rule in RULES.values():
         if match := re.search(r"free / limit < ([0-9.]+)", rule.promql):
             steep = 0.1 + 0.01 * np.arange(30)  # will be full in a day, but is nearly empty
-            history = History(steep[None], np.ones((1, 30)), STEP)
+            history = History(steep[None], np.ones((1, 30)), STEP, LINE)
             fires = evaluate_rule(rule, history)[0]
             assert not fires[1 - steep >= float(match[1])].any()
 
@@ -151,5 +158,20 @@ def test_mixin_rules_are_gated_by_utilisation() -> None:
 def test_the_first_sample_of_a_series_is_no_jump_from_nothing() -> None:
     used = np.full((1, 200), 0.7)
     used[:, :100] = np.nan
-    history = History(used, np.ones_like(used), STEP, 0.98, 24)
+    history = History(used, np.ones_like(used), STEP, LINE, 24)
     assert not evaluate_rule(RULES["Brownian risk"], history).any()
+
+
+@pytest.mark.parametrize("name", ["last value", "predict_linear 6h to 12h", "seasonal naive", "Brownian risk"])
+def test_a_rule_meets_the_line_that_leaves_an_amount_as_it_meets_the_same_share(name: str) -> None:
+    """Of limits of 2e12, 0.98 leaves 4e10."""
+    history = quotas()
+    limit = np.full(history.used.shape, 2e12)
+    by_share = replace(history, limit=limit)
+    by_left = replace(history, limit=limit, line=AlertLine(1.0, 4e10))
+    fires = evaluate_rule(RULES[name], by_share)
+    assert fires.any()
+    assert (evaluate_rule(RULES[name], by_left) == fires).mean() > 0.999  # rounding may tell the two apart
+    eager = evaluate_rule(RULES[name], replace(by_left, line=AlertLine(1.0, 4e11)))
+    assert (eager >= fires).all()
+    assert eager.sum() > fires.sum()

@@ -119,7 +119,7 @@ def test_where_no_limit_is_known_nothing_is_said_about_it(lab: Lab) -> None:
     rows = [{**row, **unknown, "limit": None, "seconds_to_limit": None, "alarm": False} for row in series["items"]]
     lab.answer("/tasks", json={**tasks, "items": [task], "total": 1})
     lab.answer("/series", json={"items": rows, "total": 20_000})
-    chart |= {"limit": None, "breaches": [], "alarms": [], "forecast": {**chart["forecast"], **unknown}}
+    chart |= {"limit": None, "level": None, "breaches": [], "alarms": [], "forecast": {**chart["forecast"], **unknown}}
     lab.answer("/tasks/storage/chart", json=chart)
     page = lab.open("dashboard:storage")
     expect(page.locator(".tsf-facts")).to_contain_text("no limit")

@@ -80,7 +80,25 @@ def test_a_series_that_stands_still_has_no_mase_and_spoils_no_page(root: Path) -
     path = TaskPaths(root, "a").evaluation / "metrics.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(metrics))
-    assert "<td>–</td><td>100.0 %</td>" in write_index(root).read_text()
+    page = write_index(root).read_text()
+    assert "<td>–</td><td>100.0 %</td>" in page
+    assert "Would the alarms have helped?" not in page  # a task without a limit has none
+
+
+@pytest.mark.parametrize(("passed", "said"), [(True, "yes"), (False, "keep it")])
+def test_the_index_says_what_the_alarms_would_have_done(root: Path, *, passed: bool, said: str) -> None:
+    alarms = {"breaches": 9, "met": 7, "false": 1, "met_production": 8, "false_production": 70, "met_best_rule": 6,
+              "false_best_rule": 4, "best_rule": "static <95 %", "passed": passed}  # fmt: skip
+    metrics = {"model_type": "lstm", "wql": 0.1, "mase": 0.5, "coverage_80": 0.8, "best_baseline": "last_value",
+               "wql_best_baseline": 0.2, "alarms": alarms}  # fmt: skip
+    path = TaskPaths(root, "a").evaluation / "metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(metrics))
+    row = next(
+        line for line in write_index(root).read_text().splitlines() if "evaluate.html" in line and "<td>9" in line
+    )
+    cells = re.findall(r"<td[^>]*>([^<]*)", row)
+    assert cells == ["9", "7", "1", "8", "70", "static &lt;95 %", "6", "4", said]
 
 
 def test_the_index_names_the_server_that_was_asked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

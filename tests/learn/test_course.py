@@ -165,6 +165,12 @@ def test_a_model_of_other_quantiles_is_no_start_and_that_is_said(limited_series,
     assert said[0].endswith("is another: its quantiles are others")
 
 
+def test_a_model_of_as_many_other_derived_inputs_is_no_start_and_that_is_said(limited_series):
+    said, other = [], fit(limited_series, small_params(epochs=1, derived=("rate",)))
+    fit(limited_series, small_params(epochs=1, derived=("burst",)), start=other, say=said.append)
+    assert said[0].endswith("is another: it derives rate from the metric")
+
+
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_half_precision_learns_about_the_same(model_type, limited_series):
     full, half = (

@@ -13,6 +13,14 @@ def test_what_is_taken_apart_is_the_forecast_of_the_model(small_model, limited_s
     assert median == pytest.approx(predict(small_model, limited_series).at(0.5), rel=1e-6)
 
 
+def test_what_is_derived_from_the_metric_is_the_same_wherever_a_model_computes(limited_series):
+    model = fit(limited_series, small_params(epochs=1, derived=("burst", "rate")))
+    expected = predict(model, limited_series).at(0.5)
+    assert _median(model, _inputs(model, limited_series)) == pytest.approx(expected, rel=1e-6)
+    plain = fit(limited_series, small_params(epochs=1))
+    assert not np.allclose(expected, predict(plain, limited_series).at(0.5), rtol=1e-6)
+
+
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_each_part_of_the_past_and_each_input_is_named_with_its_weight(model_type):
     values = daily_waves()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.learn.conftest import MODEL_TYPES, daily_waves, series_of, small_params
 from tsf.errors import ModelError
+from tsf.kinds import AlertLine
 from tsf.learn import fit, fit_breach, predict
 from tsf.learn.forecast import BATCH, rolling_forecasts
 
@@ -71,6 +72,22 @@ def test_a_far_limit_is_not_reached_and_a_passed_one_is(any_model, limited_serie
     passed = predict(any_model, limited_series, line=0.01)
     assert (passed.p_breach > 0.99).all()
     assert (passed.limit_time == limited_series.times[-1] + 3_600).all()
+
+
+def test_what_must_be_left_of_a_limit_counts_as_a_lower_limit_of_that_series(any_model, limited_series):
+    asked = replace(limited_series, limit=np.linspace(60, 200, 12)[:, None] * np.ones((1, limited_series.n_steps)))
+    found = predict(any_model, asked, line=AlertLine(0.9, 15.0)).p_breach
+    shares = np.minimum(0.9, 1 - 15 / asked.limit[:, -1])
+    assert len(set(shares)) > 3
+    for row, share in enumerate(shares):
+        alone = predict(any_model, asked, line=float(share)).p_breach[row]
+        assert found[row] == pytest.approx(alone, abs=1e-6)
+
+
+def test_a_limit_of_which_all_must_be_left_is_reached_from_the_start(any_model, limited_series):
+    forecast = predict(any_model, limited_series, line=AlertLine(0.98, 1e9))
+    assert (forecast.p_breach > 0.98).all()
+    assert (forecast.limit_time == limited_series.times[-1] + 3_600).all()
 
 
 def test_without_a_limit_there_is_no_breach_output(small_model, limited_series):

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
 
 from tests.learn.conftest import daily_waves, series_of, small_params
-from tsf.learn.windows import Windows, label_indices
+from tsf.learn.windows import Windows, _derived, label_indices
 
 CPU = torch.device("cpu")
 
@@ -81,3 +84,25 @@ def test_nothing_grows_beyond_five_times_what_the_context_holds() -> None:
     _, scale = windows_of(np.array([[10.0, 10.1, 9.9, 10.0]])).gather(torch.tensor([0]), torch.tensor([3]))
     found = scale.unscaled(scale.scaled(torch.tensor([[900.0, -900.0]], dtype=torch.float64)))
     assert found.numpy() == pytest.approx(np.array([[50.5, -50.5]]), rel=1e-9)
+
+
+def test_rate_and_burst_are_inputs_of_the_window_before_all_others():
+    values = np.array([[5.0, 5, 7, 6, 10, 4, 4]])
+    params = small_params(sequence_length=6, prediction_steps=1, derived=("rate", "burst"))
+    windows = Windows(series_of(values, limit=np.full(values.shape, 20.0)), params, {}, (), CPU)
+    window, _ = windows.gather(torch.tensor([0]), torch.tensor([6]))
+    scaled, (rate, burst) = window.values[0], window.extras[0, :, :2].T
+    assert window.extras.shape == (1, 6, 4)
+    assert rate.tolist() == pytest.approx([0, *scaled.diff().tolist()], abs=1e-6)
+    assert burst.tolist() == pytest.approx([0, *[float(rate[1])] * 2, *[float(rate[3])] * 3], abs=1e-6)
+
+
+@given(
+    st_numpy.arrays(np.float64, (2, 9), elements=st.floats(-9, 9) | st.just(np.nan)), st.integers(1, 9),
+)  # fmt: skip
+def test_a_burst_is_the_largest_rise_between_two_known_steps_of_the_last_day(values, day):
+    rate, burst = (made.numpy() for made in _derived(torch.tensor(values), ("rate", "burst"), day))
+    changes = np.nan_to_num(np.diff(values, axis=1, prepend=values[:, :1]))
+    assert np.array_equal(rate, changes)
+    largest = [np.maximum(changes, 0)[:, max(0, step - day + 1) : step + 1].max(1) for step in range(9)]
+    assert np.array_equal(burst, np.stack(largest, 1))

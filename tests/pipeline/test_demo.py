@@ -176,6 +176,16 @@ def test_predict_shows_the_most_urgent_first_and_can_write_nothing(project: Proj
     assert contents(project, "textfile/*", "pushed/*/*") == before
 
 
+def test_why_a_forecast_is_what_it_is_can_be_asked_of_the_most_urgent_series_and_of_any_other(project: Project) -> None:
+    told = project.tsf("explain", "--task", "storage")
+    assert told.returncode == 0, told.stderr
+    assert "would be" in told.stdout
+    assert "median moves by" in told.stdout
+    named = project.tsf("explain", "--task", "storage", "--label", "cluster=nowhere")
+    assert (named.returncode, named.stdout) == (1, "")
+    assert "error: labels: no series has the cluster 'nowhere'; see the values of each label" in named.stderr
+
+
 def test_one_command_leads_from_a_pushed_forecast_to_model_data_commit_and_notebook(project: Project) -> None:
     told = project.tsf("lineage", "--task", "storage")
     assert told.returncode == 0, told.stderr

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from tests.server.conftest import Call
 from tsf.flow.queue import claim, enqueue, finish, list_runs
 from tsf.flow.tasks import set_values
+from tsf.plots.style import amount_text
 from tsf.series import label_rows, title_of
 from tsf.server import runs as run_routes
 from tsf.server import tasks as task_routes
@@ -274,6 +275,25 @@ async def test_between_two_fetches_the_pages_show_what_the_push_has_read(call: C
     assert len(after["times"]) == len(after["actual"]) == len(after["limit"]) == 24
 
 
+async def test_a_page_has_its_line_and_its_breaches_where_an_amount_is_left(call: Call, project: Path) -> None:
+    before = (await call("GET", "/tasks/storage/chart", row=0, hours=24))[1]
+    assert (before["left"], before["level"]) == (None, [0.98 * limit for limit in before["limit"]])
+    left = before["limit"][-1] - max(before["actual"])
+    set_values(project, {"tasks.storage.alert.left": left})
+    after = (await call("GET", "/tasks/storage/chart", row=0, hours=24))[1]
+    assert after["left"] == left
+    _, rows = await call("GET", "/tasks/storage/series")
+    for row in rows["items"]:
+        assert row["seconds_to_limit"] != 0 or row["used"] >= min(0.98 * row["limit"], row["limit"] - left)
+    reached = [row for row in rows["items"] if row["limit"] - row["used"] <= left]
+    assert reached
+    assert all(row["seconds_to_limit"] == 0 for row in reached)
+    assert (
+        f"may reach 98% of their limit, or the last {amount_text(left, 'bytes')} of it, with"
+        in push("storage", project).summary
+    )
+
+
 @pytest.mark.parametrize(("age", "state"), [(60, "ok"), (7_200, "warn"), (40 * 86_400, "fail")])
 async def test_health_minds_the_age_of_the_last_forecast(
     call: Call, project: Path, monkeypatch: pytest.MonkeyPatch, age: int, state: str
@@ -469,6 +489,39 @@ async def test_a_prediction_that_cannot_be_made_says_why(call: Call, body: dict[
         assert fault["message"].startswith("labels: no series has a label 'no_such_label'; they have cluster, group")
 
 
+async def test_a_forecast_is_explained_part_by_part(call: Call) -> None:
+    _, rows = await call("GET", "/tasks/storage/series")
+    user = rows["items"][-1]["labels"]
+    status, one = await call("POST", "/explain", {"task": "storage", "labels": user}, as_="Explanation")
+    assert status == 200
+    assert (one["labels"], one["unit"]) == (user, "bytes")
+    assert (one["past"][0]["from_hours"], one["past"][-1]["to_hours"]) == (24, 0)
+    assert one["inputs"]["limit"] >= 0
+    _, prediction = await call("POST", "/predict", {"task": "storage"})
+    same = next(row for row in prediction["predictions"] if row["labels"] == user)
+    assert one["predictions"] == same["predictions"]
+    _, most_urgent = await call("POST", "/explain", {"task": "storage"}, as_="Explanation")
+    assert most_urgent["labels"] == prediction["predictions"][0]["labels"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"task": "nothing"}, 404, "there is no task"),
+        ({"task": "storage", "model": "model_20000101_000000"}, 404, "there is no model"),
+        ({"task": "storage", "labels": {"user": "nobody"}}, 422, "no series has the user 'nobody'"),
+        ({"task": "storage", "labels": {"absent": ""}}, 422, "no series has a label 'absent'"),
+        ({"task": "storage", "labels": {"cluster": "east"}}, 422, "series have {cluster="),
+        ({"task": "storage", "labels": "<b>"}, 422, "labels"),
+    ],
+)
+async def test_an_explanation_that_cannot_be_given_says_why(
+    call: Call, body: dict[str, Any], status: int, words: str
+) -> None:
+    code, fault = await call("POST", "/explain", body)
+    assert (code, words in fault["message"]) == (status, True), fault
+
+
 async def test_a_query_is_checked_by_the_parser_and_by_the_server(call: Call) -> None:
     async def check(**body: Any) -> dict[str, Any]:
         answer: dict[str, Any] = (await call("POST", "/query", body, as_="QueryAnswer"))[1]
@@ -491,6 +544,10 @@ async def test_a_plan_counts_what_a_task_would_cost_and_saves_nothing(call: Call
     assert status == 200
     assert plan["samples"] == plan["series"] * 20 * 24
     assert plan["output_series"] == plan["series"] * (1 * 3 + 5) + 4  # issued, shifted, abstained, model
+    config["push.totals"] = [["group"], []]
+    _, summed = await call("POST", "/plan", {"name": "home", "preset": "storage", "config": config}, as_="Plan")
+    n_totals = summed["labels"]["group"] + 1
+    assert summed["output_series"] == plan["output_series"] + n_totals * (1 * 3 + 4)  # nothing before work
     assert plan["parameters"] > 100
     assert plan["minutes"] > 0
     assert "+  home:" in plan["diff"]

@@ -36,9 +36,11 @@ def test_an_input_that_foretells_the_values_helps_and_one_of_noise_does_not(fold
 def test_each_input_is_left_out_once_and_the_rest_stays() -> None:
     values = daily_waves(2)
     series = series_of(values, limit=np.full(values.shape, 95.0), covariates={"io": values, "users": values})
-    params = small_params(dimensions=("user", "absent"), holidays="DE")
+    params = small_params(dimensions=("user", "absent"), holidays="DE", derived=("rate", "burst"))
     found = without_each(series, params)
-    assert [*found] == ["limit", "covariate io", "covariate users", "label user", "night", "holidays"]
+    derived = ["derived rate", "derived burst"]
+    assert [*found] == ["limit", "covariate io", "covariate users", *derived, "label user", "night", "holidays"]
+    assert [found[name][1].derived for name in derived] == [("burst",), ("rate",)]
     assert found["limit"][0].limit is None
     assert [*found["covariate io"][0].covariates] == ["users"]
     assert found["label user"][1].dimensions == ("absent",)

@@ -23,10 +23,12 @@ TASK = {"fetch": {"metric_query": "x", "limit": 100}, "train": {"holdout": "4w",
         "push": {"horizons": ["12h"]}, "alert": {"budget": 50, "act": "2h"}}  # fmt: skip
 
 
-def replayed(values: np.ndarray, chance: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> AlarmReplay:
+def replayed(
+    values: np.ndarray, chance: np.ndarray, monkeypatch: pytest.MonkeyPatch, left: float | None = None
+) -> AlarmReplay:
     """The replay of a model that says these (N, T) chances."""
     series = series_of(values, limit=np.full(values.shape, 100.0))
-    task: TaskParams = parse_params({"tasks": {"a": TASK}}).tasks["a"]
+    task: TaskParams = parse_params({"tasks": {"a": TASK | {"alert": TASK["alert"] | {"left": left}}}}).tasks["a"]
     blank = np.full(values.shape, np.nan)
 
     def said(*_: object) -> tuple[np.ndarray, ...]:
@@ -69,6 +71,17 @@ def test_nothing_is_judged_that_was_chosen_on(monkeypatch: pytest.MonkeyPatch) -
         assert outcome.alarm_steps.min(initial=HALF) >= HALF
         assert outcome.breach_steps.min(initial=HALF) >= HALF
     assert found.scores["tsf"].breaches > 20
+
+
+def test_a_breach_is_where_no_more_than_the_amount_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, chance = history()
+    by_share, lower = replayed(values, chance, monkeypatch), np.minimum(values, 90.0)
+    assert not replayed(lower, chance, monkeypatch).breaches.steps.size
+    by_left = replayed(lower, chance, monkeypatch, left=10.0)
+    assert (by_left.breaches.steps == by_share.breaches.steps).all()
+    assert {name: one.met for name, one in by_left.scores.items()}["last value"] == by_share.scores["last value"].met
+    assert max(one.gate for one in by_left.policy.curve) == pytest.approx(0.97 * 0.9)
+    assert all((line.line == 0.9).all() for line in by_left.timelines())
 
 
 def test_what_nobody_measured_is_not_taken_for_a_quiet_time(monkeypatch: pytest.MonkeyPatch) -> None:

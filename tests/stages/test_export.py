@@ -40,7 +40,7 @@ def test_the_onnx_file_gives_the_forecast_of_the_model_for_any_number_of_rows(mo
     values = daily_waves()
     series = series_of(values, limit=np.full(values.shape, 95.0), covariates={"io": np.roll(values, 1, 1)})
     clock = {"time_zone": "Europe/Berlin", "holidays": "DE", "night": {"start": "20:00", "end": "06:00"}}
-    model = fit(series, small_params(model_type=model_type, epochs=2, **clock))
+    model = fit(series, small_params(model_type=model_type, epochs=2, derived=("rate", "burst"), **clock))
     export_onnx(model, tmp_path / "a.onnx", "0123456789ab")
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
     facts = json.loads(session.get_modelmeta().custom_metadata_map["tsf"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.io.test_exposition import forecast_of
+from tsf.kinds import AlertLine
 from tsf.series import SeriesSet
 from tsf.stages.urgency import Urgency
 
@@ -20,7 +23,7 @@ def urgency_of(used: list[float], moments: list[float], chance: list[float], lim
     values = np.array([[value, np.nan] for value in used])
     context = SeriesSet(forecast.labels, ORIGIN + 3600 * np.arange(-1, 1), 3600, values,
                         None if limit is None else np.full((n, 2), limit))  # fmt: skip
-    return Urgency(context, forecast, 0.9, "bytes")
+    return Urgency(context, forecast, AlertLine(0.9), "bytes")
 
 
 def test_the_soonest_comes_first_then_the_likeliest() -> None:
@@ -41,6 +44,12 @@ def test_the_soonest_comes_first_then_the_likeliest() -> None:
     ]  # fmt: skip
     assert table["expected"].iloc[2] == "not in sight"
     assert table["time left"].iloc[2] == "–"
+
+
+def test_nothing_is_left_where_only_the_reserve_is() -> None:
+    urgency = replace(urgency_of([840, 850, 860], [np.inf] * 3, [0.1] * 3), line=AlertLine(0.9, 150))
+    assert urgency.left.tolist() == [10, 0, 0]
+    assert urgency.table(3)["expected"].tolist() == ["is there now", "is there now", "not in sight"]
 
 
 def test_without_a_limit_the_steepest_comes_first_and_nothing_is_said_to_be_left() -> None:

@@ -96,12 +96,12 @@ def choose_policy(
     weeks: float,
     budget: float,
     as_set: Policy,
-    line: float = 1.0,
+    line: Floats | float = 1.0,
     teams: NDArray[np.int64] | None = None,
 ) -> Policy:
     """Replay (N, T) `chance` at every threshold, `for` and gate; the cheapest within `budget` alarms a week and team.
 
-    share: (N, T) of the limit in use; line: share at which it counts as reached. Pass the earlier part of a history
+    share: (N, T) of the limit in use; line: shares at which it counts as reached. Pass the earlier part of a history
     alone, so that the choice can be judged on the later one. Ties go to fewer alarms. With fewer than 5 breaches
     threshold, `for` and gate stay `as_set`. Where no choice keeps the budget, the quietest one wins.
     """
@@ -130,9 +130,10 @@ def choose_policy(
     return Policy(best.threshold, best.for_steps, best.gate, reason, curve, chosen=True)
 
 
-def gates_of(line: float, gate: float) -> list[float]:
-    """Shares of the limit that are tried as a gate: the one that is set, and parts of the line."""
-    return sorted({gate, *(round(part * line, 4) for part in GATES)})
+def gates_of(line: Floats | float, gate: float) -> list[float]:
+    """Shares of the limit that are tried as a gate: the one that is set, and parts of the line, of its median."""
+    middle = float(np.median(line))
+    return sorted({gate, *(round(part * middle, 4) for part in GATES)})
 
 
 def replay_choices(
@@ -157,24 +158,35 @@ def replay_choices(
     return tuple(curve)
 
 
-def judge_policy(ours: Score, rivals: Mapping[str, Score]) -> Verdict:
+def judge_policy(ours: Score, rivals: Mapping[str, Score], budget: float) -> Verdict:
     """The gate: recall not below the best rival's, and at most half of its false alarms.
 
-    The best rival is the one of least cost. Say that the old rule should stay where this does not hold.
+    The best rival is the one of least cost among those that announce something within `budget` alarms a week and team,
+    which ours was chosen under, or are no louder than ours; without any of these it is the cheapest of all. Where a
+    louder one is cheaper or announces more than ours, the sentence names it. Say that the old rule should stay where
+    the gate holds not.
     """
-    name = min(rivals, key=lambda rule: (rivals[rule].cost, rivals[rule].false))
-    best = rivals[name]
+    cheapest = sorted(rivals, key=lambda rule: (rivals[rule].cost, rivals[rule].false))
+    useful = [rule for rule in cheapest if rivals[rule].met] or cheapest
+    name = next((rule for rule in useful if rivals[rule].weekly <= max(budget, ours.weekly)), useful[0])
+    best, loud, within = rivals[name], rivals[useful[0]], ""
     facts = (
         f"Of {ours.breaches} breaches it announced {ours.met} in time, with {ours.false} false alarms; "
-        f"the best old rule, {name}, {best.met} with {best.false}"
+        f"the best old rule, {name}, {best.met} with {best.false}."
     )
+    if best is not loud and (loud.met > ours.met or loud.cost < ours.cost):
+        within = ", within the budget"
+        facts += (
+            f" Outside of the budget of {budget:g} alarms a week and team, {useful[0]} announced {loud.met} with "
+            f"{loud.false}: {loud.weekly:.1f} a week and team."
+        )
     if ours.breaches < FEWEST:
-        few = f"{ours.breaches} breaches are too few to tell whether the forecast's alarm is better. {facts}."
+        few = f"{ours.breaches} breaches are too few to tell whether the forecast's alarm is better. {facts}"
         return Verdict(False, name, few)
     if ours.met >= best.met and ours.false <= FEWER_FALSE * best.false:
-        return Verdict(True, name, f"Yes: the forecast's alarm can take the place of the old rule. {facts}.")
+        return Verdict(True, name, f"Yes{within}: the forecast's alarm can take the place of the old rule. {facts}")
     why = "announced fewer breaches" if ours.met < best.met else "does not halve the false alarms"
-    return Verdict(False, name, f"No, keep the old rule: the forecast's alarm {why}. {facts}.")
+    return Verdict(False, name, f"No, keep the old rule: the forecast's alarm {why}. {facts}")
 
 
 def in_hindsight(curve: Sequence[Choice], rival: Score) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tsf.kinds import AlertLine
 from tsf.series import carried
 
 __all__ = ["PRODUCTION", "USES_FORECAST", "History", "Rule", "breach_rule", "default_rules", "evaluate_rule", "firing",
@@ -30,16 +31,16 @@ SHARD = 256  # series at a time, so that the arrays stay in the processor's cach
 class History:
     """What rules look at: N series over T steps.
 
-    used, limit: (N, T), NaN where missing; line: share of the limit whose reaching is a breach. horizon_steps: how far
-    ahead breaches count. chance: (N, T) breach probability within the horizon as last forecast, middle: (N, T) the
-    forecast median `middle_seconds` ahead, upper: (N, T) the high quantile that the forecast before this step had said
-    for it. All three are NaN where there was no forecast. left_open: range selectors are those of Prometheus 3.
+    used, limit: (N, T), NaN where missing; line: where the limit counts as reached, which is a breach. horizon_steps:
+    how far ahead breaches count. chance: (N, T) breach probability within the horizon as last forecast, middle: (N, T)
+    the forecast median `middle_seconds` ahead, upper: (N, T) the high quantile that the forecast before this step had
+    said for it. All three are NaN where there was no forecast. left_open: range selectors are those of Prometheus 3.
     """
 
     used: Floats
     limit: Floats
     step_seconds: int
-    line: float = 0.98
+    line: AlertLine
     horizon_steps: int = 24
     chance: Floats | None = None
     middle: Floats | None = None
@@ -53,9 +54,19 @@ class History:
             return np.where(self.limit > 0, self.used / self.limit, np.nan)
 
     @property
+    def level(self) -> Floats:
+        """(N, T) what must be used for the limit to count as reached."""
+        return self.line.level(self.limit)
+
+    @property
+    def line_share(self) -> Floats:
+        """(N, T) the same as a share of the limit."""
+        return self.line.shares(self.limit)
+
+    @property
     def over(self) -> Bools:
         """(N, T) whether the line is reached now."""
-        return np.asarray(self.used >= self.line * self.limit)
+        return np.asarray(self.used >= self.level)
 
     def linear(self, values: Floats, window_seconds: int, ahead_seconds: float) -> Floats:
         """(N, T) what `predict_linear(values[window], ahead)` says at each step."""
@@ -113,12 +124,16 @@ def breach_rule(threshold: float, for_seconds: int = 0, gate: float = 0.0, name:
     return Rule(name, condition, for_seconds)
 
 
-def default_rules(line: float) -> tuple[Rule, ...]:
+def default_rules(line: AlertLine) -> tuple[Rule, ...]:
     """The rivals: production rules, the mixins' rules with their gates, and simple forecasts; `line` as in History."""
-    production = f"predict_linear(share[6h], 43200) > {line:g}"
+    level, share = f"{line.share:g} * limit", f"{line.share:g}"
+    if line.left is not None:
+        level = f"(clamp_min(limit - {line.left!r}, 0) < {level} or {level})"  # the lesser of the two
+        share = f"clamp(1 - {line.left!r} / limit, 0, {share})"
+    production = f"predict_linear(share[6h], 43200) > {share}"
     return (
-        Rule("predict_linear 12h to 6h", lambda h: h.linear(h.used, 12 * HOUR, 6 * HOUR) >= h.line * h.limit, 0,
-             f"predict_linear(used[12h], 21600) >= {line:g} * limit"),
+        Rule("predict_linear 12h to 6h", lambda h: h.linear(h.used, 12 * HOUR, 6 * HOUR) >= h.level, 0,
+             f"predict_linear(used[12h], 21600) >= {level}"),
         Rule(PRODUCTION, _production, 0, production),
         Rule(CONFIRMED, lambda h: _production(h) & _confirmed(h)),
         Rule("node-mixin, 24 h, under 40 % free",
@@ -132,8 +147,8 @@ def default_rules(line: float) -> tuple[Rule, ...]:
              "free / limit < 0.15 and predict_linear(free[6h], 345600) < 0"),
         Rule("kubernetes-mixin, under 3 % free", lambda h: 1 - h.share < 0.03, 60, "free / limit < 0.03"),
         Rule("static 95 %", lambda h: h.share > 0.95, 0, "used / limit > 0.95"),
-        Rule("last value", lambda h: h.over, 0, f"used >= {line:g} * limit"),
-        Rule("seasonal naive", lambda h: _season_ago(h) >= h.line * h.limit),
+        Rule("last value", lambda h: h.over, 0, f"used >= {level}"),
+        Rule("seasonal naive", lambda h: _season_ago(h) >= h.level),
         Rule("climatology", lambda h: _climatology(h) >= 0.5),
         Rule("Brownian risk", lambda h: _brownian(h) >= 0.5),
         Rule(RESIDUAL, lambda h: np.zeros(h.used.shape, bool) if h.upper is None else h.used > h.upper),
@@ -141,11 +156,11 @@ def default_rules(line: float) -> tuple[Rule, ...]:
 
 
 def _production(h: History) -> Bools:
-    return np.asarray(h.linear(h.share, 6 * HOUR, 12 * HOUR) > h.line)
+    return np.asarray(h.linear(h.share, 6 * HOUR, 12 * HOUR) > h.line_share)
 
 
 def _confirmed(h: History) -> Bools:
-    return np.zeros(h.used.shape, bool) if h.middle is None else np.asarray(h.middle > h.line * h.limit)
+    return np.zeros(h.used.shape, bool) if h.middle is None else np.asarray(h.middle > h.level)
 
 
 def rolling_linear(
@@ -201,7 +216,7 @@ def _climatology(h: History) -> Floats:
     horizon, last = h.horizon_steps, max(WEEK // h.step_seconds, 2 * h.horizon_steps)
     met = _past_sum(h.over, horizon) > 0  # in the H steps up to t
     began = np.zeros(h.used.shape, bool)
-    began[:, horizon:] = (h.used < h.line * h.limit)[:, :-horizon]
+    began[:, horizon:] = (h.used < h.level)[:, :-horizon]
     return (_past_sum(met & began, last) + 0.02) / (_past_sum(began, last) + 1.0)
 
 
@@ -216,7 +231,7 @@ def _brownian(h: History) -> Floats:
         moves = np.nan_to_num(np.diff(filled, axis=1, prepend=filled[:, :1]) / h.limit, posinf=0.0, neginf=0.0)
     mean = _past_sum(moves, last) / last
     spread = np.sqrt(np.maximum(_past_sum(moves**2, last) / last - mean**2, 0.0)) + 1e-9
-    room = h.line - h.share
+    room = h.line_share - h.share
     reach = spread * np.sqrt(h.horizon_steps)
     drift = mean * h.horizon_steps
     with np.errstate(over="ignore", invalid="ignore"):

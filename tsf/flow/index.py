@@ -27,7 +27,7 @@ def write_index(root: Path) -> Path:
     page = environment.get_template("tasks.html.j2").render(
         tasks=[_row(TaskPaths(root, name), task.owner) for name, task in params.tasks.items()],
         source=os.environ.get("PROMETHEUS_URL") or params.prometheus.base_url,
-        until=params.snapshot.until,
+        until=_when(params.snapshot.until_seconds),
         stages=STAGES,
     )
     path = root / "reports" / "index.html"
@@ -49,11 +49,13 @@ def _row(paths: TaskPaths, owner: str) -> dict[str, Any]:
 def _state(paths: TaskPaths, stage: Any) -> dict[str, str]:
     report, failed = paths.report(stage), paths.failed_notebook(stage)
     state = "failed" if failed.exists() else "done" if report.exists() else "not run"
-    when = ""
-    if report.exists():
-        when = datetime.fromtimestamp(report.stat().st_mtime, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    when = _when(report.stat().st_mtime) if report.exists() else ""
     link = f"{paths.task}/{stage}.html" if report.exists() else ""
     return {"state": state, "when": when, "link": link}
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _json(path: Path) -> dict[str, Any] | None:

@@ -106,7 +106,7 @@ def _resolved(entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[
 def _type(kind: Mapping[str, Any]) -> str:
     if "enum" in kind:
         return "choice"
-    if kind.get("title") in ("duration", "PromQL", "time of day", "time zone", "label"):
+    if kind.get("title") in ("duration", "PromQL", "size", "time of day", "time zone", "label"):
         return str(kind["title"])
     names = {"string": "text", "array": "list", "object": "mapping", "null": "", "integer": "integer"}
     return names.get(kind.get("type", ""), "number")

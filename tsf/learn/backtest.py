@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tsf.errors import HistoryError
+from tsf.kinds import AlertLine
 from tsf.learn.baselines import Forecaster
 from tsf.learn.breach_inputs import season_steps
 from tsf.learn.features import is_night
@@ -51,7 +52,7 @@ class Backtest:
     by_night: pd.DataFrame
 
 
-def model_forecaster(model: Model, *, line: float = 1.0) -> Forecaster:
+def model_forecaster(model: Model, *, line: AlertLine | float = 1.0) -> Forecaster:
     """The model as a Forecaster; its horizon must cover what is asked."""
 
     def forecast(past: SeriesSet, horizon: int) -> Forecast:

@@ -50,11 +50,12 @@ class BreachHead:
 
 
 def corrected(
-    chance: Floats, past: Past, threshold: Floats, season: int, samples: int, head: BreachHead, line: float
+    chance: Floats, past: Past, threshold: Floats, season: int, samples: int, head: BreachHead, line: Floats | float
 ) -> Floats:
     """(N, H) chance of the network -> (N, H) chance, never falling along H; NaN stays.
 
-    threshold: (N,) what must be reached; season: steps of a day (or of what repeats).
+    threshold: (N,) what must be reached; where it is 0, all is reached, and the chance stays. line: the share of the
+    limit that it is, (N,) or one for all. season: steps of a day (or of what repeats).
     """
     steps = anchors(chance.shape[1])
     features = breach_features(chance[:, steps - 1], past, threshold, steps, season, samples, line)
@@ -67,7 +68,7 @@ def corrected(
     moved = logit(chance) + moves[:, left] * (1 - share) + moves[:, right] * share
     # Lowered to what is said of later steps, which rests on more breaches: raising those would say too much of all.
     rising = np.minimum.accumulate(logistic(moved)[:, ::-1], axis=1)[:, ::-1]
-    return np.asarray(np.where(np.isnan(chance), np.nan, rising))
+    return np.asarray(np.where(np.isnan(chance) | (threshold <= 0)[:, None], chance, rising))
 
 
 def fit_head(features: Floats, events: Bools, newest: Bools, worth: float) -> BreachHead | None:

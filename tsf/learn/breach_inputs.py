@@ -85,7 +85,7 @@ def breach_features(
     steps: NDArray[np.int64],
     season: int,
     samples: int,
-    line: float = 1.0,
+    line: Floats | float = 1.0,
 ) -> Floats:
     """(N, A, F) features; chance: (N, A) the network's at `steps` ahead. The rest as in `corrected`.
 

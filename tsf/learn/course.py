@@ -152,6 +152,8 @@ def warm_start(network: nn.Module, spec: Spec, start: Model) -> str:
             return f"{name} is {there} there and {here} here"
     if start.params.quantiles != spec.params.quantiles:
         return "its quantiles are others"
+    if start.params.derived != spec.params.derived:
+        return f"it derives {', '.join(start.params.derived) or 'no inputs'} from the metric"
     if [*spec.vocabularies] != [*start.spec.vocabularies]:
         return f"it knows the labels {', '.join(start.spec.vocabularies) or '(none)'}"
     rows = [

@@ -11,7 +11,7 @@ from tsf.errors import ParamsError
 from tsf.kinds import minute_of_day
 from tsf.params import NightParams, TrainParams
 
-__all__ = ["CALENDAR", "calendar", "is_night", "seasons_of", "week_steps"]
+__all__ = ["CALENDAR", "calendar", "day_steps", "is_night", "seasons_of", "week_steps"]
 
 CALENDAR = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos", "monthday_sin", "monthday_cos", "holiday", "night")
 NATURAL_SECONDS = (3_600, 86_400, 604_800, 1_209_600)  # hour, day, week, two weeks
@@ -50,6 +50,11 @@ def seasons_of(step_seconds: int, longest: int) -> tuple[int, ...]:
 def week_steps(step_seconds: int) -> int:
     """Steps of a week."""
     return max(1, round(604_800 / step_seconds))
+
+
+def day_steps(step_seconds: int) -> int:
+    """Steps of a day."""
+    return max(1, round(86_400 / step_seconds))
 
 
 def _holiday(local: pd.DatetimeIndex, country: str) -> NDArray[np.bool_]:

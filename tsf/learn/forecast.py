@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from tsf.errors import ModelError
+from tsf.kinds import AlertLine
 from tsf.learn.breach import corrected
 from tsf.learn.breach_inputs import past_of, season_steps
 from tsf.learn.calibration import stretched
@@ -26,21 +27,27 @@ from tsf.series import Forecast, SeriesSet, carried
 __all__ = ["Answers", "exceedance", "predict", "rolling_answers", "rolling_forecasts"]
 
 Floats = NDArray[np.float64]
+LIMIT = AlertLine()  # reached where all of it is used
 BATCH = 1_024  # windows at a time, at most; small enough for the caches of a CPU
 BATCH_STEPS = 400_000  # steps of context at a time, at most; bounds the memory
 
 
 def predict(
-    model: Model, series: SeriesSet, *, line: float = 1.0, horizon: int | None = None, confidence: float = 0.5
+    model: Model,
+    series: SeriesSet,
+    *,
+    line: AlertLine | float = LIMIT,
+    horizon: int | None = None,
+    confidence: float = 0.5,
 ) -> Forecast:
     """Forecast every series from its last step on; only the last `model.looks_back` steps are read.
 
-    line: share of the last known limit whose reaching is a breach. confidence: the time to the limit is the earliest
-    step with this chance of a breach. horizon: steps ahead, the model's own by default, never more.
+    line: where the last known limit counts as reached; a number is a share of it. confidence: the time to the limit is
+    the earliest step with this chance of a breach. horizon: steps ahead, the model's own by default, never more.
     Series without enough fresh samples get NaN and the reason in `abstained`. Labels never seen in training are fine.
     Raises ModelError where the step differs from the model's, or the horizon is longer than it has learnt.
     """
-    newest = [series.n_steps - 1]
+    newest, line = [series.n_steps - 1], line if isinstance(line, AlertLine) else AlertLine(line)
     return next(rolling_forecasts(model, series, newest, line=line, horizon=horizon, confidence=confidence))
 
 
@@ -49,7 +56,7 @@ def rolling_forecasts(
     series: SeriesSet,
     origins: Sequence[int],
     *,
-    line: float = 1.0,
+    line: AlertLine = LIMIT,
     horizon: int | None = None,
     confidence: float = 0.5,
 ) -> Iterator[Forecast]:
@@ -101,7 +108,7 @@ class Answers(NamedTuple):
 
 
 def rolling_answers(
-    model: Model, series: SeriesSet, origins: Sequence[int], *, line: float = 1.0, with_peaks: bool = False
+    model: Model, series: SeriesSet, origins: Sequence[int], *, line: AlertLine = LIMIT, with_peaks: bool = False
 ) -> Iterator[Answers]:
     """`Answers` at each of the increasing `origins`; the windows of several go through the network together."""
     params, n = model.params, series.n_series
@@ -131,7 +138,7 @@ def rolling_answers(
             yield whole.part(number)
 
 
-def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: float, found: Answers) -> None:
+def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: AlertLine, found: Answers) -> None:
     """Write into `found`, (O, N, ...) each, what is said of all of `recent` at each of its O steps `origins`."""
     length = model.params.sequence_length
     for number, origin in enumerate(origins.tolist()):
@@ -146,12 +153,13 @@ def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: f
     if found.peaks is not None:
         found.peaks[at, rows] = peaks
     if found.chance is not None and recent.limit is not None:
-        threshold = line * recent.limit[rows, origins[at]]
+        limit = recent.limit[rows, origins[at]]
+        threshold = line.level(limit)
         chance = exceedance(peaks, np.array(model.params.quantiles), threshold)
         if model.breach is not None:
             step, samples = recent.step_seconds, model.params.breach_samples
             past = past_of(recent.values, rows, origins[at], length, model.params.prediction_steps, step)
-            chance = corrected(chance, past, threshold, season_steps(step), samples, model.breach, line)
+            chance = corrected(chance, past, threshold, season_steps(step), samples, model.breach, line.shares(limit))
         found.chance[at, rows] = chance
 
 

@@ -146,7 +146,7 @@ def build_network(spec: Spec) -> Ensemble:
         past_segment=spec.past_segment,
         segment=spec.segment,
         seasons=spec.seasons,
-        extras=2 * len(spec.covariates) + 2 * spec.limited,
+        extras=2 * len(spec.covariates) + 2 * spec.limited + len(params.derived),
         calendar=len(CALENDAR),
         labels=tuple(len(values) for values in spec.vocabularies.values()),
         levels=params.quantiles,

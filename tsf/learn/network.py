@@ -23,8 +23,8 @@ RARELY = -6.0  # at the start a quantile is held to the last value by at least t
 class Window(NamedTuple):
     """B scaled contexts of L steps and what is known of the H steps after them.
 
-    values: (B, L), 0 where missing. seen: (B, L), 1 where not missing. extras: (B, L, E) covariates with their masks,
-    and fullness. calendar: (B, L + H, F). labels: (B, D) indices, 0 for unknown.
+    values: (B, L), 0 where missing. seen: (B, L), 1 where not missing. extras: (B, L, E) derived inputs, covariates
+    with their masks, and fullness. calendar: (B, L + H, F). labels: (B, D) indices, 0 for unknown.
     """
 
     values: Tensor

@@ -66,8 +66,8 @@ def longest_context(n_steps: int, horizon: int, folds: int) -> int:
 def without_each(series: SeriesSet, params: TrainParams) -> Mapping[str, tuple[SeriesSet, TrainParams]]:
     """Input -> the data and parameters of a training that does without it; the rest is the same.
 
-    Inputs are the limit, each covariate, each label, and of the calendar the night and the holidays. Hour, weekday and
-    month day always stay.
+    Inputs are the limit, each covariate, what is derived from the metric, each label, and of the calendar the night and
+    the holidays. Hour, weekday and month day always stay.
     """
     found: dict[str, tuple[SeriesSet, TrainParams]] = {}
     if series.limit is not None:
@@ -75,6 +75,9 @@ def without_each(series: SeriesSet, params: TrainParams) -> Mapping[str, tuple[S
     for name in series.covariates:
         others = {other: table for other, table in series.covariates.items() if other != name}
         found[f"covariate {name}"] = replace(series, covariates=others), params
+    for name in params.derived:
+        kept = tuple(other for other in params.derived if other != name)
+        found[f"derived {name}"] = series, params.model_copy(update={"derived": kept})
     for name in params.dimensions:
         if name in series.labels:
             labels = tuple(other for other in params.dimensions if other != name)

@@ -31,7 +31,7 @@ from tsf.learn.graphed import Graphed
 from tsf.learn.model import Epoch, Model, Spec, build_network, build_spec
 from tsf.learn.network import Ensemble
 from tsf.learn.places import Places, split
-from tsf.learn.weights import Weights, one_cycle
+from tsf.learn.weights import Weights, rate_share
 from tsf.learn.windows import Windows, pick_device
 from tsf.params import TrainParams
 from tsf.series import SeriesSet
@@ -142,7 +142,7 @@ def _train(network: Ensemble, lesson: Lesson, around: Around) -> list[Epoch]:
         torch.manual_seed(epoch_seed(params.seed, number))
         network.train()
         for step in range((number - 1) * per_epoch, number * per_epoch):
-            rate = params.learning_rate * one_cycle(step / total)
+            rate = params.learning_rate * rate_share(params.schedule, step / total)
             losses.append(_step_that_fits(step_loss, course, weights, around.say))
             ranks.average(weights.grad)
             weights.step(rate)

@@ -9,17 +9,26 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-__all__ = ["Weights", "one_cycle"]
+from tsf.params import Schedule
+
+__all__ = ["Weights", "rate_share"]
 
 AVERAGING = 0.998  # share of the old weights in the moving average that is judged and kept
-WARM_UP = 0.1  # share of the steps in which the learning rate rises
+WARM_UP = 0.1  # share of the steps in which the learning rate of one cycle rises
 
 
-def one_cycle(done: float) -> float:
-    """Share of the learning rate when `done` (0 … 1) of the steps are behind: a short rise, then a cosine to zero."""
-    if done < WARM_UP:
-        return 0.04 + 0.96 * done / WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+def rate_share(schedule: Schedule, done: float) -> float:
+    """Share of the learning rate when `done` (0 … 1) of the steps are behind.
+
+    one_cycle: a short rise, then a cosine to zero (Smith & Topin 2019). cosine: that fall alone, over all steps
+    (Loshchilov & Hutter 2017). constant: neither.
+    """
+    if schedule == "constant":
+        return 1.0
+    rise = WARM_UP if schedule == "one_cycle" else 0.0
+    if done < rise:
+        return 0.04 + 0.96 * done / rise
+    return 0.5 * (1 + math.cos(math.pi * (done - rise) / (1 - rise)))
 
 
 class Weights:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tsf.errors import ModelError
-from tsf.learn.features import calendar
+from tsf.learn.features import calendar, day_steps
 from tsf.learn.network import Window
 from tsf.learn.weeks import WEEKS, week_quantiles
 from tsf.params import TrainParams
@@ -73,6 +74,7 @@ class Windows:
     ) -> None:
         self.context, self.horizon = params.sequence_length, params.prediction_steps
         self.samples, self.levels, self.device = params.breach_samples, params.quantiles, device
+        self.derived, self.day = params.derived, day_steps(series.step_seconds)
 
         def padded(array: np.ndarray) -> Tensor:
             blank = np.full((len(array), self.context - 1), np.nan)
@@ -91,6 +93,7 @@ class Windows:
     def of(
         cls,
         params: TrainParams,
+        step_seconds: int,
         values: Tensor,
         limit: Tensor | None,
         covariates: Sequence[Tensor],
@@ -101,6 +104,7 @@ class Windows:
         made = cls.__new__(cls)
         made.context, made.horizon = params.sequence_length, params.prediction_steps
         made.samples, made.levels, made.device = params.breach_samples, params.quantiles, values.device
+        made.derived, made.day = params.derived, day_steps(step_seconds)
         made.values, made.limit, made.covariates = values, limit, list(covariates)
         made.calendar, made.labels = calendar, labels
         return made
@@ -114,7 +118,8 @@ class Windows:
         seen = values.isfinite()
         limit = None if self.limit is None else self.limit[rows, origins + self.context - 1][:, None]
         scale = _scale(values, seen, limit)
-        extras = []
+        scaled = scale.scaled(values)
+        extras = _derived(scaled, self.derived, min(self.day, self.context))
         for table in self.covariates:
             raw = table[rows[:, None], past]
             there = raw.isfinite()
@@ -128,7 +133,7 @@ class Windows:
             ]
         known_steps = origins[:, None] + torch.arange(self.context + self.horizon, device=self.device)
         window = Window(
-            scale.scaled(values).nan_to_num(0.0).float(),
+            scaled.nan_to_num(0.0).float(),
             seen.float(),
             torch.stack(extras, dim=2).float() if extras else values.new_zeros((*values.shape, 0), dtype=torch.float32),
             self.calendar[known_steps],
@@ -180,6 +185,20 @@ def label_indices(series: SeriesSet, vocabularies: Mapping[str, Sequence[str]]) 
         column = series.labels.get(name, np.full(series.n_series, "", object))
         columns.append([place.get(value, 0) for value in column.tolist()])
     return np.array(columns, np.int64).reshape(len(columns), series.n_series).T.copy()
+
+
+def _derived(scaled: Tensor, names: Sequence[str], day: int) -> list[Tensor]:
+    """Inputs made of the (B, L) scaled context, NaN where missing: (B, L) each.
+
+    rate: the change since the step before, 0 where one of the two is missing. burst: the largest rise from one step to
+    the next in the last `day` steps, 0 where nothing rose.
+    """
+    if not names:
+        return []
+    rate = scaled.diff(dim=1, prepend=scaled[:, :1]).nan_to_num(0.0)
+    rises = functional.pad(rate.clamp(min=0.0), (day - 1, 0))
+    made = {"rate": rate, "burst": functional.max_pool1d(rises[:, None], day, 1)[:, 0]}
+    return [made[name] for name in names]
 
 
 def _scale(values: Tensor, seen: Tensor, limit: Tensor | None) -> Scale:

@@ -318,7 +318,7 @@ def written(value: Any) -> str:
 
 def _value(key: Key, text: str, words: Words) -> Any:
     """What a field says. Raises ParamsError for what is not even YAML."""
-    if key.key == "fetch.limit":
+    if key.type.endswith(" or number"):
         return float(text) if _is_number(text) else text
     if key.type not in SPELLED:
         return text

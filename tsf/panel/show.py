@@ -160,10 +160,8 @@ def results_html(results: Results | None, words: Words = str) -> str:
     chance = ["–"] * len(rows)
     if forecast.p_breach is not None:
         chance = [chance_text(share) for share in forecast.p_breach[rows, -1].tolist()]
-    query = task.fetch.metric_query
-    figure = plot_forecast(
-        series, forecast, rows, line=task.alert.line, unit=unit_of(query), time_zone=task.train.time_zone, words=words
-    )
+    line, unit = task.alert.alert_line, unit_of(task.fetch.metric_query)
+    figure = plot_forecast(series, forecast, rows, line=line, unit=unit, time_zone=task.train.time_zone, words=words)
     names = [title_of(row) for row in label_rows({name: column[rows] for name, column in forecast.labels.items()})]
     heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in (words("series"), words("chance")))
     cells = "".join(

@@ -37,7 +37,8 @@ MANY = 30  # cases; a share of fewer says little
 class Timeline:
     """One series over T steps: times, share of the limit, and where breaches and rules are on.
 
-    low, high: the interval that had been forecast for each moment before, as shares of the limit.
+    low, high: the interval that had been forecast for each moment before, line: where the limit counts as reached; all
+    as shares of the limit.
     """
 
     title: str
@@ -47,7 +48,7 @@ class Timeline:
     high: NDArray[np.float64]
     breach: NDArray[np.bool_]
     fires: dict[str, NDArray[np.bool_]]
-    line: float
+    line: NDArray[np.float64]
 
 
 @styled
@@ -181,7 +182,7 @@ def plot_timelines(timelines: Sequence[Timeline], *, time_zone: str = "UTC", ahe
                           label=f"80% interval, forecast {ahead} before".replace("  ", " "))  # fmt: skip
         axis.plot(dates, one.share, color=BLUE, lw=1.3, label="used")
         axis.axhline(1, color=GREY, lw=1, label="limit")
-        axis.axhline(one.line, color=GREY, ls="--", lw=1, label="alert line")
+        axis.plot(dates, one.line, color=GREY, ls="--", lw=1, label="alert line")
         axis.fill_between(dates, bottom, 1.06, where=one.breach.tolist(), color=RED, alpha=0.25, lw=0, label="breach")
         for number, (name, fires) in enumerate(one.fires.items()):
             place, colour = low - room * (0.12 + 0.16 * number), GREY if number else GREEN

@@ -134,7 +134,7 @@ def plot_coverage(frame: pd.DataFrame) -> Figure:
 def plot_past(frame: pd.DataFrame) -> Figure:
     """How far the forecast moves without a part of the past: hours before the origin, the oldest first, as the index.
 
-    frame: shares, a column per series; the first is the mean of all.
+    frame: shares, a column per series; the first, which is drawn broader, is the mean of all where there are several.
     """
     first = str(frame.columns[0])
     heaviest = float(frame.index[int(np.nanargmax(frame[first]))]) if frame[first].notna().any() else 0.0

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tsf.kinds import chance_text
+from tsf.kinds import AlertLine, chance_text
 from tsf.plots.style import (
     BLUE,
     DARK_RED,
@@ -18,6 +18,7 @@ from tsf.plots.style import (
     GREY,
     ORANGE,
     RED,
+    amount_text,
     date_axis,
     nothing,
     panels,
@@ -97,7 +98,7 @@ def plot_forecast(
     forecast: Forecast,
     rows: Sequence[int],
     *,
-    line: float | None = None,
+    line: AlertLine | float | None = None,
     unit: Unit = "",
     time_zone: str = "UTC",
     history_steps: int | None = None,
@@ -107,10 +108,12 @@ def plot_forecast(
     """History, forecast with its quantile bands, limit, and the chance of a breach, a panel for each of `rows`.
 
     The rows of `forecast` are those of `series`. Values of `series` after the origin are drawn as what came.
-    line: share of the limit that counts as reached. history_steps: how much of the past is shown (3 horizons).
+    line: where the limit counts as reached; a number is a share of it. history_steps: how much of the past is shown (3
+    horizons).
     """
     if not rows:
         return nothing(words("No series to forecast"))
+    line = AlertLine(line) if isinstance(line, float | int) else line
     ahead = forecast.quantiles.shape[1]
     known = int(np.searchsorted(series.times, forecast.origin_seconds, side="right"))
     shown = series.between(max(known - (history_steps or 3 * ahead), 0), min(known + ahead, series.n_steps))
@@ -125,7 +128,7 @@ def plot_forecast(
             truth = shown.values[row, ~past] / scale
             axis.plot(_dates(shown.times[~past]), truth, "o", ms=2.6, color="black", label=words("what came"))
         if limit is not None and np.isfinite(limit).any():
-            _limit_lines(axis, limit[np.isfinite(limit)][-1] / scale, line, words)
+            _limit_lines(axis, limit[np.isfinite(limit)][-1], scale, line, unit, words)
         axis.axvspan(*_dates(forecast.times[[0, -1]]), color=GREY, alpha=0.06, lw=0, zorder=0)
         title = _title(series, row, 33)  # beside it stands the chance
         _dress(axis, title, name, np.union1d(shown.times, forecast.times), time_zone, words)
@@ -144,11 +147,15 @@ def _bands(axis: Axes, forecast: Forecast, row: int, scale: float, words: Words)
     axis.plot(times, forecast.at(0.5)[row] / scale, color=RED, lw=1.5, label=words("median forecast"))
 
 
-def _limit_lines(axis: Axes, limit: float, line: float | None, words: Words) -> None:
-    axis.axhline(limit, color=GREY, ls="--", lw=1.2, label=words("limit"))
-    if line is not None and line != 1:
-        name = words("alert line, {share:.0%}").format(share=line)
-        axis.axhline(line * limit, color=GREY, ls=":", lw=1.2, label=name)
+def _limit_lines(axis: Axes, limit: float, scale: float, line: AlertLine | None, unit: Unit, words: Words) -> None:
+    axis.axhline(limit / scale, color=GREY, ls="--", lw=1.2, label=words("limit"))
+    if line is None or line == AlertLine():
+        return
+    name = words("alert line, {share:.0%}").format(share=line.share)
+    if line.left is not None:
+        told = words("alert line, {share:.0%} or {left} left")
+        name = told.format(share=line.share, left=amount_text(line.left, unit))
+    axis.axhline(float(line.level(np.array(limit))) / scale, color=GREY, ls=":", lw=1.2, label=name)
 
 
 def _annotate(axis: Axes, forecast: Forecast, row: int, words: Words) -> None:

@@ -29,6 +29,7 @@ from tsf.server.views import chart_of, look, series_rows
 
 __all__ = [
     "check_query",
+    "explain_forecast",
     "list_presets",
     "list_series",
     "list_task_series",
@@ -83,17 +84,31 @@ def predict(service: Service, body: dict[str, Any]) -> Answer:
     root, user = service.root, body.get("user")
     params = read_params(root)
     name = _task_for(params, body)
-    registry, model = TaskPaths(root, name).registry, body.get("model", "champion")
-    if versions(registry, name):  # else the worker says that there is no model yet
-        try:
-            resolve(registry, name, model)
-        except ModelError as fault:
-            raise NotFoundError(fault.what, where="model", cure=fault.cure) from None
+    model = body.get("model", "champion")
+    _check_model(root, name, model)
     labels = dict(body.get("labels", {}))
     if user not in (None, params.tasks[name].owner) and labels.setdefault("user", user) != user:
         raise ParamsError(f"{user!r} and {labels['user']!r} are asked for", where="labels.user", cure="name one")
     limit = body.get("limit", 100)
     return Answer(service.compute(worker.predict, root, name, body.get("prediction_steps"), model, labels, limit))
+
+
+def explain_forecast(service: Service, body: dict[str, Any]) -> Answer:
+    """What the forecast of one series from the newest samples rests on."""
+    task, model = body["task"], body.get("model", "champion")
+    service.task(task)
+    _check_model(service.root, task, model)
+    return Answer(service.compute(worker.explain, service.root, task, body.get("labels", {}), model))
+
+
+def _check_model(root: Path, task: str, reference: str) -> None:
+    """Raise NotFoundError for a model that is not there; where there is none at all, the worker says it."""
+    registry = TaskPaths(root, task).registry
+    if versions(registry, task):
+        try:
+            resolve(registry, task, reference)
+        except ModelError as fault:
+            raise NotFoundError(fault.what, where="model", cure=fault.cure) from None
 
 
 def read_user_metrics(service: Service, user: str, hours: int, offset: int, limit: int) -> Answer:

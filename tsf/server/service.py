@@ -28,7 +28,15 @@ HEALTH_SECONDS, NOISE_SECONDS = 30.0, 120.0
 WORKERS = 2  # one answers while the other plans; each holds torch, about 400 MB
 COMPUTE_SECONDS = 300.0
 # They wait for others.
-SLOW = {"check_query", "delete_task", "plan_task", "predict", "read_user_metrics", "write_task_rules"}
+SLOW = {
+    "check_query",
+    "delete_task",
+    "explain_forecast",
+    "plan_task",
+    "predict",
+    "read_user_metrics",
+    "write_task_rules",
+}
 
 
 class Kept(Generic[T]):

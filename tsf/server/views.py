@@ -52,7 +52,7 @@ class Outlook:
         """(N,) until the limit is reached: 0 where it is, +Inf for not in sight, NaN for unknown."""
         left = np.maximum(0.0, self.limit_time - self.now_seconds)
         with np.errstate(invalid="ignore"):
-            return np.where(self.used >= self.task.alert.line * self.limit, 0.0, left)
+            return np.where(self.used >= self.task.alert.alert_line.level(self.limit), 0.0, left)
 
     @property
     def alarms(self) -> NDArray[np.bool_]:
@@ -155,7 +155,8 @@ def chart_of(outlook: Outlook, row: int | None, hours: int) -> dict[str, Any]:
         raise NotFoundError(what, where="row", cure="count from 0")
     task, forecast = outlook.task, outlook.forecast
     times, actual, limit = _history(outlook, row, hours)
-    breach_samples = task.train.breach_samples
+    breach_samples, line = task.train.breach_samples, task.alert.alert_line
+    level = None if limit is None else line.level(limit)
     alarm = outlook.alarms[row] and forecast is not None
     return {
         "task": outlook.name,
@@ -168,9 +169,11 @@ def chart_of(outlook: Outlook, row: int | None, hours: int) -> dict[str, Any]:
         "times": times,
         "actual": actual,
         "limit": limit,
-        "line": task.alert.line,
+        "line": line.share,
+        "left": line.left,
+        "level": level,
         "forecast": None if forecast is None else _forecast_of(forecast, row),
-        "breaches": [] if limit is None else _episodes(times, actual >= task.alert.line * limit, breach_samples),
+        "breaches": [] if level is None else _episodes(times, actual >= level, breach_samples),
         "alarms": [
             {
                 "time": forecast.origin_seconds,

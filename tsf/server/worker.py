@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tsf.io.files import json_text
 from tsf.params import Params, parse_params
@@ -12,7 +12,10 @@ from tsf.promql import unit_of
 from tsf.series import Forecast, label_rows, title_of
 from tsf.server.answers import time_text
 
-__all__ = ["plan", "predict", "write_rules"]
+if TYPE_CHECKING:
+    from tsf.stages.predict import Predicted
+
+__all__ = ["explain", "plan", "predict", "write_rules"]
 
 SHOWN_SERIES = 6
 KEPT_BYTES = 64 * 2**20  # of forecasts, in each worker
@@ -30,19 +33,12 @@ def predict(root: Path, task: str, steps: int | None, model: str, labels: Mappin
     forecast = predicted.forecast
     rows, levels = predicted.urgent_rows[:limit], [f"{level:g}" for level in forecast.levels]
     names = label_rows(predicted.context.take(rows).labels)
-    measured = predicted.calibration
+    measured = predicted.model.calibration
     return json_text(
         {
             "task": task,
             "user": labels.get("user"),
-            "model": {
-                "name": predicted.info.model,
-                "version": predicted.info.version,
-                "data_hash": predicted.info.data,
-                "commit": predicted.info.commit,
-            },
-            "origin": time_text(forecast.origin_seconds),
-            "timestamps": [time_text(int(moment)) for moment in forecast.times],
+            **_made_by(predicted),
             "step_seconds": forecast.step_seconds,
             "levels": forecast.levels,
             "coverage": {
@@ -66,6 +62,40 @@ def predict(root: Path, task: str, steps: int | None, model: str, labels: Mappin
             ],
         }
     )
+
+
+def explain(root: Path, task: str, labels: Mapping[str, str], model: str) -> bytes:
+    """The body of an answer to /explain: what the fresh forecast of one series rests on."""
+    from tsf.stages.explain import explain_task
+
+    found = explain_task(task, root, labels=labels, model_name=model, load=_kept_model)
+    [named], explanation = label_rows(found.reasons.series.labels), found.reasons.explanation
+    hours = explanation.hours.tolist()
+    return json_text(
+        {
+            "task": task,
+            **_made_by(found.predicted),
+            "labels": named,
+            "title": title_of(named),
+            "unit": found.reasons.unit,
+            "predictions": found.predicted.forecast.at(0.5)[found.row],
+            "past": [
+                {"from_hours": older, "to_hours": newer, "moves_by": moved}
+                for older, newer, moved in zip(hours, hours[1:], explanation.past[0], strict=False)
+            ],
+            "inputs": {name: moved[0] for name, moved in explanation.inputs.items()},
+        }
+    )
+
+
+def _made_by(predicted: Predicted) -> dict[str, Any]:
+    """What an answer says of its forecast: the model, the newest sample, and the moments that were forecast."""
+    info, forecast = predicted.info, predicted.forecast
+    return {
+        "model": {"name": info.model, "version": info.version, "data_hash": info.data, "commit": info.commit},
+        "origin": time_text(forecast.origin_seconds),
+        "timestamps": [time_text(int(moment)) for moment in forecast.times],
+    }
 
 
 def plan(params: Mapping[str, Any], task: str, diff: str) -> bytes:

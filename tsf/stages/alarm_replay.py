@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tsf.alarm.policy import Policy, choose_policy
 from tsf.alarm.replay import Breaches, Terms, find_breaches, replay
 from tsf.alarm.rivals import History, breach_rule, default_rules, evaluate_rule
+from tsf.kinds import AlertLine
 from tsf.learn import Model, rolling_forecasts
 from tsf.params import TaskParams
 from tsf.series import Floats, SeriesSet, carried
@@ -38,15 +39,15 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
     limit = carried(series.limit)
     every = max(1, -(-series.n_series * held // MOST_FORECASTS))
     twelve = min(max(43_200 // series.step_seconds, 1), horizon)
-    forecasts = partial(_forecasts, model, task.alert.line, first, every, aheads, twelve)
+    forecasts = partial(_forecasts, model, task.alert.alert_line, first, every, aheads, twelve)
     parts = zip(*over_shards(forecasts, series, least=LEAST_SERIES), strict=True)
     chances, middle, upper, band = (np.concatenate(part, axis=-2) for part in parts)  # (…, N, T) each
     chance = chances[-1]
-    history = History(series.values, limit, series.step_seconds, task.alert.line, horizon, chance, middle, upper)
     alert = task.alert
+    history = History(series.values, limit, series.step_seconds, alert.alert_line, horizon, chance, middle, upper)
     act = int(np.clip(-(-alert.act // series.step_seconds), 1, horizon))
     terms = Terms(horizon, act, first, alert.cost_false, alert.cost_miss, alert.cost_late)
-    breaches = find_breaches(series.values, alert.line * limit, samples=model.params.breach_samples, rest_steps=horizon)
+    breaches = find_breaches(series.values, history.level, samples=model.params.breach_samples, rest_steps=horizon)
     teams = _teams(series, alert.team)
     half = first + held // 2
     policy = Policy(alert.probability, alert.hold, alert.gate, "as params.yaml sets it", ())
@@ -54,12 +55,12 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
         policy = choose_policy(
             chance[:, :half], history.share[:, :half], _before(breaches, half), terms,
             weeks=(half - first) * series.step_seconds / WEEK, budget=alert.budget, as_set=policy,
-            line=alert.line, teams=teams,
+            line=history.line_share[:, :half], teams=teams,
         )  # fmt: skip
         if policy.chosen:
             terms = Terms(horizon, act, half, alert.cost_false, alert.cost_miss, alert.cost_late)
     ours = breach_rule(policy.threshold, policy.for_steps * series.step_seconds, policy.gate, OURS)
-    rules = (ours, *default_rules(alert.line))
+    rules = (ours, *default_rules(history.line))
     outcomes = {rule.name: replay(evaluate_rule(rule, history), breaches, terms) for rule in rules}
     return AlarmReplay(
         task, series, history, terms, breaches, policy, rules, outcomes, every, teams, band, twelve,
@@ -68,7 +69,7 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
 
 
 def _forecasts(
-    model: Model, line: float, first: int, every: int, aheads: list[int], twelve: int, series: SeriesSet
+    model: Model, line: AlertLine, first: int, every: int, aheads: list[int], twelve: int, series: SeriesSet
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """`chances` of AlarmReplay; `middle` (`twelve` steps ahead) and `upper` of a History from `first` on; the band."""
     middle, upper = (np.full(series.values.shape, np.nan) for _ in range(2))

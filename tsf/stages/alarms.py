@@ -72,9 +72,9 @@ class AlarmReplay:
 
     @property
     def verdict(self) -> Verdict:
-        """Should the forecast's alarm take over from the best rule that needs no forecast?"""
+        """Should the forecast's alarm take over from the best rule that needs no forecast and keeps to the budget?"""
         rivals = {name: said for name, said in self.scores.items() if name != OURS and name not in USES_FORECAST}
-        return judge_policy(self.scores[OURS], rivals)
+        return judge_policy(self.scores[OURS], rivals, self.task.alert.budget)
 
     @cached_property
     def hindsight(self) -> str:
@@ -85,7 +85,7 @@ class AlarmReplay:
             return ""
         curve = replay_choices(
             self.history.chance, self.history.share, self.breaches, self.terms, weeks=self.weeks, teams=self.teams,
-            thresholds=sorted({*THRESHOLDS, alert.probability}), gates=gates_of(alert.line, alert.gate),
+            thresholds=sorted({*THRESHOLDS, alert.probability}), gates=gates_of(self.history.line_share, alert.gate),
         )  # fmt: skip
         return in_hindsight(curve, self.scores[self.verdict.rival])
 
@@ -270,7 +270,7 @@ class AlarmReplay:
             found.append(Timeline(
                 title_of(rows[row]), self.series.times[part], self.history.share[row, part],
                 self.band[0, row, part] / limit, self.band[1, row, part] / limit, self.history.over[row, part],
-                {name: fires[name][row, part] for name in names}, self.history.line,
+                {name: fires[name][row, part] for name in names}, self.history.line_share[row, part],
             ))  # fmt: skip
         return found
 

@@ -1,23 +1,26 @@
-"""One stage in several processes on this machine: torchrun starts them, torch.distributed joins them."""
+"""Several processes on this machine: torchrun starts those of one training, others each take a GPU of their own."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from torch import distributed
 
 from tsf.errors import FlowError
 
-__all__ = ["joined", "launch"]
+__all__ = ["free_gpu", "gpu_names", "joined", "launch"]
 
 RAISED = re.compile(r"(\[rank\d+\]: ?)?[\w.]*(Error|Exception)\b")  # the last line of a traceback
 
@@ -61,6 +64,49 @@ def joined(device: str) -> Iterator[int]:
         yield distributed.get_rank()
     finally:
         distributed.destroy_process_group()
+
+
+def gpu_names(device: str) -> list[str]:
+    """What tells each GPU that a training on `device` may use from all others of the machine, in torch's order."""
+    if device == "cpu" or not torch.cuda.is_available():
+        return []
+    return [str(torch.cuda.get_device_properties(place).uuid) for place in range(torch.cuda.device_count())]
+
+
+@contextmanager
+def free_gpu(names: Sequence[str], say: Callable[[str], None], folder: Path | None = None) -> Iterator[int]:
+    """Hold the first of these GPUs that no other training holds, say which, and give its place; -1 for no choice.
+
+    Where all are held it is the first. Each GPU has a lock file in `folder`, by default the machine's for temporary
+    files, as experiments run in folders of their own; the kernel lets go of it when the process ends.
+    """
+    if len(names) < 2:
+        yield -1
+        return
+    for place, name in enumerate(names):
+        if file := _locked((folder or Path(tempfile.gettempdir())) / f"tsf-gpu-{name}.lock"):
+            with file:
+                say(f"training takes GPU {place} of {len(names)}")
+                yield place
+            return
+    say(f"training shares GPU 0, as others hold all {len(names)}")
+    yield 0
+
+
+def _locked(path: Path) -> TextIO | None:
+    """The file, locked until it is closed; None where another process holds it, or may alone open it."""
+    try:
+        with suppress(FileExistsError):
+            path.open("x").close()  # only where there is none: Linux lets nobody create what is another user's
+        file = path.open()
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
 
 
 def _end_with(process: int) -> None:

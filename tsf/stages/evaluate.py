@@ -17,12 +17,14 @@ from tsf.io.registry import promote, register, versions
 from tsf.kinds import duration_text
 from tsf.learn import Backtest, Model, backtest, default_baselines, model_forecaster
 from tsf.learn.backtest import rolling_origins
-from tsf.learn.explain import Explanation, explain
+from tsf.learn.explain import explain
 from tsf.params import TaskParams, read_params
 from tsf.project import TaskPaths, find_root
-from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
+from tsf.promql import unit_of
+from tsf.series import Floats, Forecast, SeriesSet
 from tsf.stages.alarm_replay import replay_alarms
 from tsf.stages.alarms import AlarmReplay
+from tsf.stages.explain import Reasons
 from tsf.stages.models import load_model
 from tsf.stages.train import epochs_frame
 
@@ -40,8 +42,8 @@ class Evaluation:
     series: SeriesSet
     result: Backtest
     version: str
-    explanation: Explanation
-    explained: list[int]
+    why: Reasons
+    explained: list[int]  # rows, in the order of `why`
     alarms: AlarmReplay | None = None
 
     @property
@@ -123,41 +125,9 @@ class Evaluation:
         return example_rows(self.result.truth)
 
     @property
-    def reasons(self) -> pd.DataFrame:
-        """A row per input, the heaviest first: how far the forecast moves without it, as a share of the value's size.
-
-        The mean over the series that were explained, and the same of the one that moves most.
-        """
-        past = self.explanation.past
-        newest = max(1, past.shape[1] // 10)
-        moves = {"the newest tenth of the past": past[:, -newest:].max(axis=1)} | dict(self.explanation.inputs)
-        if past.shape[1] > newest:
-            moves["any other part of the past"] = past[:, :-newest].max(axis=1)
-        size = self._sizes
-        rows = {name: (np.nanmean(moved / size), np.nanmax(moved / size)) for name, moved in moves.items()}
-        frame = pd.DataFrame.from_dict(rows, orient="index", columns=["moves by", "at most"])
-        return frame.sort_values("moves by", ascending=False).map("{:.2%}".format).rename_axis("without")
-
-    @property
     def past_hours(self) -> pd.DataFrame:
-        """How far each part of the past moves the forecast, as a share: hours before the origin as the index.
-
-        A column for all series and one for each of the example's.
-        """
-        shares = self.explanation.past / self._sizes[:, None]
-        frame = {"all series": np.nanmean(shares, axis=0)}
-        for row in self.example_rows:
-            if row in self.explained:
-                name = title_of(label_rows(self.series.take([row]).labels)[0])
-                frame[name] = shares[self.explained.index(row)]
-        return pd.DataFrame(frame, index=pd.Index(self.explanation.hours[:-1], name="hours before"))
-
-    @property
-    def _sizes(self) -> Floats:
-        values = self.series.values[self.explained]
-        known = np.isfinite(values)
-        mean = np.where(known, np.abs(values), 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-        return np.where(mean > 0, mean, np.nan)
+        """How far each part of the past moves the forecast, on average and of the example's series."""
+        return self.why.past_shares([self.explained.index(row) for row in self.example_rows if row in self.explained])
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -207,7 +177,7 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
         what = f"the holdout {duration_text(train.holdout)} is shorter than prediction_steps {train.prediction_steps}"
         raise HistoryError(what, where=f"tasks.{name}.train.holdout", cure="lengthen it")
     result = backtest(
-        {train.model_type: model_forecaster(model, line=task.alert.line)}
+        {train.model_type: model_forecaster(model, line=task.alert.alert_line)}
         | default_baselines(series.step_seconds, series.n_steps - held, train.quantiles),
         series,
         origins,
@@ -221,7 +191,8 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
         what = f"the last {duration_text(train.holdout)} hold nothing to judge by: no sample, or only zeros"
         raise HistoryError(what, where=f"tasks.{name}.train.holdout", cure="see the fetch report, or lengthen it")
     alarms = replay_alarms(task, series, model)
-    evaluation = Evaluation(name, task, series, result, card["version"], *_explained(model, series, result), alarms)
+    why, rows = _explained(task, model, series, result)
+    evaluation = Evaluation(name, task, series, result, card["version"], why, rows, alarms)
     write_json(evaluation.metrics, paths.evaluation / "metrics.json")
     by_horizon = evaluation.by_horizon.rename(columns={evaluation.model_name: "model"})  # the one that DVC draws
     _write_csv(by_horizon, paths.evaluation / "by_horizon.csv")
@@ -242,13 +213,13 @@ def _free_name(paths: TaskPaths) -> str:
     return name
 
 
-def _explained(model: Model, series: SeriesSet, result: Backtest) -> tuple[Explanation, list[int]]:
+def _explained(task: TaskParams, model: Model, series: SeriesSet, result: Backtest) -> tuple[Reasons, list[int]]:
     """Why the forecasts from the middle origin are what they are, and of which rows."""
     origin = int(result.origins_seconds[len(result.origins_seconds) // 2])
     past = series.between(0, int(np.searchsorted(series.times, origin)) + 1)
     rows = np.unique(np.linspace(0, series.n_series - 1, EXPLAINED).round().astype(int)).tolist()
     rows = sorted({*rows, *example_rows(result.truth)})
-    return explain(model, past.take(rows)), rows
+    return Reasons(series.take(rows), explain(model, past.take(rows)), unit_of(task.fetch.metric_query)), rows
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -20,8 +20,9 @@ from tsf.io.logs import start_log
 from tsf.io.registry import alert_in_force, resolve
 from tsf.io.source import fetch_from_source, newest_seconds
 from tsf.kinds import duration_text
-from tsf.learn import Calibration, Model, predict
+from tsf.learn import Model, predict
 from tsf.params import AlertParams, TaskParams, read_params
+from tsf.plots.style import amount_text
 from tsf.project import TaskPaths, find_root
 from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, Labels, SeriesSet, joined, label_rows, title_of
@@ -31,7 +32,7 @@ from tsf.stages.shards import over_shards
 from tsf.stages.totals import Totals, read_totals
 from tsf.stages.urgency import Urgency
 
-__all__ = ["Predicted", "predict_task"]
+__all__ = ["Predicted", "predict_task", "rows_with"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Predicted:
     forecast: Forecast
     info: ModelInfo
     root: Path
-    calibration: Calibration
+    model: Model
     totals: Totals | None = None
     ended: int = 0  # series of the query whose last sample is older than the context; they are left out
 
@@ -56,11 +57,14 @@ class Predicted:
         origin = pd.Timestamp(self.forecast.origin_seconds, unit="s").strftime("%Y-%m-%d %H:%M UTC")
         words = f"{n - silent:,} of {n:,} series were forecast {ahead} ahead from {origin} by {self.info.model}"
         if self.forecast.p_breach is not None and self.urgency.limit is not None:
-            alert = self.alert
+            alert, line = self.alert, self.urgency.line
             due = int(alert.fires(self.chance, self.urgency.used, self.urgency.limit).sum())
+            left = f", or the last {amount_text(line.left, self.urgency.unit)} of it" if line.left is not None else ""
             words += (
-                f"; {due} may reach {alert.line:.0%} of their limit, with a chance of {alert.probability:.0%} or more"
+                f"; {due} may reach {line.share:.0%} of their limit{left}, "
+                f"with a chance of {alert.probability:.0%} or more"
             )
+            words += f" while {alert.gate:.0%} of it or more are in use" if alert.gate > 0 else ""
         else:
             words += "; the task has no limit, so there is no breach output"
         words += f"; {self.ended} others ended long before and are left out" if self.ended else ""
@@ -77,12 +81,17 @@ class Predicted:
     def urgency(self) -> Urgency:
         """The series, the most urgent first."""
         unit = unit_of(self.task.fetch.metric_query)
-        return Urgency(self.context, self.forecast, self.task.alert.line, unit)
+        return Urgency(self.context, self.forecast, self.task.alert.alert_line, unit)
 
     @property
     def silent(self) -> list[bool]:
         """(N,) whether the model abstained."""
-        return [] if self.forecast.abstained is None else [reason != "" for reason in self.forecast.abstained.tolist()]
+        return [reason != "" for reason in self.why_silent]
+
+    @property
+    def why_silent(self) -> list[str]:
+        """(N,) why the model abstained, "" where it did not."""
+        return [] if self.forecast.abstained is None else self.forecast.abstained.tolist()
 
     @property
     def chance(self) -> Floats:
@@ -103,22 +112,23 @@ class Predicted:
         """The totals of push.totals, the first 15 by urgency, with their three largest members; empty without any."""
         if self.totals is None:
             return pd.DataFrame()
-        own = Urgency(self.totals.series, self.totals.forecast, self.task.alert.line, self.urgency.unit)
-        frame, names = own.table(15), [title_of(row) for row in label_rows(self._without_totals())]
-        order = np.argsort(-np.nan_to_num(self.urgency.used), kind="stable")
-        largest = [[names[row] for row in order if self.totals.total_of[row] == total][:3] for total in own.rows[:15]]
-        return frame.assign(largest=["; ".join(members) for members in largest]).rename_axis("total")
+        own = Urgency(self.totals.series, self.totals.forecast, self.urgency.line, self.urgency.unit)
+        frame, total_of = own.table(15), self.totals.total_of
+        order = [int(row) for row in np.argsort(-np.nan_to_num(self.urgency.used), kind="stable")]
+        rows, sums = label_rows(self.context.labels), label_rows(self.totals.series.labels)
+        largest = []
+        for total in own.rows[:15]:
+            part = (total_of == total).any(axis=0)
+            members = [rows[row] for row in order if part[row]][:3]
+            largest.append("; ".join(title_of(_without(member, sums[total])) for member in members))
+        return frame.assign(largest=largest).rename_axis("total")
 
     def part(self, steps: int | None, labels: Mapping[str, str]) -> Predicted:
         """What predict_task says with `steps` and `labels`, which raises the same."""
         _check_steps(steps, self.forecast.quantiles.shape[1])
-        rows = _rows_with(self.context.labels, labels)
+        rows = rows_with(self.context.labels, labels)
         forecast, totals = self.forecast.part(rows, steps), None if labels or steps else self.totals
         return replace(self, context=self.context.take(rows), forecast=forecast, totals=totals)
-
-    def _without_totals(self) -> dict[str, Any]:
-        labels = self.context.labels
-        return {name: column for name, column in labels.items() if name not in self.task.push.totals} or dict(labels)
 
     def chances(self, n: int) -> pd.DataFrame:
         """Breach probability of the first `n` urgent rows, a column per pushed horizon; empty without a limit."""
@@ -131,6 +141,11 @@ class Predicted:
         return pd.DataFrame(
             {name: known[rows, step] for name, step in steps.items()}, index=pd.Index(names, name="series")
         )
+
+
+def _without(labels: Mapping[str, str], known: Mapping[str, str]) -> Mapping[str, str]:
+    """What `labels` say beyond those that are known; all of them where that is nothing."""
+    return {name: value for name, value in labels.items() if name not in known} or labels
 
 
 def predict_task(
@@ -169,8 +184,8 @@ def predict_task(
     context = _present(context, model.params.sequence_length, task.fetch.metric_query)
     ended = known - context.n_series
     if labels:
-        context = context.take(_rows_with(context.labels, labels))
-    line, confidence = task.alert.line, task.alert.confidence
+        context = context.take(rows_with(context.labels, labels))
+    line, confidence = task.alert.alert_line, task.alert.confidence
     key = () if kept is None else (name, card["version"], context.data_hash, steps, line, confidence)
     forecast = None if kept is None else kept.get(key)
     if forecast is None:
@@ -183,7 +198,7 @@ def predict_task(
     totals = None
     if task.push.totals and with_totals and not labels and steps is None:
         totals = read_totals(params, task, model, context, forecast)
-    return Predicted(name, task, context, forecast, info, root, model.calibration, totals, ended)
+    return Predicted(name, task, context, forecast, info, root, model, totals, ended)
 
 
 def _check_steps(steps: int | None, learnt: int) -> None:
@@ -193,7 +208,7 @@ def _check_steps(steps: int | None, learnt: int) -> None:
         )
 
 
-def _rows_with(columns: Labels, wanted: Mapping[str, str]) -> NDArray[np.bool_]:
+def rows_with(columns: Labels, wanted: Mapping[str, str]) -> NDArray[np.bool_]:
     """(N,) whether a series has all the wanted labels. Raises NoSuchSeriesError where none has."""
     rows = np.ones(len(next(iter(columns.values()), [""])), bool)
     for name, value in wanted.items():

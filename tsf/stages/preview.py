@@ -17,6 +17,7 @@ from tsf.params import Params, TaskParams, TrainParams
 from tsf.plots import pick_rows
 from tsf.presets import model_warning
 from tsf.series import SeriesSet
+from tsf.stages.totals import label_totals
 from tsf.words import Words
 
 __all__ = ["Preview", "preview_task"]
@@ -63,12 +64,13 @@ def preview_task(params: Params, task: TaskParams, words: Words = str) -> Previe
     )
     minutes, basis = _minutes(series, task, words)
     samples = series.n_series * (task.fetch.history // step)
+    totals, _ = label_totals(series, task.push.totals)
     return Preview(
         series=series,
         quality=asdict(quality),
         rows=pick_rows(series),
         samples=samples,
-        output_series=output_cardinality(series.n_series, task.push, series.limit is not None),
+        output_series=output_cardinality(series.n_series, task.push, series.limit is not None, len(totals)),
         parameters=parameter_count(train, series),
         minutes=minutes,
         basis=basis,

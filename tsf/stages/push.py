@@ -8,6 +8,7 @@ import os
 import re
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,15 @@ from tsf.params import PrometheusParams, read_params
 from tsf.project import TaskPaths
 from tsf.series import label_rows
 from tsf.stages.audit import Audit, Duel, keep_issued, within
+from tsf.stages.explain import Reasons, reasons_of
 from tsf.stages.hours import before_work
 from tsf.stages.predict import Predicted, predict_task
 from tsf.stages.rules import write_rules
 from tsf.stages.shifts import Shifts
 
 __all__ = ["Pushed", "push", "write_back"]
+
+EXPLAINED = 3  # of the most urgent series
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,12 @@ class Pushed(Predicted):
     receipt: dict[str, Any] = field(kw_only=True)
     audit: Audit = field(kw_only=True)
     duel: Duel | None = field(default=None, kw_only=True)  # None without a challenger
+
+    @cached_property
+    def why(self) -> Reasons | None:
+        """Why the forecasts of the most urgent series are what they are; None where no series has one."""
+        rows = [row for row in self.urgent_rows if not self.silent[row]][:EXPLAINED]
+        return reasons_of(self, rows) if rows else None
 
     @property
     def shifts(self) -> Shifts:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from tsf.errors import TsfError
 from tsf.io.artifacts import read_series
@@ -25,7 +26,7 @@ from tsf.params import TaskParams, read_params
 from tsf.presets import model_warning
 from tsf.project import TaskPaths, find_root
 from tsf.series import SeriesSet
-from tsf.stages.distributed import joined, launch
+from tsf.stages.distributed import free_gpu, gpu_names, joined, launch
 from tsf.stages.models import git_commit, load_model, save_model
 
 BETWEEN_CHECKPOINTS_SECONDS = 2.0  # quick epochs must not wait for the disk
@@ -127,7 +128,8 @@ def train(planned: Plan, root: Path | None = None, progress: Callable[[Epoch], N
     if planned.warning:
         print_line(f"mind: {planned.warning}")
     if planned.task.train.processes == 1:
-        return _train_here(planned, root, progress)
+        with free_gpu(gpu_names(planned.task.train.device), print_line) as place, torch.cuda.device(place):
+            return _train_here(planned, root, progress)
     launch("tsf.stages.train", planned.name, planned.task.train.processes, root)
     model, card = load_model(TaskPaths(root, planned.name).model)
     return Trained(planned.name, model, card["version"], time.perf_counter() - started)

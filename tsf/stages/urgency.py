@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tsf.kinds import chance_text, duration_text
+from tsf.kinds import AlertLine, chance_text, duration_text
 from tsf.plots.style import amount_text
 from tsf.promql import Unit
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
@@ -18,11 +18,11 @@ __all__ = ["Urgency"]
 
 @dataclass(frozen=True, eq=False)
 class Urgency:
-    """The series of `context` in the light of their forecast. line: share of the limit that counts as reached."""
+    """The series of `context` in the light of their forecast. line: where their limits count as reached."""
 
     context: SeriesSet
     forecast: Forecast
-    line: float
+    line: AlertLine
     unit: Unit = ""
 
     @cached_property
@@ -38,9 +38,9 @@ class Urgency:
     @property
     def left(self) -> Floats:
         """(N,) how much may still be used up to the line; 0 where it is reached, NaN without a limit."""
-        return (
-            np.full(len(self.used), np.nan) if self.limit is None else np.maximum(self.line * self.limit - self.used, 0)
-        )
+        if self.limit is None:
+            return np.full(len(self.used), np.nan)
+        return np.maximum(self.line.level(self.limit) - self.used, 0)
 
     @property
     def seconds_left(self) -> Floats:

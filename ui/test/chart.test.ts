@@ -31,6 +31,8 @@ const CHART: Chart = {
   actual: [1, null, 3],
   limit: [10, 10, 10],
   line: 0.98,
+  left: null,
+  level: [9.8, 9.8, 9.8],
   forecast: {
     times: [10800, 14400],
     levels: [0.1, 0.5, 0.9],
@@ -164,8 +166,16 @@ describe('the curves of a series', () => {
     expect(curves[4].values[0]).toBeCloseTo(9.8);
   });
 
+  it('have the line where the server says, and its words say that an amount may be left', () => {
+    const line = seriesCurves({ ...CHART, left: 2048, level: [9.8, 9, 8] })[4];
+    expect(line.name).toBe('98 % of the limit, or 2 KiB left');
+    expect(line.values).toEqual([9.8, 9, 8, 8, 8]);
+    expect(seriesCurves({ ...CHART, line: 1, left: null }).map(curve => curve.kind)).not.toContain('line');
+    expect(seriesCurves({ ...CHART, line: 1, left: 1 }).map(curve => curve.kind)).toContain('line');
+  });
+
   it('need neither a forecast nor a limit', () => {
-    const curves = seriesCurves({ ...CHART, limit: null, forecast: null });
+    const curves = seriesCurves({ ...CHART, limit: null, level: null, forecast: null });
     expect(curves.map(curve => curve.kind)).toEqual(['actual']);
     expect(chanceCurves(null)).toEqual([]);
     expect(chanceCurves({ ...CHART.forecast!, p_breach: [null, null] })).toEqual([]);

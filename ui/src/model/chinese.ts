@@ -152,6 +152,7 @@ export const CHINESE: Record<string, string> = {
   '{n} running': '{n} 个运行中',
   '{share} interval': '{share} 区间',
   '{share} of the limit': '上限的 {share}',
+  '{share} of the limit, or {left} left': '上限的 {share}，或仅剩 {left}',
   '{span} ago': '{span} 前',
   '{span} left at most': '最多还需 {span}',
   '{task} is back at the champion before': '{task} 已回退到之前的 champion',

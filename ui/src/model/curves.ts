@@ -2,7 +2,7 @@
 
 import type { Chart, Evaluation, Prediction } from './api';
 import type { Curve } from './chart';
-import { percent } from './format';
+import { amount, percent } from './format';
 import { t } from './words';
 
 export type Forecast = NonNullable<Chart['forecast']>;
@@ -18,22 +18,27 @@ export function seriesCurves(chart: Chart, forecast: Forecast | null = chart.for
     }
   }
   if (chart.limit) {
-    const last = [...chart.limit].reverse().find(value => value !== null) ?? null;
     const ahead = forecast?.times ?? [];
     const times = [...chart.times, ...ahead];
-    const values = [...chart.limit, ...ahead.map(() => last)];
-    curves.push({ name: t('limit'), kind: 'limit', times, values });
-    if (chart.line !== 1) {
-      const line = values.map(value => (value === null ? null : value * chart.line));
-      curves.push({
-        name: t('{share} of the limit', { share: percent(chart.line) }),
-        kind: 'line',
-        times,
-        values: line
-      });
+    const carried = (known: readonly (number | null)[]) => [...known, ...ahead.map(() => lastOf(known))];
+    curves.push({ name: t('limit'), kind: 'limit', times, values: carried(chart.limit) });
+    if (chart.level && (chart.line !== 1 || chart.left !== null)) {
+      curves.push({ name: lineName(chart), kind: 'line', times, values: carried(chart.level) });
     }
   }
   return curves;
+}
+
+/** The newest known value. */
+export function lastOf(values: readonly (number | null)[]): number | null {
+  return [...values].reverse().find(value => value !== null) ?? null;
+}
+
+function lineName(chart: Chart): string {
+  const share = percent(chart.line);
+  return chart.left === null
+    ? t('{share} of the limit', { share })
+    : t('{share} of the limit, or {left} left', { share, left: amount(chart.left, chart.unit) });
 }
 
 /** Shares of the future that the drawn bands should hold; of the learnt ones the nearest are taken. */

@@ -6,7 +6,7 @@ import type { Desk, Page } from '../desk';
 import type { Chart, Prediction, SeriesRow, Task } from '../model/api';
 import type { Feed } from '../model/feed';
 import { amount, moment, percent, span, toLimit } from '../model/format';
-import { chanceCurves, predicted, seriesCurves, type Forecast } from '../model/curves';
+import { chanceCurves, lastOf, predicted, seriesCurves, type Forecast } from '../model/curves';
 import { actionsOf, shownSeries } from '../model/rows';
 import type { Store } from '../model/store';
 import { t } from '../model/words';
@@ -171,12 +171,12 @@ function marksOf(chart: Chart): Mark[] {
 }
 
 function Verdict({ chart, forecast }: { chart: Chart; forecast: Forecast | null }): React.ReactElement {
-  const known = (values: readonly (number | null)[]) => [...values].reverse().find(value => value !== null) ?? null;
-  const used = known(chart.actual);
-  const limit = chart.limit && known(chart.limit);
-  const chance = (forecast?.p_breach && known(forecast.p_breach)) ?? null;
+  const used = lastOf(chart.actual);
+  const limit = chart.limit && lastOf(chart.limit);
+  const level = chart.level && lastOf(chart.level);
+  const chance = (forecast?.p_breach && lastOf(forecast.p_breach)) ?? null;
   const reached = forecast?.limit_time ? Date.parse(forecast.limit_time) / 1000 : null;
-  const left = used !== null && limit !== null && used >= chart.line * limit ? 0 : null;
+  const left = used !== null && level !== null && used >= level ? 0 : null;
   const prospect = { limit, p_breach: chance, seconds_to_limit: left, abstained: forecast?.abstained };
   const facts = [
     [t('Used now'), amount(used, chart.unit) + (used !== null && limit ? ` (${percent(used / limit)})` : '')],

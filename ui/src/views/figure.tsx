@@ -162,10 +162,17 @@ function Legend({ curves, marks }: { curves: readonly Curve[]; marks: readonly M
       {curves.map((curve, i) => (
         <span key={i}>
           <svg width="22" height="10">
-            <path
-              className={`tsf-curve tsf-curve-${curve.kind} tsf-nth-${i % 8}`}
-              d={curve.low ? 'M0,0H22V10H0Z' : 'M0,5H22'}
-            />
+            {/* Bands lie on each other in the drawing, so they do here. */}
+            {curves.map(
+              (below, j) =>
+                (j === i || (j < i && below.low && curve.low)) && (
+                  <path
+                    key={j}
+                    className={`tsf-curve tsf-curve-${below.kind} tsf-nth-${j % 8}`}
+                    d={below.low ? 'M0,0H22V10H0Z' : 'M0,5H22'}
+                  />
+                )
+            )}
           </svg>{' '}
           {curve.name}
         </span>
