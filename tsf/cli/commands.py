@@ -9,24 +9,27 @@ import time
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from tsf.cli.terminal import (
+    clock,
+    say,
+    show_diff,
+    show_findings,
+    show_frame,
+    show_results,
+    show_table,
+    show_tasks,
+    warn,
+)
 from tsf.errors import NoSuchSeriesError, ParamsError, TsfError
 from tsf.io.logs import start_log
-from tsf.kinds import duration_text, figure_text, parse_duration
-from tsf.params import Params, read_params
+from tsf.kinds import parse_duration
+from tsf.params import read_params
 from tsf.presets import PRESETS
 from tsf.project import Stage, TaskPaths, find_root
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from tsf.stages.predict import Predicted
 
 __all__ = ["app", "main"]
 
@@ -39,7 +42,6 @@ app = typer.Typer(
 )
 tasks_app = typer.Typer(help="List, add and remove tasks.", invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(tasks_app, name="tasks")
-out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 
 class ModelChoice(str, Enum):
@@ -60,7 +62,7 @@ def demo() -> None:
     """Run every task of params.yaml and say where the reports are; on a fresh clone these read the embedded fleet."""
     root = _root()
     _reproduce(root, (), "push")
-    _show_results(root, read_params(root))
+    show_results(root, read_params(root))
 
 
 @app.command(epilog="Example: tsf run --now, once a day, and tsf push every 15 minutes")
@@ -73,9 +75,9 @@ def run(
 
     root = _root()
     if now:
-        _show_diff(move_snapshot(root))
+        show_diff(move_snapshot(root))
     _reproduce(root, task or (), "push")
-    _show_results(root, read_params(root))
+    show_results(root, read_params(root))
 
 
 @app.command(epilog="Example: tsf rules --task storage")
@@ -85,7 +87,7 @@ def rules(task: TaskOption = None) -> None:
 
     root = _root()
     for name in task or read_params(root).tasks:
-        out.print(f"{write_rules(name, root)}", highlight=False)
+        say(str(write_rules(name, root)))
 
 
 @app.command(epilog="Example: tsf fetch --task storage")
@@ -134,7 +136,7 @@ def evaluate(task: TaskOption = None) -> None:
     """Judge the models on held-out data beside their baselines."""
     root = _root()
     _reproduce(root, task or (), "evaluate")
-    _show_results(root, read_params(root))
+    show_results(root, read_params(root))
 
 
 @app.command(epilog="Example: tsf push, every 15 minutes, between two trainings, or tsf push --every 1m")
@@ -153,7 +155,7 @@ def push(
     except ValueError as fault:
         raise ParamsError(str(fault), where="--every", cure="write --every 1m") from None
     root = _root()
-    for ended in each_tick(seconds, _warn):
+    for ended in each_tick(seconds, _told):
         _tick(root, task or (), ended)
 
 
@@ -175,22 +177,18 @@ def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool]) -> None:
                 with only_run(lock, f"push@{name}"):
                     receipt = push_task(name, root).receipt
             except (TsfError, OSError) as fault:
-                _warn(f"error: {name}: {fault}")
+                _told(f"error: {name}: {fault}")
                 continue
             paths.failed_notebook("push").unlink(missing_ok=True)  # it is mended
             took = f"{receipt['series']} series in {time.monotonic() - begin:.1f} s"
-            out.print(f"{_clock()} {name}: {took} to {receipt['sent_to']}", markup=False, highlight=False)
+            say(f"{clock()} {name}: {took} to {receipt['sent_to']}")
         write_index(root)
     except (TsfError, OSError) as fault:
-        _warn(f"error: {fault}")
+        _told(f"error: {fault}")
 
 
-def _clock() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _warn(text: str) -> None:
-    err.print(f"{_clock()} {text}", markup=False, highlight=False, style="red")
+def _told(text: str) -> None:
+    warn(f"{clock()} {text}")
 
 
 @app.command(epilog="Example: tsf predict --task storage --steps 12 --user alice --no-prometheus")
@@ -222,11 +220,11 @@ def predict(
             absent = fault  # of all tasks, those without these series have nothing to show
             continue
         shown += 1
-        _show_predicted(part)
+        show_frame(part.most_urgent(20).reset_index(), part.summary)
         if not no_prometheus:
             # A push replaces what was pushed of the task before; alerts ask for the longest horizon of every series.
             receipt = write_back(predicted).receipt
-            out.print(f"Written to {receipt['sent_to']}: {receipt['series']} series", markup=False, highlight=False)
+            say(f"Written to {receipt['sent_to']}: {receipt['series']} series")
     if absent and not shown:
         raise absent
 
@@ -243,7 +241,7 @@ def explain(
     from tsf.stages.explain import explain_task
 
     found = explain_task(task, _root(), labels=_labels(label or []), model_name=model_name)
-    _show_table(found.reasons.heaviest(10), found.summary)
+    show_frame(found.reasons.heaviest(10), found.summary)
 
 
 @app.command(epilog="Example: tsf lineage --task storage --at 2026-11-01T08:30:00Z")
@@ -262,10 +260,7 @@ def lineage(
     for name in task or pushed or params.tasks:
         params.task(name)
         reference = pushed_version(params.prometheus, name, at) if at else model_name
-        table = Table("of", "what", title=escape(name))
-        for key, value in trace(root, name, reference).items():
-            table.add_row(key, escape(value))
-        out.print(table)
+        show_table(("of", "what"), trace(root, name, reference).items(), name)
 
 
 @app.command(epilog="Example: tsf tune --task storage --minutes 20 --model-type lstm --model-type gru")
@@ -282,18 +277,15 @@ def tune(
     from tsf.flow.tasks import set_values
     from tsf.stages.tune import tune as search
 
-    def told(text: str) -> None:
-        out.print(text, markup=False, highlight=False)
-
     root = _root()
     kinds = [choice.value for choice in model_type or ()]
-    found = search(task, root, minutes=minutes, trials=trials, folds=folds, model_types=kinds, progress=told)  # type: ignore[arg-type]
-    told(found.summary)
+    found = search(task, root, minutes=minutes, trials=trials, folds=folds, model_types=kinds, progress=say)  # type: ignore[arg-type]
+    say(found.summary)
     if found.values and write:
-        _show_diff(set_values(root, {f"tasks.{task}.train.{key}": value for key, value in found.values.items()}))
+        show_diff(set_values(root, {f"tasks.{task}.train.{key}": value for key, value in found.values.items()}))
     elif found.values:
         name = run_experiment(root, task, found.values, f"tune-{task.replace('_', '-')}")
-        told(f"Compare: dvc exp show --only-changed. Take over: dvc exp apply {name}")
+        say(f"Compare: dvc exp show --only-changed. Take over: dvc exp apply {name}")
 
 
 @app.command(epilog="Example: tsf ablate --task storage")
@@ -304,15 +296,15 @@ def ablate(
     """Train without each input (limit, covariates, derived ones, labels, night, holidays) and say which of them pay."""
     from tsf.stages.ablate import ablate as without
 
-    def told(text: str) -> None:
-        out.print(text, markup=False, highlight=False)
-
-    found = without(task, _root(), folds=folds, progress=told)
-    table = Table("without", "WQL", "change", "verdict")
-    for name, row in found.table.iterrows():
-        table.add_row(escape(str(name)), f"{row['WQL without']:.5f}", f"{row['change']:+.1%}", row["verdict"])
-    out.print(table)
-    told(found.summary)
+    found = without(task, _root(), folds=folds, progress=say)
+    show_table(
+        ("without", "WQL", "change", "verdict"),
+        [
+            (str(name), f"{row['WQL without']:.5f}", f"{row['change']:+.1%}", row["verdict"])
+            for name, row in found.table.iterrows()
+        ],
+    )
+    say(found.summary)
 
 
 @app.command(epilog="Example: tsf export --task storage --onnx storage.onnx")
@@ -325,7 +317,7 @@ def export(
     from tsf.stages.export import export_task
 
     version = export_task(task, onnx, _root(), model_name=model_name)
-    out.print(f"{onnx}: version {version} of {task}", markup=False, highlight=False)
+    say(f"{onnx}: version {version} of {task}")
 
 
 @tasks_app.callback()
@@ -333,19 +325,7 @@ def tasks(context: typer.Context) -> None:
     """List the tasks of params.yaml; see the commands below to change them."""
     if context.invoked_subcommand:
         return
-    table = Table("task", "owner", "query", "limit", "step", "history", "model", "ahead")
-    for name, task in read_params(_root()).tasks.items():
-        ahead = duration_text(task.train.prediction_steps * task.fetch.step)
-        limit = "none" if task.fetch.limit is None else str(task.fetch.limit).removesuffix(".0")
-        cells = (name, task.owner, task.fetch.metric_query, limit)
-        table.add_row(
-            *map(escape, cells),
-            duration_text(task.fetch.step),
-            duration_text(task.fetch.history),
-            task.train.model_type,
-            ahead,
-        )
-    out.print(table)
+    show_tasks(read_params(_root()))
 
 
 @tasks_app.command(
@@ -366,7 +346,7 @@ def tasks_add(
     if limit is not None:
         values["fetch.limit"] = _number_or_query(limit)
     old = (root / "params.yaml").read_text(encoding="utf-8")
-    _show_diff(write_params(root, add_task(old, name, preset, owner, values), old))
+    show_diff(write_params(root, add_task(old, name, preset, owner, values), old))
 
 
 @tasks_app.command("remove", epilog="Example: tsf tasks remove home")
@@ -378,7 +358,7 @@ def tasks_remove(name: Annotated[str, typer.Argument(help="A task of params.yaml
 
     root = _root()
     server = effective(read_params(root).prometheus, os.environ)
-    _show_diff(retire_task(root, name, lambda: retire(server, TaskPaths(root, name).textfile, name)))
+    show_diff(retire_task(root, name, lambda: retire(server, TaskPaths(root, name).textfile, name)))
     _tell_runs(root)
 
 
@@ -388,13 +368,7 @@ def doctor() -> None:
     from tsf.doctor import run_doctor
 
     findings = run_doctor(find_root())  # not _root(): a broken params.yaml is one of the things to report
-    table = Table("check", "state", "found", "cure")
-    for finding in findings:
-        colour = {"ok": "green", "warn": "yellow", "fail": "red"}[finding.state]
-        table.add_row(
-            escape(finding.name), f"[{colour}]{finding.state}[/]", escape(finding.detail), escape(finding.cure)
-        )
-    out.print(table)
+    show_findings(findings)
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(1)
 
@@ -404,7 +378,7 @@ def main() -> None:
     try:
         app()
     except TsfError as fault:
-        err.print(f"error: {fault}", markup=False, highlight=False, style="red")
+        warn(f"error: {fault}")
         sys.exit(1)
 
 
@@ -433,7 +407,7 @@ def _tell_runs(root: Path) -> None:
     try:
         send_runs(root, effective(params.prometheus, os.environ), params.tasks)
     except TsfError as fault:
-        err.print(f"warning: {fault}", markup=False, highlight=False, style="yellow")
+        warn(f"warning: {fault}", "yellow")
 
 
 def _labels(pairs: list[str]) -> dict[str, str]:
@@ -469,7 +443,7 @@ def _tasks_for_training(
             old = (root / "params.yaml").read_text(encoding="utf-8")
             values.pop("owner", None)
             new = add_task(old, task, "custom", user or "", {"fetch.metric_query": query, **values})
-            _show_diff(write_params(root, new, old))
+            show_diff(write_params(root, new, old))
             return [task]
     elif query:
         values["fetch.metric_query"] = query
@@ -478,55 +452,5 @@ def _tasks_for_training(
         params.task(task)
     if user and not task:
         raise ParamsError(f"--user {user} names an owner, but no task", cure="add --task or --metric-query")
-    _show_diff(set_values(root, {f"tasks.{name}.{key}": value for name in names for key, value in values.items()}))
+    show_diff(set_values(root, {f"tasks.{name}.{key}": value for name in names for key, value in values.items()}))
     return names
-
-
-def _show_predicted(predicted: Predicted) -> None:
-    """Print the most urgent series of a forecast."""
-    _show_table(predicted.most_urgent(20).reset_index(), predicted.summary)
-
-
-def _show_table(frame: pd.DataFrame, title: str) -> None:
-    """Print the columns of a frame."""
-    table = Table(*(str(name) for name in frame.columns), title=escape(title))
-    for row in frame.itertuples(index=False):
-        table.add_row(*(escape(str(cell)) for cell in row))
-    out.print(table)
-
-
-def _show_diff(diff: str) -> None:
-    for line in diff.splitlines():
-        style = {"+": "green", "-": "red"}.get(line[:1], "")
-        out.print(line, style=style, markup=False, highlight=False)
-
-
-def _show_results(root: Path, params: Params) -> None:
-    """Print the tables that the index shows, and where the index is."""
-    from tsf.io.files import read_json
-
-    table = Table("task", "WQL", "best baseline", "its WQL", "MASE", "coverage of 80 %")
-    alarms = Table("task", "breaches", "in time", "false alarms", "production rule: in time", "its false alarms")
-    for name in params.tasks:
-        path = TaskPaths(root, name).evaluation / "metrics.json"
-        if path.exists():
-            m = read_json(path)
-            table.add_row(
-                name,
-                figure_text(m["wql"]),
-                m["best_baseline"].replace("_", " "),
-                figure_text(m["wql_best_baseline"]),
-                figure_text(m["mase"], ".3f"),
-                figure_text(m["coverage_80"], ".1%"),
-            )
-            if a := m.get("alarms"):
-                keys = ("breaches", "met", "false", "met_production", "false_production")
-                alarms.add_row(name, *(f"{a[key]:,}" for key in keys))
-    out.print(table)
-    if alarms.rows:
-        out.print(alarms)
-    out.print(f"Reports: {root / 'reports' / 'index.html'}", highlight=False)
-
-
-if __name__ == "__main__":
-    main()
