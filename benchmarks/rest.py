@@ -1,7 +1,8 @@
 """How fast the REST routes answer: `python -m benchmarks.rest`.
 
 A real Jupyter Server in a project of the demo fleet: /health under wrk (12 threads, 400 connections), /predict of one
-series with a warm model, one after the other, and the side-bar's rows for thousands of series.
+series with a warm model, one after the other, each forecast computed and then asked for again, and the side-bar's rows
+for thousands of series.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import requests
 from tests.pipeline.conftest import make_project
 from tests.servers import free_port
 from tsf.flow.tasks import set_values
+from tsf.params import read_params
 from tsf.stages.evaluate import evaluate
 from tsf.stages.fetch import fetch
 from tsf.stages.push import push
@@ -81,14 +83,14 @@ def wait(address: str) -> None:
     raise SystemExit(f"{address} does not answer")
 
 
-def timed(method: str, address: str, rounds: int, **options: object) -> list[float]:
-    """Milliseconds of each of `rounds` requests, sorted."""
+def timed(method: str, address: str, bodies: Sequence[object]) -> list[float]:
+    """Milliseconds of a request with each of the bodies, sorted."""
     times = []
     with requests.Session() as session:
         session.headers.update(HEADERS)
-        for _ in range(rounds):
+        for body in bodies:
             start = time.perf_counter()
-            reply = session.request(method, address, timeout=300, **options)  # type: ignore[arg-type]
+            reply = session.request(method, address, timeout=300, json=body)
             times.append(1000 * (time.perf_counter() - start))
             reply.raise_for_status()
     return sorted(times)
@@ -111,16 +113,16 @@ def main() -> None:
         with served(root, folder) as address:
             rows = requests.get(f"{address}/tasks/storage/series?limit=10000", headers=HEADERS, timeout=300).json()
             print(f"{rows['total']:,} series, {os.cpu_count()} cores, {os.getloadavg()[0]:.1f} load before")
-            told("side-bar rows, all series", timed("GET", f"{address}/series?limit=10000", 20))
-            told("task list", timed("GET", f"{address}/tasks", 50))
-            told("chart of a series", timed("GET", f"{address}/tasks/storage/chart", 50))
+            told("side-bar rows, all series", timed("GET", f"{address}/series?limit=10000", [None] * 20))
+            told("task list", timed("GET", f"{address}/tasks", [None] * 50))
+            told("chart of a series", timed("GET", f"{address}/tasks/storage/chart", [None] * 50))
             set_values(root, {"demo.groups": 3, "demo.users_per_group": 3})
             users = {row["labels"]["user"] for row in predict(address, {"task": "storage"})["predictions"]}
-            body = {"task": "storage", "user": min(users), "limit": 1}
-            told(
-                f"/predict, warm model, one of {len(users)} users",
-                timed("POST", f"{address}/predict", chosen.rounds, json=body),
-            )
+            steps = range(1, read_params(root).task("storage").train.prediction_steps + 1)
+            asked = [{"task": "storage", "user": user, "prediction_steps": n} for n in steps for user in sorted(users)]
+            for name in ("computed", "asked for again"):
+                times = timed("POST", f"{address}/predict", asked[: chosen.rounds])
+                told(f"/predict, warm model, one of {len(users)} users, {name}", times)
             loaded(address, chosen.seconds)
 
 

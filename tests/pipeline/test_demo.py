@@ -384,7 +384,7 @@ def test_parameters_that_were_found_are_an_experiment_that_can_be_applied(projec
     killed.kill()
     killed.wait()
     assert (project.root / "params.yaml").read_text() == params
-    project.edit(tasks__storage__owner="somebody")  # what nobody has committed goes along
+    project.edit(tasks__cpu__owner="somebody")  # what nobody has committed goes along
     params = (project.root / "params.yaml").read_text()
     for _ in range(2):  # the second takes the place of the first
         done = project.run("-c", code)

@@ -47,4 +47,4 @@ def test_a_rival_that_is_never_wrong_makes_a_sentence_too(folder: Folder, limite
     train(plan("a", folder.root), folder.root)
     evaluation = evaluate("a", folder.root)
     assert evaluation.score("last_value", "wql") == 0
-    assert "no lower than that of the best baseline, last_value" in evaluation.summary
+    assert "no lower than that of the best baseline, last value" in evaluation.summary

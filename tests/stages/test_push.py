@@ -32,7 +32,7 @@ from tsf.server import worker
 from tsf.stages import predict as module
 from tsf.stages.evaluate import evaluate
 from tsf.stages.fetch import fetch
-from tsf.stages.predict import _present, _rows_with, predict_task
+from tsf.stages.predict import _present, predict_task, rows_with
 from tsf.stages.push import push
 from tsf.stages.rules import write_rules
 from tsf.stages.train import plan, train
@@ -67,7 +67,7 @@ COLUMNS = {"group": np.array(["a", "a", "b"], object), "user": np.array(["x", "y
     ],
 )
 def test_labels_choose_the_series_that_have_all_of_them(wanted: dict[str, str], rows: list[bool]) -> None:
-    assert _rows_with(COLUMNS, wanted).tolist() == rows
+    assert rows_with(COLUMNS, wanted).tolist() == rows
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_labels_choose_the_series_that_have_all_of_them(wanted: dict[str, str], 
 )
 def test_labels_that_no_series_has_are_told(wanted: dict[str, str], words: str) -> None:
     with pytest.raises(NoSuchSeriesError, match=re.escape(words)):
-        _rows_with(COLUMNS, wanted)
+        rows_with(COLUMNS, wanted)
 
 
 @pytest.mark.models

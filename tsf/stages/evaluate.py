@@ -14,7 +14,7 @@ from tsf.errors import HistoryError
 from tsf.io.artifacts import read_series, write_json
 from tsf.io.files import replacing
 from tsf.io.registry import promote, register, versions
-from tsf.kinds import duration_text
+from tsf.kinds import duration_text, figure_text
 from tsf.learn import Backtest, Model, backtest, default_baselines, model_forecaster
 from tsf.learn.backtest import rolling_origins
 from tsf.learn.explain import explain
@@ -30,6 +30,14 @@ from tsf.stages.train import epochs_frame
 
 __all__ = ["Evaluation", "evaluate"]
 
+SCORES = {  # column of a backtest -> its head and form
+    "wql": ("WQL", ".4g"),
+    "mase": ("MASE", ".3f"),
+    "coverage": ("coverage", ".1%"),
+    "points": ("points", ".2f"),
+    "answered": ("answered", ".1%"),
+    "n": ("values", ","),
+}
 EXPLAINED = 256  # series, at most, whose forecasts are taken apart
 
 
@@ -67,9 +75,10 @@ class Evaluation:
         verdict = f"{1 - wql / rival:.0%} lower than" if wql < rival else "no lower than"
         if wql > rival > 0:
             verdict = f"{wql / rival - 1:.0%} higher than"
-        advice = "" if wql < rival else f" Use {self.best_baseline} in its place, or give the model more history."
+        best = _words(self.best_baseline)
+        advice = "" if wql < rival else f" Use {best} in its place, or give the model more history."
         return (
-            f"The {self.model_name.upper()}'s loss is {verdict} that of the best baseline, {self.best_baseline}, "
+            f"The {_words(self.model_name).upper()}'s loss is {verdict} that of the best baseline, {best}, "
             f"over {len(self.result.origins_seconds)} moments of the held-out data.{advice}"
         )
 
@@ -77,14 +86,19 @@ class Evaluation:
     def scores(self) -> pd.DataFrame:
         """A row per forecaster, the model first."""
         others = self.result.table.drop(self.model_name).sort_values("wql")
-        return pd.concat([self.result.table.loc[[self.model_name]], others])
+        return pd.concat([self.result.table.loc[[self.model_name]], others]).rename(index=_words)
+
+    @property
+    def scoreboard(self) -> pd.DataFrame:
+        """The same as people read it."""
+        return _told(self.scores)
 
     @property
     def by_horizon(self) -> pd.DataFrame:
         """WQL by how far ahead, a column per forecaster, hours as the index."""
         hours = self.result.by_horizon["last_step"] * self.series.step_seconds / 3600
         wide = self.result.by_horizon.assign(hours=hours).pivot(index="hours", columns="forecaster", values="wql")
-        return wide[self.scores.index]
+        return wide.rename(columns=_words)[self.scores.index]
 
     @property
     def by_group(self) -> pd.DataFrame:
@@ -94,7 +108,7 @@ class Evaluation:
         frame = frame[frame["forecaster"] == self.model_name].drop(columns=["forecaster", "answered"])
         worst = frame.sort_values("wql", ascending=False).groupby("dimension", sort=False).head(8)
         names = worst["dimension"] + " = " + worst["value"]
-        return worst.drop(columns=["dimension", "value"]).set_axis(names.rename("part"), axis=0)
+        return _told(worst.drop(columns=["dimension", "value"]).set_axis(names.rename("part"), axis=0))
 
     @property
     def coverage(self) -> pd.DataFrame:
@@ -151,6 +165,21 @@ class Evaluation:
         return metrics | ({} if self.alarms is None else {"alarms": self.alarms.metrics})
 
 
+def _words(name: str) -> str:
+    """A forecaster as people read it: `last_value` is last value."""
+    return name.replace("_", " ")
+
+
+def _told(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores with heads and figures that people read."""
+    cells = {
+        head: [figure_text(None if value != value else value, form) for value in scores[name]]
+        for name, (head, form) in SCORES.items()
+        if name in scores
+    }
+    return pd.DataFrame(cells, index=scores.index)
+
+
 def example_rows(truth: Floats) -> list[int]:
     """The four series that moved most for their level after the middle origin of (O, N, H) values."""
     ahead = truth[len(truth) // 2]
@@ -194,7 +223,8 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     why, rows = _explained(task, model, series, result)
     evaluation = Evaluation(name, task, series, result, card["version"], why, rows, alarms)
     write_json(evaluation.metrics, paths.evaluation / "metrics.json")
-    by_horizon = evaluation.by_horizon.rename(columns={evaluation.model_name: "model"})  # the one that DVC draws
+    by_horizon = evaluation.by_horizon
+    by_horizon = by_horizon.rename(columns={by_horizon.columns[0]: "model"})  # the one that DVC draws
     _write_csv(by_horizon, paths.evaluation / "by_horizon.csv")
     if alarms is not None:
         _write_csv(alarms.curve, paths.policy)  # for whoever wants to slide along it
