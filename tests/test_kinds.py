@@ -53,3 +53,11 @@ def test_without_an_amount_the_share_alone_says_it_to_the_last_bit() -> None:
 )
 def test_an_amount_is_a_size_in_bytes_or_a_number_in_the_unit_of_the_metric(text: object, amount: float) -> None:
     assert parse_amount(text) == amount
+
+
+@pytest.mark.parametrize("text", [0, -1, 10**400, float("nan"), float("inf"), "5", "500 GiB", "GiB", "500GB", None])
+def test_what_is_no_amount_is_refused_with_an_example(text: object) -> None:
+    with pytest.raises(
+        ValueError, match="is no amount; write a number above 0 in the metric's unit, or a size such as"
+    ):
+        parse_amount(text)

@@ -15,10 +15,12 @@ TsfError
 ├── SinkError          forecasts could not be written
 ├── ModelError         a model cannot be built, found, loaded or used
 └── FlowError          a stage, a notebook or a DVC command failed
+    └── BusyError      another process does the same at this moment
 """
 
 __all__ = [
     "AuthError",
+    "BusyError",
     "ChangedError",
     "ConnectError",
     "EmptyError",
@@ -115,3 +117,7 @@ class ModelError(TsfError):
 
 class FlowError(TsfError):
     """A stage, a notebook or a DVC command failed."""
+
+
+class BusyError(FlowError):
+    """Another process does the same at this moment."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -92,7 +93,7 @@ def parse_amount(amount: object) -> float:
     """A number above 0 as it stands, a size (`500GiB`, `1.5TiB`) in bytes. Raises ValueError for anything else."""
     match = re.fullmatch(SIZE, amount) if isinstance(amount, str) else None
     value = float(match[1]) * 1024.0 ** (1 + "KMGTPE".index(match[2])) if match else amount
-    if not (isinstance(value, int | float) and 0 < value < math.inf):
+    if not (isinstance(value, int | float) and 0 < value <= sys.float_info.max):
         raise ValueError(
             f"{amount!r} is no amount; write a number above 0 in the metric's unit, or a size such as 500GiB"
         )

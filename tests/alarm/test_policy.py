@@ -104,6 +104,7 @@ def test_a_rule_over_the_budget_is_named_but_only_holds_the_place_where_none_kee
     said = judge_policy(scored(6, 4, 6, weekly=3), rivals, 5)
     assert (said.passed, said.rival) == (True, "quiet")
     assert said.sentence.startswith("Yes, within the budget: ")
+    assert said.answer == "yes, within the budget"
     assert said.sentence.endswith(
         "Outside of the budget of 5 alarms a week and team, loud announced 9 with 40: 12.0 a week and team."
     )

@@ -85,10 +85,17 @@ def test_a_series_that_stands_still_has_no_mase_and_spoils_no_page(root: Path) -
     assert "Would the alarms have helped?" not in page  # a task without a limit has none
 
 
-@pytest.mark.parametrize(("passed", "said"), [(True, "yes"), (False, "keep it")])
-def test_the_index_says_what_the_alarms_would_have_done(root: Path, *, passed: bool, said: str) -> None:
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"passed": True, "answer": "yes, within the budget"}, "yes, within the budget"),
+        ({"passed": True}, "yes"),  # an evaluation of before
+        ({"passed": False}, "keep it"),
+    ],
+)
+def test_the_index_says_what_the_alarms_would_have_done(root: Path, answer: dict[str, object], said: str) -> None:
     alarms = {"breaches": 9, "met": 7, "false": 1, "met_production": 8, "false_production": 70, "met_best_rule": 6,
-              "false_best_rule": 4, "best_rule": "static <95 %", "passed": passed}  # fmt: skip
+              "false_best_rule": 4, "best_rule": "static <95 %", **answer}  # fmt: skip
     metrics = {"model_type": "lstm", "wql": 0.1, "mase": 0.5, "coverage_80": 0.8, "best_baseline": "last_value",
                "wql_best_baseline": 0.2, "alarms": alarms}  # fmt: skip
     path = TaskPaths(root, "a").evaluation / "metrics.json"

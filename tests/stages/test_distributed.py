@@ -78,6 +78,23 @@ def test_a_lock_that_cannot_be_opened_counts_as_held(tmp_path: Path) -> None:
         assert place == 1
 
 
+def test_a_strict_umask_of_the_first_user_keeps_no_other_from_the_gpu(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with free_gpu(["a", "b"], print, tmp_path):
+            assert (tmp_path / "tsf-gpu-a.lock").stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
+
+
+def test_a_lock_that_is_a_pipe_or_a_link_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "tsf-gpu-a.lock")
+    (tmp_path / "tsf-gpu-b.lock").symlink_to(tmp_path / "elsewhere")
+    with free_gpu(["b", "a"], print, tmp_path) as place:
+        assert place == 1
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_training_that_fails_lets_go_of_its_gpu(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="diverged"), free_gpu(["a", "b"], print, tmp_path):
         raise RuntimeError("diverged")

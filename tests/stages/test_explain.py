@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -21,7 +20,7 @@ from tsf.learn.explain import Explanation
 from tsf.project import TaskPaths
 from tsf.stages import explain
 from tsf.stages.evaluate import evaluate
-from tsf.stages.explain import Reasons, _row_of, explain_task
+from tsf.stages.explain import Reasons, explain_task
 from tsf.stages.fetch import fetch
 from tsf.stages.predict import predict_task
 from tsf.stages.train import plan, train
@@ -63,6 +62,9 @@ def test_what_moves_the_median_most_stands_first_in_the_unit_of_the_metric() -> 
     assert shares.columns.tolist() == ["on average", "user0", "user1"]
     assert shares["user0"].tolist() == [1 / 3, 1.0]
     assert shares["user1"].isna().all()  # nothing can be a share of zero
+    nothing = Reasons(series_of(np.zeros((2, 2))), explanation, "bytes")
+    assert nothing.past_shares().isna().all(axis=None)
+    assert set(nothing.shares["moves by"]) == {"–"}
     alone = Reasons(reasons.series.take([0]), Explanation(past[:1], explanation.hours, {}), "bytes")
     assert alone.past_shares().columns.tolist() == ["user0"]
 
@@ -76,8 +78,8 @@ def test_one_series_is_explained_as_it_is_forecast_and_nothing_is_written(root: 
     row = predicted.urgent_rows[-1]
     labels = {name: column[row] for name, column in predicted.context.labels.items()}
     found = explain_task("a", root, labels=labels)
-    assert found.row == row
-    assert found.predicted.forecast.quantiles[row].tolist() == predicted.forecast.quantiles[row].tolist()
+    assert found.row == 0  # of those with the labels
+    np.testing.assert_allclose(found.predicted.forecast.quantiles[0], predicted.forecast.quantiles[row], rtol=1e-6)
     assert {name: column[0] for name, column in found.reasons.series.labels.items()} == labels
     assert np.isfinite(found.reasons.explanation.past).all()
     assert {"calendar", "limit", "label group", "label user"} <= found.reasons.explanation.inputs.keys()
@@ -86,24 +88,29 @@ def test_one_series_is_explained_as_it_is_forecast_and_nothing_is_written(root: 
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 
 
-def test_a_series_is_named_by_labels_that_only_it_has() -> None:
-    series = series_of(np.ones((3, 4)))
-    assert _row_of(series, {"user": "user1"}) == 1
-    with pytest.raises(ParamsError, match=r"labels: no series has the user 'nobody'; see the values"):
-        _row_of(series, {"user": "nobody"})
-    many = replace(series, labels={**series.labels, "cluster": np.full(3, "", object)})
-    with pytest.raises(
-        ParamsError, match=r'3 series have \{cluster=""\}; name .*\{.*user="user0".*\} or \{.*user="user1".*\}\.'
-    ):
-        _row_of(many, {"cluster": ""})
+@pytest.mark.models
+def test_labels_that_several_series_have_are_refused_with_two_to_choose_from(root: Path) -> None:
+    count = predict_task("a", root).context.n_series
+    told = rf'{count} series have \{{absent=""\}}; name one of them, such as \{{.*user=".*\}} or \{{.*user=".*\}}\.'
+    with pytest.raises(ParamsError, match=told):
+        explain_task("a", root, labels={"absent": ""})
 
 
 @pytest.mark.models
-def test_where_the_model_abstains_there_is_nothing_to_explain(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_most_urgent_series_with_a_forecast_is_explained_if_there_is_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     predicted = predict_task("a", root)
-    predicted.forecast.__dict__["abstained"] = np.full(predicted.context.n_series, "too few samples", object)
+    reasons = np.full(predicted.context.n_series, "too few samples", object)
+    last = predicted.urgent_rows[-1]
     monkeypatch.setattr(explain, "predict_task", lambda *_, **__: predicted)
-    with pytest.raises(HistoryError, match=r'\{.*user=".*has no forecast that could be explained \(too few samples\)'):
+    reasons[last] = ""
+    predicted.forecast.__dict__["abstained"] = reasons
+    assert explain_task("a", root).row == last
+    reasons[last] = "too old"
+    with pytest.raises(
+        HistoryError, match=r"has no forecast that could be explained \(too few samples\); choose another"
+    ):
         explain_task("a", root)
 
 

@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from tests.learn.conftest import series_of
 from tests.servers import free_port, running_pushgateway
 from tests.stages.conftest import QUICK, ROOT
+from tsf.cli import commands
 from tsf.errors import EmptyError, NoSuchSeriesError, ParamsError
 from tsf.flow.notebooks import only_run
 from tsf.flow.tasks import read_text, set_values, write_params
@@ -32,7 +33,7 @@ from tsf.server import worker
 from tsf.stages import predict as module
 from tsf.stages.evaluate import evaluate
 from tsf.stages.fetch import fetch
-from tsf.stages.predict import _present, predict_task, rows_with
+from tsf.stages.predict import _present, _rows_with, predict_task
 from tsf.stages.push import push
 from tsf.stages.rules import write_rules
 from tsf.stages.train import plan, train
@@ -64,10 +65,11 @@ COLUMNS = {"group": np.array(["a", "a", "b"], object), "user": np.array(["x", "y
         ({"group": "a"}, [True, True, False]),
         ({"group": "a", "user": "y"}, [False, True, False]),
         ({"user": ""}, [False, False, True]),
+        ({"absent": "", "group": "b"}, [False, False, True]),
     ],
 )
 def test_labels_choose_the_series_that_have_all_of_them(wanted: dict[str, str], rows: list[bool]) -> None:
-    assert rows_with(COLUMNS, wanted).tolist() == rows
+    assert _rows_with(COLUMNS, wanted).tolist() == rows
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_labels_choose_the_series_that_have_all_of_them(wanted: dict[str, str], 
 )
 def test_labels_that_no_series_has_are_told(wanted: dict[str, str], words: str) -> None:
     with pytest.raises(NoSuchSeriesError, match=re.escape(words)):
-        rows_with(COLUMNS, wanted)
+        _rows_with(COLUMNS, wanted)
 
 
 @pytest.mark.models
@@ -180,8 +182,13 @@ def test_the_same_model_forecasts_the_same_samples_once(two_models: TaskPaths, m
     assert len(calls) == 7
     size = next(iter(worker._forecasts.values())).quantiles.nbytes
     monkeypatch.setattr(worker, "KEPT_BYTES", 3 * size)
+    monkeypatch.setattr(worker, "LEAST_BYTES", 0)
     ask()
     assert 1 <= len(worker._forecasts) < 7
+    assert sum(one.quantiles.nbytes for one in worker._forecasts.values()) <= 3 * size
+    monkeypatch.setattr(worker, "LEAST_BYTES", 2 * size)
+    ask()
+    assert len(worker._forecasts) == 1
     assert len(calls) == 7
     monkeypatch.setattr(worker, "KEPT_BYTES", 0)
     ask()
@@ -225,7 +232,7 @@ def test_a_push_at_each_tick_goes_on_whatever_happens_until_it_is_told_to_end(
             assert json.loads((two_models.pushed / "receipt.json").read_text())["sent_to"].startswith(gateway.url)
             assert re.search(r"Z a: \d+ series in [\d.]+ s to http", said())
             with only_run(two_models.notebook("push").with_suffix(".running.lock"), "a run", 30):
-                wait(lambda: "error: a: push@a: it is running already; wait for it" in said())
+                wait(lambda: "a: left to the run that is pushing it" in said())
             text = read_text(root)
             (root / "params.yaml").write_text("tasks: [")
             wait(lambda: "error: params.yaml" in said())
@@ -243,6 +250,26 @@ def test_a_push_at_each_tick_goes_on_whatever_happens_until_it_is_told_to_end(
         assert "Traceback" not in said()
     assert not two_models.report("push").exists()  # neither papermill
     assert not (root / ".dvc").exists()  # nor DVC
+
+
+@pytest.mark.models
+def test_a_tick_tells_what_may_pass_and_that_a_failed_push_is_mended(
+    two_models: TaskPaths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[Path] = []
+    monkeypatch.setattr(commands, "_tell_runs", told.append)
+    failed = two_models.failed_notebook("push")
+    failed.parent.mkdir(parents=True, exist_ok=True)
+    failed.write_text("{}")
+    short = RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")
+    with monkeypatch.context() as other:
+        other.setattr("tsf.stages.push.push", lambda *_: (_ for _ in ()).throw(short))
+        commands._tick(two_models.root, ["a"], lambda: False)
+    assert "error: a: RuntimeError: CUDA out of memory.\n" in capsys.readouterr().err
+    assert (failed.exists(), told) == (True, [])
+    for _ in range(2):
+        commands._tick(two_models.root, ["a"], lambda: False)
+    assert (failed.exists(), told) == (False, [two_models.root])
 
 
 def test_a_tick_without_a_unit_is_refused() -> None:

@@ -17,7 +17,7 @@ from tests.io.test_exposition import INFO, forecast_of, present_of, samples
 from tests.learn.conftest import limited_series, small_model
 from tsf.errors import ParamsError, QueryError
 from tsf.io.exposition import forecast_exposition, output_cardinality
-from tsf.learn import Calibration, Model, predict
+from tsf.learn import Model, predict
 from tsf.params import Params, PushParams, TaskParams, parse_params
 from tsf.series import SeriesSet, label_rows
 from tsf.stages.predict import Predicted
@@ -26,7 +26,6 @@ from tsf.stages.totals import CARRIED_STEPS, Totals, label_totals, read_totals, 
 __all__ = ["limited_series", "small_model"]
 
 NAN = np.nan
-UNCALIBRATED = Calibration(np.ones((1, 13)), np.ones((1, 13)), (0.1, 0.9), NAN, 0, 0.0)
 
 
 def series_of(values: list[list[float]], group: list[str], limit: list[float] | None = None) -> SeriesSet:
@@ -217,15 +216,15 @@ def test_a_limit_belongs_to_the_sums_with_its_very_labels_and_the_others_add_up(
         read_totals(params, asked(task, ("user",), ()), small_model, both, forecast)
 
 
-def test_the_largest_members_are_named_by_what_the_sum_does_not_say() -> None:
+def test_the_largest_members_are_named_by_what_the_sum_does_not_say(small_model: Model) -> None:
     members = forecast_of({"group": list("aab"), "user": list("xyz"), "cluster": list("eee")})
     values = np.array([[1.0, 1.0], [2.0, 2.0], [4.0, 4.0]])
     context = SeriesSet(members.labels, members.origin_seconds + 3600 * np.arange(-1, 1), 3600, values)
     series, total_of = summed(context, [["group"], ["cluster", "group"]])
     sums = forecast_of({name: column.tolist() for name, column in series.labels.items()})
     _, task = project()
-    found = Predicted("a", task, context, members, INFO, Path(), UNCALIBRATED,
-                      Totals(series, sums, total_of)).urgent_totals  # fmt: skip
+    totals = Totals(series, sums, total_of)
+    found = Predicted("a", task, context, members, INFO, Path(), small_model, totals).urgent_totals
     assert found["largest"].to_dict() == {"a": "y · e; x · e", "b": "z · e", "a · e": "y; x", "b · e": "z"}
 
 

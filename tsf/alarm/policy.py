@@ -80,10 +80,11 @@ class Policy:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the forecast's alarm should take the place of the old rule, and the sentence that says so."""
+    """Whether the forecast's alarm should take the place of the old rule, in a word or two and in a sentence."""
 
     passed: bool
     rival: str
+    answer: str
     sentence: str
 
 
@@ -182,11 +183,12 @@ def judge_policy(ours: Score, rivals: Mapping[str, Score], budget: float) -> Ver
         )
     if ours.breaches < FEWEST:
         few = f"{ours.breaches} breaches are too few to tell whether the forecast's alarm is better. {facts}"
-        return Verdict(False, name, few)
+        return Verdict(False, name, "too few breaches", few)
     if ours.met >= best.met and ours.false <= FEWER_FALSE * best.false:
-        return Verdict(True, name, f"Yes{within}: the forecast's alarm can take the place of the old rule. {facts}")
+        sentence = f"Yes{within}: the forecast's alarm can take the place of the old rule. {facts}"
+        return Verdict(True, name, f"yes{within}", sentence)
     why = "announced fewer breaches" if ours.met < best.met else "does not halve the false alarms"
-    return Verdict(False, name, f"No, keep the old rule: the forecast's alarm {why}. {facts}")
+    return Verdict(False, name, "keep it", f"No, keep the old rule: the forecast's alarm {why}. {facts}")
 
 
 def in_hindsight(curve: Sequence[Choice], rival: Score) -> str:

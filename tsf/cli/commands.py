@@ -24,7 +24,7 @@ from tsf.cli.terminal import (
     show_tasks,
     warn,
 )
-from tsf.errors import NoSuchSeriesError, ParamsError, TsfError
+from tsf.errors import BusyError, NoSuchSeriesError, ParamsError, TsfError
 from tsf.io.logs import start_log
 from tsf.kinds import parse_duration
 from tsf.params import read_params
@@ -169,17 +169,26 @@ def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool]) -> None:
         for name in names or read_params(root).tasks:
             if ended():
                 return
-            paths, begin = TaskPaths(root, name), time.monotonic()
+            paths, begin, mended = TaskPaths(root, name), time.monotonic(), False
             try:
                 read_params(root).task(name)  # a name that is no task must not become a path
                 lock = paths.notebook("push").with_suffix(".running.lock")
                 lock.parent.mkdir(parents=True, exist_ok=True)
                 with only_run(lock, f"push@{name}"):
                     receipt = push_task(name, root).receipt
+                    if mended := paths.failed_notebook("push").exists():
+                        paths.failed_notebook("push").unlink()
+            except BusyError:
+                say(f"{clock()} {name}: left to the run that is pushing it")
+                continue
             except (TsfError, OSError) as fault:
                 _told(f"error: {name}: {fault}")
                 continue
-            paths.failed_notebook("push").unlink(missing_ok=True)  # it is mended
+            except (RuntimeError, MemoryError) as fault:  # as of a GPU whose memory a training has: it may pass
+                _told(f"error: {name}: {type(fault).__name__}: {str(fault).partition(chr(10))[0]}")
+                continue
+            if mended:
+                _tell_runs(root)
             took = f"{receipt['series']} series in {time.monotonic() - begin:.1f} s"
             say(f"{clock()} {name}: {took} to {receipt['sent_to']}")
         write_index(root)

@@ -33,8 +33,12 @@ def run_experiment(root: Path, task: str, values: Mapping[str, Any], name: str) 
         # Not `--set-param`: it drops the quotes that keep snapshot.until a text. DVC takes the workspace along instead.
         write_params(copy, tried)
         _dvc(copy, name, "exp", "run", "--temp", "--name", name, f"evaluate@{task}")
-        (ref,) = _refs(copy, name)
-        _run(root, name, "git", "fetch", "--quiet", str(copy), f"+{ref}:{ref}")
+        made = _refs(copy, name)
+        if not made:
+            cure = "see `dvc exp run`; a shallow clone of the project needs `git fetch --unshallow`"
+            raise FlowError("DVC ended without an experiment", where=name, cure=cure)
+        ref = made[0]
+        _run(root, name, "git", "fetch", "--quiet", _top(copy, name), f"+{ref}:{ref}")
         for old in {*_refs(root, name)} - {ref}:  # upon an older commit
             _run(root, name, "git", "update-ref", "-d", old)
     return name
@@ -48,15 +52,15 @@ def _copy_of(root: Path, name: str) -> Iterator[Path]:
     with only_run(folder.with_suffix(".lock"), name):
         shutil.rmtree(folder, ignore_errors=True)  # what one that was killed has left
         try:
-            top, inside = (
-                _run(root, name, "git", "rev-parse", one).strip() for one in ("--show-toplevel", "--show-prefix")
-            )
-            _run(root, name, "git", "clone", "--quiet", "--shared", top, str(folder))
+            _run(root, name, "git", "clone", "--quiet", "--shared", _top(root, name), str(folder))
+            for key in ("user.name", "user.email"):  # DVC commits; they may stand in this repository's own settings
+                if value := _run(root, name, "git", "config", "--default", "", key).strip():
+                    _run(folder, name, "git", "config", key, value)
             changed = folder / ".git" / "changed.patch"
             _run(root, name, "git", "diff-index", "--binary", f"--output={changed}", "HEAD")
             if changed.stat().st_size:
                 _run(folder, name, "git", "apply", "--whitespace=nowarn", str(changed))
-            copy = folder / inside
+            copy = folder / _run(root, name, "git", "rev-parse", "--show-prefix").strip()
             if (root / "dvc.lock").exists():  # git may not know it yet, and DVC takes along only what git knows
                 shutil.copy(root / "dvc.lock", copy)
                 _run(copy, name, "git", "add", "--force", "dvc.lock")
@@ -64,6 +68,11 @@ def _copy_of(root: Path, name: str) -> Iterator[Path]:
             yield copy
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _top(folder: Path, name: str) -> str:
+    """The repository that the folder lies in, which may be a folder of it."""
+    return _run(folder, name, "git", "rev-parse", "--show-toplevel").strip()
 
 
 def _refs(folder: Path, name: str) -> list[str]:
@@ -78,7 +87,12 @@ def _dvc(folder: Path, name: str, *arguments: str) -> str:
 
 def _run(folder: Path, name: str, *command: str) -> str:
     """What a command of the experiment `name` prints."""
-    done = subprocess.run(command, cwd=folder, env=dvc_environment(), capture_output=True, text=True, errors="replace")
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=dvc_environment(), capture_output=True, text=True, errors="replace"
+        )
+    except OSError as missing:
+        raise FlowError(f"{command[0]} cannot be started ({missing})", where=name, cure="install it") from None
     if done.returncode:
         said = done.stderr.splitlines() or ["no reason is given"]
         fault = next((line for line in said if line.lower().startswith(("error: ", "fatal: "))), said[-1])

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, get_args
 
-from tsf.errors import FlowError, ParamsError, TsfError
+from tsf.errors import BusyError, FlowError, ParamsError, TsfError
 from tsf.flow.index import write_index
 from tsf.flow.parent import end_self, end_with_parent
 from tsf.flow.progress import failure
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export_report", "main", "only_run", "run_stage"]
 
-TICK_SECONDS = 20  # of patience with a tick of `tsf push --every`, which is short
+TICK_SECONDS = 600  # of patience with a tick of `tsf push --every`, which may wait for its servers
 CELL_TIMEOUT_SECONDS = 24 * 3600  # a kernel that hangs must not hold the pipeline for ever
 
 
@@ -159,7 +159,7 @@ def _unwritable(path: Path, fault: Exception) -> FlowError:
 def only_run(path: Path, name: str, patience_seconds: float = 0.0) -> Iterator[None]:
     """Let no two processes do the same at once: the lock `path` goes with the process that holds it.
 
-    Raises FlowError where another still holds it after `patience_seconds`.
+    Raises BusyError where another still holds it after `patience_seconds`.
     """
     try:
         file = path.open("w")
@@ -174,7 +174,7 @@ def only_run(path: Path, name: str, patience_seconds: float = 0.0) -> Iterator[N
             except BlockingIOError:
                 if time.monotonic() >= end:
                     cure = "wait for it or stop it first"
-                    raise FlowError("it is running already", where=name, cure=cure) from None
+                    raise BusyError("it is running already", where=name, cure=cure) from None
                 time.sleep(0.1)
         yield
 

@@ -182,7 +182,8 @@ def count_runs(root: Path, task: str | None = None, state: RunState | None = Non
 
 def settings_hash(task: TaskParams) -> str:
     """What tells whether a task's settings are those of a run."""
-    return hashlib.sha256(task.model_dump_json(exclude={"owner"}).encode()).hexdigest()[:16]
+    told = task.model_dump_json(exclude={"owner"}, exclude_defaults=True)  # a setting that is new later changes nothing
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _where(task: str | None, state: RunState | None) -> tuple[str, list[str]]:

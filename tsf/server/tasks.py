@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from tsf.errors import FlowError, ParamsError, TsfError
@@ -23,7 +24,7 @@ from tsf.io.prometheus import effective
 from tsf.io.pushgateway import retire
 from tsf.io.registry import versions
 from tsf.kinds import horizon_text
-from tsf.params import Params, TaskParams, read_params
+from tsf.params import Params, TaskParams, TrainParams, read_params
 from tsf.project import STAGES, TaskPaths
 from tsf.server import worker
 from tsf.server.answers import Answer, ConflictError, json_answer, page_of, time_text
@@ -203,11 +204,19 @@ def _error(paths: TaskPaths, run: Run | None) -> str:
 def _settings_changed(paths: TaskPaths, task: TaskParams, run: Run | None, pushed: float) -> bool:
     """Whether the task asks for another model than the one in use, or for what its last whole run did not know."""
     cards = [one.card for one in versions(paths.registry, paths.task) if "champion" in one.aliases and one.card]
-    if any(card["spec"]["params"] != task.train.model_dump(mode="json") for card in cards):
+    if any(_other_model(card["spec"]["params"], task.train) for card in cards):
         return True
     if run is None or run.state != "completed" or run.alone or (run.ended_at or 0) < pushed:
         return False  # it says nothing of the whole task, or somebody has pushed by hand since
     return run.settings != settings_hash(task)
+
+
+def _other_model(made_with: Mapping[str, Any], asked: TrainParams) -> bool:
+    """Whether a model was made with other settings; those that did not exist then had today's defaults."""
+    try:
+        return TrainParams.model_validate(made_with) != asked
+    except ValidationError:
+        return True
 
 
 def task_states(root: Path, params: Params) -> dict[str, str]:

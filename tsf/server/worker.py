@@ -19,6 +19,7 @@ __all__ = ["explain", "plan", "predict", "write_rules"]
 
 SHOWN_SERIES = 6
 KEPT_BYTES = 64 * 2**20  # of forecasts, in each worker
+LEAST_BYTES = 64 * 2**10  # that one counts for at the least, so that small ones are no more than a thousand
 
 
 def predict(root: Path, task: str, steps: int | None, model: str, labels: Mapping[str, str], limit: int) -> bytes:
@@ -28,8 +29,7 @@ def predict(root: Path, task: str, steps: int | None, model: str, labels: Mappin
     predicted = predict_task(
         task, root, steps=steps, model_name=model, labels=labels, with_totals=False, load=_kept_model, kept=_forecasts
     )
-    while sum(one.quantiles.nbytes for one in _forecasts.values()) > KEPT_BYTES:
-        _forecasts.pop(next(iter(_forecasts)))  # the oldest
+    _forget_old()
     forecast = predicted.forecast
     rows, levels = predicted.urgent_rows[:limit], [f"{level:g}" for level in forecast.levels]
     names = label_rows(predicted.context.take(rows).labels)
@@ -68,7 +68,8 @@ def explain(root: Path, task: str, labels: Mapping[str, str], model: str) -> byt
     """The body of an answer to /explain: what the fresh forecast of one series rests on."""
     from tsf.stages.explain import explain_task
 
-    found = explain_task(task, root, labels=labels, model_name=model, load=_kept_model)
+    found = explain_task(task, root, labels=labels, model_name=model, load=_kept_model, kept=_forecasts)
+    _forget_old()
     [named], explanation = label_rows(found.reasons.series.labels), found.reasons.explanation
     hours = explanation.hours.tolist()
     return json_text(
@@ -146,6 +147,17 @@ def write_rules(root: Path, task: str) -> None:
 
 _models: dict[tuple[str, int], Any] = {}
 _forecasts: dict[tuple[Any, ...], Forecast] = {}
+
+
+def _forget_old() -> None:
+    """Let go of the oldest forecasts until what is kept has room."""
+    sizes = {key: max(one.quantiles.nbytes, LEAST_BYTES) for key, one in _forecasts.items()}
+    total = sum(sizes.values())
+    for key, size in sizes.items():
+        if total <= KEPT_BYTES:
+            return
+        total -= size
+        del _forecasts[key]
 
 
 def _kept_model(folder: Path) -> Any:

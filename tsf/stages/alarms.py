@@ -283,6 +283,7 @@ class AlarmReplay:
             "hold_steps": self.policy.for_steps,
             "gate": self.policy.gate,
             "passed": verdict.passed,
+            "answer": verdict.answer,
             "best_rule": verdict.rival,
             "weeks": round(self.weeks, 2),
             "breaches": ours.breaches,

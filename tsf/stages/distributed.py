@@ -96,9 +96,11 @@ def free_gpu(names: Sequence[str], say: Callable[[str], None], folder: Path | No
 def _locked(path: Path) -> TextIO | None:
     """The file, locked until it is closed; None where another process holds it, or may alone open it."""
     try:
-        with suppress(FileExistsError):
-            path.open("x").close()  # only where there is none: Linux lets nobody create what is another user's
-        file = path.open()
+        with suppress(FileExistsError):  # only where there is none: Linux lets nobody create what is another user's
+            made = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL)
+            os.fchmod(made, 0o644)  # whatever the umask: others lock what they can read
+            os.close(made)
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK))
     except OSError:
         return None
     try:

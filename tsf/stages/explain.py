@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,9 +18,9 @@ from tsf.learn import Model
 from tsf.learn.explain import Explanation, explain
 from tsf.plots.style import amount_text
 from tsf.promql import Unit, matchers_text
-from tsf.series import Floats, SeriesSet, label_rows, title_of
+from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
 from tsf.stages.models import load_model
-from tsf.stages.predict import Predicted, predict_task, rows_with
+from tsf.stages.predict import Predicted, predict_task
 
 __all__ = ["Explained", "Reasons", "explain_task", "reasons_of"]
 
@@ -57,9 +57,10 @@ class Reasons:
         if past.shape[1] > newest:
             moves["any other part of the past"] = past[:, :-newest].max(axis=1)
         size = self._sizes
-        rows = {name: (np.nanmean(moved / size), np.nanmax(moved / size)) for name, moved in moves.items()}
+        told = {name: pd.Series(moved / size) for name, moved in moves.items()}  # which pass over what is nowhere known
+        rows = {name: (share.mean(), share.max()) for name, share in told.items()}
         frame = pd.DataFrame.from_dict(rows, orient="index", columns=["moves by", "at most"])
-        return frame.sort_values("moves by", ascending=False).map("{:.2%}".format).rename_axis("without")
+        return frame.sort_values("moves by", ascending=False).map(_share).rename_axis("without")
 
     def past_shares(self, rows: Sequence[int] | None = None) -> pd.DataFrame:
         """How far each part of the past moves the forecast, as a share: hours before the origin as the index.
@@ -67,7 +68,7 @@ class Reasons:
         The mean of all series, if there are several, then a column for each of `rows`, by default all.
         """
         shares, names = self.explanation.past / self._sizes[:, None], self.names
-        frame = {"on average": np.nanmean(shares, axis=0)} if len(shares) > 1 else {}
+        frame = {"on average": pd.DataFrame(shares).mean().to_numpy()} if len(shares) > 1 else {}
         frame |= {names[row]: shares[row] for row in (range(len(names)) if rows is None else rows)}
         return pd.DataFrame(frame, index=pd.Index(self.explanation.hours[:-1], name="hours before"))
 
@@ -110,6 +111,10 @@ class Explained:
         )
 
 
+def _share(share: float) -> str:
+    return "–" if share != share else f"{share:.2%}"
+
+
 def reasons_of(predicted: Predicted, rows: Sequence[int]) -> Reasons:
     """Why the forecasts of these rows are what they are; only they are computed again."""
     series = predicted.context.take(list(rows))
@@ -123,26 +128,21 @@ def explain_task(
     labels: Mapping[str, str] = MappingProxyType({}),
     model_name: str = "champion",
     load: Callable[[Path], tuple[Model, dict[str, Any]]] = load_model,
+    kept: MutableMapping[tuple[Any, ...], Forecast] | None = None,
 ) -> Explained:
     """Forecast task `name` from its newest samples, and explain one series; writes nothing.
 
-    labels: those that only it has; without any it is the most urgent one. load: see `predict_task`. Raises TsfError,
-    also where none or several series have these labels, or it has no forecast.
+    labels: those that only it has; without any it is the most urgent one that has a forecast. load, kept: see
+    `predict_task`. Raises TsfError, also where none or several series have these labels, or it has no forecast.
     """
-    predicted = predict_task(name, root, model_name=model_name, with_totals=False, load=load)
-    row = _row_of(predicted.context, labels) if labels else predicted.urgent_rows[0]
-    if reason := predicted.why_silent[row]:
-        named = matchers_text(label_rows(predicted.context.take([row]).labels)[0])
-        what = f"{named} has no forecast that could be explained ({reason})"
-        raise HistoryError(what, where="labels", cure="choose another one")
-    return Explained(predicted, row, reasons_of(predicted, [row]))
-
-
-def _row_of(series: SeriesSet, labels: Mapping[str, str]) -> int:
-    """The one series with these labels."""
-    rows = np.flatnonzero(rows_with(series.labels, labels)).tolist()
-    if len(rows) > 1:
-        some = " or ".join(matchers_text(row) for row in label_rows(series.take(rows[:2]).labels))
-        what = f"{len(rows)} series have {matchers_text(labels)}"
+    predicted = predict_task(name, root, labels=labels, model_name=model_name, with_totals=False, load=load, kept=kept)
+    if labels and predicted.context.n_series > 1:
+        some = " or ".join(matchers_text(row) for row in label_rows(predicted.context.take([0, 1]).labels))
+        what = f"{predicted.context.n_series} series have {matchers_text(labels)}"
         raise ParamsError(what, where="labels", cure=f"name one of them, such as {some}")
-    return int(rows[0])
+    reasons = predicted.why_silent
+    row = next((row for row in predicted.urgent_rows if not reasons[row]), None)
+    if row is None:
+        what = f"{title_of(label_rows(predicted.context.labels)[0])} has no forecast that could be explained"
+        raise HistoryError(f"{what} ({reasons[0]})", where="labels", cure="choose another one")
+    return Explained(predicted, row, reasons_of(predicted, [row]))

@@ -32,7 +32,7 @@ from tsf.stages.shards import over_shards
 from tsf.stages.totals import Totals, read_totals
 from tsf.stages.urgency import Urgency
 
-__all__ = ["Predicted", "predict_task", "rows_with"]
+__all__ = ["Predicted", "predict_task"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Predicted:
     def part(self, steps: int | None, labels: Mapping[str, str]) -> Predicted:
         """What predict_task says with `steps` and `labels`, which raises the same."""
         _check_steps(steps, self.forecast.quantiles.shape[1])
-        rows = rows_with(self.context.labels, labels)
+        rows = _rows_with(self.context.labels, labels)
         forecast, totals = self.forecast.part(rows, steps), None if labels or steps else self.totals
         return replace(self, context=self.context.take(rows), forecast=forecast, totals=totals)
 
@@ -184,7 +184,7 @@ def predict_task(
     context = _present(context, model.params.sequence_length, task.fetch.metric_query)
     ended = known - context.n_series
     if labels:
-        context = context.take(rows_with(context.labels, labels))
+        context = context.take(_rows_with(context.labels, labels))
     line, confidence = task.alert.alert_line, task.alert.confidence
     key = () if kept is None else (name, card["version"], context.data_hash, steps, line, confidence)
     forecast = None if kept is None else kept.get(key)
@@ -208,14 +208,17 @@ def _check_steps(steps: int | None, learnt: int) -> None:
         )
 
 
-def rows_with(columns: Labels, wanted: Mapping[str, str]) -> NDArray[np.bool_]:
-    """(N,) whether a series has all the wanted labels. Raises NoSuchSeriesError where none has."""
+def _rows_with(columns: Labels, wanted: Mapping[str, str]) -> NDArray[np.bool_]:
+    """(N,) whether a series has all the wanted labels; an empty one is one that it has not.
+
+    Raises NoSuchSeriesError where none has.
+    """
     rows = np.ones(len(next(iter(columns.values()), [""])), bool)
     for name, value in wanted.items():
-        if name not in columns:
+        if value and name not in columns:
             known = ", ".join(columns) or "none"
             raise NoSuchSeriesError(f"no series has a label {name!r}", where="labels", cure=f"they have {known}")
-        rows &= columns[name] == value
+        rows &= columns.get(name, np.full(len(rows), "", object)) == value
     if not rows.any():
         asked = " and ".join(f"the {name} {value!r}" for name, value in wanted.items())
         cure = "see the values of each label in the fetch report"
