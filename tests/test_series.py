@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from tests.strategies import forecasts, series_sets
 from tsf.errors import SeriesError
-from tsf.series import Forecast, SeriesSet, label_rows, title_of
+from tsf.series import Forecast, SeriesSet, carried, label_rows, newest, title_of
 
 
 def small(**changes: Any) -> SeriesSet:
@@ -269,3 +269,11 @@ def test_a_forecast_knows_its_times_and_becomes_a_frame() -> None:
 def test_a_label_value_cannot_turn_round_what_stands_after_it() -> None:
     title = title_of({"user": "\u202egpj.exe", "cluster": "שרת\u200f", "zone": "é 漢"})
     assert title == "\\u202egpj.exe · שרת\\u200f · é 漢"
+
+
+@settings(deadline=None)
+@given(series_sets())
+def test_the_newest_value_is_the_last_one_that_is_known(series: SeriesSet) -> None:
+    expected = [row[np.isfinite(row)][-1] if np.isfinite(row).any() else np.nan for row in series.values]
+    np.testing.assert_array_equal(newest(series.values), expected)
+    np.testing.assert_array_equal(newest(series.values), carried(series.values)[:, -1])

@@ -456,7 +456,14 @@ def _grid_over(stamps: NDArray[np.int64], step_seconds: int | None) -> NDArray[n
 
 def newest(values: Floats) -> Floats:
     """(N,) the last known of (N, T) values, NaN where there is none."""
-    return carried(values)[:, -1]
+    found, missing = np.full(len(values), np.nan), np.arange(len(values))
+    for column in values.T[::-1]:  # few steps back: almost all are known at the last one
+        if not len(missing):
+            break
+        known = np.isfinite(column[missing])
+        found[missing[known]] = column[missing[known]]
+        missing = missing[~known]
+    return found
 
 
 def carried(values: Floats) -> Floats:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,25 +77,19 @@ def look(root: Path, params: Params, name: str) -> Outlook:
     forecast = _kept(paths.pushed / "forecast.parquet", read_forecast)
     read = [_kept(path, read_series) for path in (paths.series, paths.context)]
     data = sorted((series for series in read if series), key=lambda series: series.times[-1])
-    known = forecast or (data[-1] if data else None)
-    if known is None:
+    if forecast is None and not data:
         raise SeriesError(f"task {name!r} has no data yet", where=name, cure="run it")
-    labels = label_rows(known.labels)
-    parts = tuple((series, _matched(labels, series)) for series in data)
-    nothing = np.full(len(labels), np.nan)
-    used, limit = nothing, nothing
-    for series, at in parts:  # what is newer wins, where it is known
-        used = _newer(used, series.values, at)
-        limit = _newer(limit, series.limit, at)
+    known = _known_of(paths.pushed, forecast, tuple(data))
+    nothing = np.full(len(known.labels), np.nan)
     has_breach = forecast is not None and forecast.p_breach is not None and forecast.limit_time is not None
     return Outlook(
         name,
         task,
-        tuple(labels),
+        known.labels,
         forecast,
-        parts,
-        used,
-        limit,
+        known.parts,
+        known.used,
+        known.limit,
         forecast.p_breach[:, -1] if has_breach else nothing,  # type: ignore[union-attr,index]
         forecast.limit_time if has_breach else nothing,  # type: ignore[union-attr,arg-type]
         newest_seconds(params),
@@ -204,6 +197,29 @@ def _history(outlook: Outlook, row: int, hours: int) -> tuple[NDArray[np.int64],
     return times[shown], actual[shown], None if pieces[-1][2] is None else np.concatenate(limits)[shown]
 
 
+class _Known(NamedTuple):
+    """What files say, whatever params.yaml does; as in Outlook."""
+
+    labels: tuple[Mapping[str, str], ...]
+    parts: tuple[tuple[SeriesSet, NDArray[np.int64]], ...]
+    used: Floats
+    limit: Floats
+
+
+def _known_of(place: Path, forecast: Forecast | None, data: tuple[SeriesSet, ...]) -> _Known:
+    """What these say together, kept for each `place` until they are others; `data` from old to new."""
+    files, kept = (forecast, *data), _joined.get(place)
+    if kept is None or kept[0] != files:  # neither has an equality but its identity
+        labels = label_rows((forecast or data[-1]).labels)
+        parts = tuple((series, _matched(labels, series)) for series in data)
+        used = limit = np.full(len(labels), np.nan)
+        for series, at in parts:  # what is newer wins, where it is known
+            used = _newer(used, series.values, at)
+            limit = _newer(limit, series.limit, at)
+        kept = _joined[place] = files, _Known(tuple(labels), parts, used, limit)
+    return kept[1]
+
+
 def _newer(known: Floats, array: Floats | None, at: NDArray[np.int64]) -> Floats:
     """(N,) the last known of the rows `at` of (M, T) `array`; `known` where there is none."""
     if array is None:
@@ -247,10 +263,14 @@ def _kept(path: Path, read: Callable[[Path], T]) -> T | None:
     try:
         state = path.stat()
     except OSError:
+        _files.pop(path, None)
         return None
-    return _read_once(path, read, state.st_mtime_ns, state.st_size)  # type: ignore[no-any-return]
+    version = state.st_mtime_ns, state.st_size
+    known = _files.get(path)
+    if known is None or known[0] != version:
+        known = _files[path] = version, read(path)
+    return known[1]
 
 
-@lru_cache(64)
-def _read_once(path: Path, read: Callable[[Path], Any], _mtime: int, _size: int) -> Any:
-    return read(path)
+_files: dict[Path, tuple[tuple[int, int], Any]] = {}  # of each file the newest version alone
+_joined: dict[Path, tuple[tuple[Forecast | SeriesSet | None, ...], _Known]] = {}
