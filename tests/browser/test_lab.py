@@ -89,6 +89,25 @@ def test_a_forecast_is_made_at_once_and_says_how_far_it_can_be_trusted(lab: Lab)
     expect(page.locator(".tsf-main [role=status]")).to_be_empty()
 
 
+def test_why_a_series_is_forecast_so_is_asked_for_when_it_is_opened_and_anew_for_another(lab: Lab) -> None:
+    page = lab.open("dashboard:storage")
+    why = page.locator(".tsf-main details", has_text="Why it is forecast so")
+    why.locator("summary").click()
+    rows = why.locator("tbody tr")
+    expect(rows).to_have_count(8)
+    expect(rows.first).to_contain_text("B")  # in the unit of the metric
+    asked = lab.server.ask("POST", "/tsf/api/explain", {"task": "storage"})
+    rows.last.scroll_into_view_if_needed()
+    picture(page, "why")
+    with page.expect_request(re.compile("/tsf/api/explain$")) as other:
+        page.locator(".tsf-picker .tsf-entry").nth(1).click()
+    assert other.value.post_data_json["labels"] != asked["labels"]
+    expect(rows).to_have_count(8)
+    lab.answer("/explain", status=502, json={"message": "the server is away; start it.", "reason": "failed"})
+    page.locator(".tsf-picker .tsf-entry").nth(2).click()
+    expect(why).to_contain_text("the server is away; start it.")
+
+
 @pytest.mark.parametrize("width", [900, 1400])
 def test_pages_leave_room_for_what_matters_in_any_width(lab: Lab, width: int) -> None:
     lab.page.set_viewport_size({"width": width, "height": 860})

@@ -6,6 +6,7 @@ type Schemas = components['schemas'];
 export type About = Schemas['About'];
 export type Chart = Schemas['Chart'];
 export type Evaluation = Schemas['Evaluation'];
+export type Explanation = Schemas['Explanation'];
 export type Health = Schemas['Health'];
 export type Model = Schemas['Model'];
 export type ModelCard = Schemas['ModelCard'];
@@ -64,6 +65,7 @@ export function createApi(send: Send) {
     remove: (name: string) => ask<{ diff: string; retired?: string | null }>(send, 'DELETE', task(name)),
     predict: (name: string, row: { steps?: number; model: string }) =>
       post<Prediction>('/predict', { task: name, prediction_steps: row.steps, model: row.model, limit: MOST }),
+    explain: (name: string, labels: Record<string, string>) => post<Explanation>('/explain', { task: name, labels }),
     models: (name: string) => get<{ items: Model[]; total: number }>(`/models/task/${encodeURIComponent(name)}`),
     model: (one: Model) => get<ModelCard>(`/models/${modelId(one)}`),
     promote: (one: Model, alias: string) => post<ModelCard>(`/models/${modelId(one)}/promote`, { alias }),

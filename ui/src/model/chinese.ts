@@ -42,6 +42,13 @@ export const CHINESE: Record<string, string> = {
   Limit: '上限',
   'Limit reached': '达到上限',
   'Listed are the {n} most urgent.': '仅列出最紧急的 {n} 个。',
+  'How far the median moves without a part of the past or an input; forecast from {time} by {model}':
+    '隐藏一段历史或一项输入时，中位数的变动幅度；由 {model} 自 {time} 起预测',
+  'The median moves by': '中位数变动',
+  'Why it is forecast so': '为何如此预测',
+  Without: '隐藏的部分',
+  'the newest {span}': '最近 {span}',
+  'what lay {old} to {new} back': '{old} 至 {new} 之前的部分',
   'Loading…': '加载中…',
   Log: '日志',
   'Log of {task}': '{task} 的日志',

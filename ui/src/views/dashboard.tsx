@@ -12,6 +12,7 @@ import type { Store } from '../model/store';
 import { t } from '../model/words';
 import { act, Bar, Chip, Choice, Guarded, SearchBox, useAsked, useStore, useWindow } from './common';
 import { Figure, type Mark } from './figure';
+import { Why } from './why';
 
 const ROW_HEIGHT = 56;
 const PROBABILITY = [0, 100] as const;
@@ -118,6 +119,7 @@ function SeriesView(props: { desk: Desk; task: Task; row?: number; hours: number
       <Predict desk={desk} task={task} prediction={prediction} setPrediction={setPrediction} />
       {error && <p className="tsf-note">{error}</p>}
       {chart && <Charts chart={chart} prediction={prediction} />}
+      {chart?.forecast && <Why desk={desk} chart={chart} />}
     </section>
   );
 }
