@@ -30,6 +30,7 @@ export function panelCode(task = ''): string {
 export class SetupPanel extends Panel {
   readonly page: Store<Page>;
   private readonly session: SessionContext;
+  private dead = false;
 
   constructor(
     private readonly services: ServiceManager.IManager,
@@ -52,7 +53,8 @@ export class SetupPanel extends Panel {
       kernelPreference: { name: 'python3', language: 'python', shutdownOnDispose: true, autoStartDefault: true }
     });
     this.message(t('Starting…'));
-    void this.start().catch(error => this.message((error as Error).message));
+    // A kernel that dies also lets what was asked of it fail; that it has died says more.
+    void this.start().catch(error => this.dead || this.message((error as Error).message));
   }
 
   override dispose(): void {
@@ -72,6 +74,7 @@ export class SetupPanel extends Panel {
     this.addWidget(output);
     this.session.statusChanged.connect((_, status) => {
       if (status === 'dead' || status === 'autorestarting') {
+        this.dead = true;
         this.message(t('The kernel has died. Close this tab and open it again; params.yaml holds all that was saved.'));
       }
     });
