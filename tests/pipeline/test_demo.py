@@ -375,9 +375,9 @@ def test_parameters_that_were_found_are_an_experiment_that_can_be_applied(projec
     champion = contents(project, "registry/cpu/aliases.json", "models/cpu/card.json")
     code = "from tsf.flow.experiments import *; run_experiment(find_root(), 'cpu', {'hidden_dim': 6}, 'tune-cpu')"
     code = f"from pathlib import Path; find_root = Path.cwd; {code}"
-    copy = project.root / ".tsf/experiments/tune-cpu"
+    place = project.root / ".tsf/experiments"
     killed = subprocess.Popen([sys.executable, "-c", code], cwd=project.root, env=project.environment)
-    while not [*copy.glob(".dvc/tmp/exps/*/*")]:  # DVC has begun
+    while not [*place.glob("tune-cpu.*/.dvc/tmp/exps/*/*")]:  # DVC has begun
         assert killed.poll() is None
         assert (project.root / "params.yaml").read_text() == params
         time.sleep(0.05)
@@ -390,7 +390,7 @@ def test_parameters_that_were_found_are_an_experiment_that_can_be_applied(projec
         done = project.run("-c", code)
         assert done.returncode == 0, done.stderr
         assert (project.root / "params.yaml").read_text() == params
-    assert not copy.exists()
+    assert [left.name for left in place.iterdir()] == ["tune-cpu.lock"]
     assert contents(project, "registry/cpu/aliases.json", "models/cpu/card.json") == champion
     shown = project.dvc("exp", "show", "--csv")
     assert "tune-cpu" in shown.stdout

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tsf.errors import FlowError
@@ -47,12 +48,14 @@ def run_experiment(root: Path, task: str, values: Mapping[str, Any], name: str) 
 @contextmanager
 def _copy_of(root: Path, name: str) -> Iterator[Path]:
     """The project as it stands, in a clone that shares its objects and its DVC cache; no two of a name at once."""
-    folder = state_folder(root) / "experiments" / name
-    folder.parent.mkdir(exist_ok=True)
-    with only_run(folder.with_suffix(".lock"), name):
-        shutil.rmtree(folder, ignore_errors=True)  # what one that was killed has left
-        try:
-            _run(root, name, "git", "clone", "--quiet", "--shared", _top(root, name), str(folder))
+    parent = state_folder(root) / "experiments"
+    parent.mkdir(exist_ok=True)
+    with only_run(parent / f"{name}.lock", name):
+        for left in parent.glob(f"{name}.*/"):  # by one that was killed; its last processes may still write there
+            shutil.rmtree(left, ignore_errors=True)
+        with TemporaryDirectory(prefix=f"{name}.", dir=parent, ignore_cleanup_errors=True) as made:
+            folder = Path(made)
+            _run(root, name, "git", "clone", "--quiet", "--shared", _top(root, name), made)
             for key in ("user.name", "user.email"):  # DVC commits; they may stand in this repository's own settings
                 if value := _run(root, name, "git", "config", "--default", "", key).strip():
                     _run(folder, name, "git", "config", key, value)
@@ -66,8 +69,6 @@ def _copy_of(root: Path, name: str) -> Iterator[Path]:
                 _run(copy, name, "git", "add", "--force", "dvc.lock")
             _dvc(copy, name, "cache", "dir", "--local", _dvc(root, name, "cache", "dir").strip())
             yield copy
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _top(folder: Path, name: str) -> str:
