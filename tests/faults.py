@@ -112,7 +112,7 @@ class FaultServer:
                 self._stopped.wait(answer.drip_seconds)
                 write(bytes([byte]))
 
-        handler.wfile.write = drip  # type: ignore[method-assign, assignment]
+        setattr(handler.wfile, "write", drip)  # noqa: B010 - a method of this one stream alone
 
     def close(self) -> None:
         """Stop listening; requests that hang are let go."""

@@ -1,11 +1,13 @@
 """Numbers and times as people and Prometheus write them, and where a limit counts as reached."""
 
+from datetime import datetime, timedelta, timezone
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsf.kinds import AlertLine, chance_text, figure_text, parse_amount
+from tsf.kinds import AlertLine, chance_text, figure_text, moment_text, parse_amount
 
 AMOUNTS = st.floats(1e-3, 1e18)
 SHARES = st.floats(0.01, 10)
@@ -21,6 +23,12 @@ def test_nothing_is_made_certain_by_rounding(chance: float, text: str) -> None:
 
 def test_a_figure_that_is_unknown_is_a_dash() -> None:
     assert (figure_text(None), figure_text(0.12345), figure_text(0.8, ".1%")) == ("–", "0.1235", "80.0 %")
+    assert figure_text(float("nan"), ",") == "–"
+
+
+def test_a_moment_is_told_in_utc() -> None:
+    moment = datetime(2026, 11, 1, 17, 30, 59, tzinfo=timezone(timedelta(hours=8)))
+    assert moment_text(moment.timestamp()) == "2026-11-01 09:30 UTC"
 
 
 @given(SHARES, AMOUNTS, AMOUNTS)

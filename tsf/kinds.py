@@ -6,7 +6,7 @@ import math
 import re
 import sys
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -41,6 +41,7 @@ __all__ = [
     "figure_text",
     "horizon_text",
     "minute_of_day",
+    "moment_text",
     "parse_amount",
     "parse_duration",
 ]
@@ -110,8 +111,13 @@ def duration_text(seconds: int) -> str:
 
 
 def figure_text(value: float | None, form: str = ".4g") -> str:
-    """A number of a metrics file for people; NaN is null there, as where a series stands still, and a dash here."""
-    return "–" if value is None else format(value, form).replace("%", " %")
+    """A number for people; a dash where there is none: NaN, which is null in a metrics file."""
+    return "–" if value is None or value != value else format(value, form).replace("%", " %")
+
+
+def moment_text(seconds: float) -> str:
+    """Unix seconds for people, in UTC: `2026-11-01 08:30 UTC`."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def chance_text(chance: float) -> str:

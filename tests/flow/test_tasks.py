@@ -131,3 +131,11 @@ def test_a_retired_task_leaves_no_rule_that_would_miss_its_forecast(tmp_path: Pa
     diff = retire_task(tmp_path, "home", made[-1].unlink)
     assert "-  home:" in diff
     assert [path for path in made if path.exists()] == []
+
+
+@pytest.mark.parametrize("text", ["[]", "[1]", "false", "0", "tasks"])
+def test_what_holds_no_sections_is_told_and_not_written_over(text: str) -> None:
+    with pytest.raises(ParamsError, match=r"^params\.yaml: .* stands where sections should; write sections such as"):
+        edit_params(text, {"demo.seed": 3})
+    with pytest.raises(ParamsError, match="stands where sections should"):
+        add_task(text, "storage", "storage")

@@ -168,7 +168,9 @@ def test_forecasts_add_up_in_each_set_and_are_written_without_two_of_one_name(
     assert totals is not None
     users = np.flatnonzero(totals.series.labels["user"] != "")
     np.testing.assert_allclose(totals.forecast.quantiles[users], alone.forecast.quantiles, rtol=1e-5)
-    np.testing.assert_allclose(totals.forecast.p_breach[users], alone.forecast.p_breach, atol=1e-5)  # type: ignore[index]
+    assert totals.forecast.p_breach is not None
+    assert alone.forecast.p_breach is not None
+    np.testing.assert_allclose(totals.forecast.p_breach[users], alone.forecast.p_breach, atol=1e-5)
     for place in range(2):
         np.testing.assert_allclose(
             totals.forecast.at(0.5)[place], forecast.at(0.5)[both.labels["place"] == ["here", "there"][place]].sum(0)

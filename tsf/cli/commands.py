@@ -287,8 +287,8 @@ def tune(
     from tsf.stages.tune import tune as search
 
     root = _root()
-    kinds = [choice.value for choice in model_type or ()]
-    found = search(task, root, minutes=minutes, trials=trials, folds=folds, model_types=kinds, progress=say)  # type: ignore[arg-type]
+    kinds: list[Any] = [choice.value for choice in model_type or ()]  # a test holds the choices to params.ModelType
+    found = search(task, root, minutes=minutes, trials=trials, folds=folds, model_types=kinds, progress=say)
     say(found.summary)
     if found.values and write:
         show_diff(set_values(root, {f"tasks.{task}.train.{key}": value for key, value in found.values.items()}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tsf.errors import FlowError
 from tsf.io.files import read_json, replacing
-from tsf.kinds import chance_text, figure_text
+from tsf.kinds import chance_text, figure_text, moment_text
 from tsf.params import read_params
 from tsf.project import STAGES, TaskPaths
 
@@ -27,7 +26,7 @@ def write_index(root: Path) -> Path:
     page = environment.get_template("tasks.html.j2").render(
         tasks=[_row(TaskPaths(root, name), task.owner) for name, task in params.tasks.items()],
         source=os.environ.get("PROMETHEUS_URL") or params.prometheus.base_url,
-        until=_when(params.snapshot.until_seconds),
+        until=moment_text(params.snapshot.until_seconds),
         stages=STAGES,
     )
     path = root / "reports" / "index.html"
@@ -49,13 +48,9 @@ def _row(paths: TaskPaths, owner: str) -> dict[str, Any]:
 def _state(paths: TaskPaths, stage: Any) -> dict[str, str]:
     report, failed = paths.report(stage), paths.failed_notebook(stage)
     state = "failed" if failed.exists() else "done" if report.exists() else "not run"
-    when = _when(report.stat().st_mtime) if report.exists() else ""
+    when = moment_text(report.stat().st_mtime) if report.exists() else ""
     link = f"{paths.task}/{stage}.html" if report.exists() else ""
     return {"state": state, "when": when, "link": link}
-
-
-def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _json(path: Path) -> dict[str, Any] | None:

@@ -143,12 +143,21 @@ def read_text(root: Path) -> str:
 
 
 def _opened(text: str) -> tuple[YAML, Any]:
-    """What writes params.yaml as it was read, and the document that `text` holds: none yet in a file of comments."""
+    """What writes params.yaml as it was read, and the document that `text` holds: none yet in a file of comments.
+
+    Raises ParamsError for anything else that holds no keys: it must not be written over.
+    """
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    return yaml, yaml.load(text) or CommentedMap()
+    document = yaml.load(text)
+    if document is None:
+        document = CommentedMap()
+    elif not isinstance(document, Mapping):
+        cure = "write sections such as `tasks:`, one per line"
+        raise ParamsError(f"{document!r} stands where sections should", where="params.yaml", cure=cure)
+    return yaml, document
 
 
 def _checked(yaml: YAML, document: Any) -> str:

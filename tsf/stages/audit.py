@@ -11,7 +11,7 @@ import pandas as pd
 
 from tsf.errors import ModelError, SeriesError
 from tsf.io.artifacts import read_series, write_series
-from tsf.kinds import duration_text
+from tsf.kinds import duration_text, moment_text
 from tsf.params import PushParams
 from tsf.series import Floats, Forecast, SeriesSet
 
@@ -74,7 +74,7 @@ class Audit:
         """One sentence: did the forecasts keep what they promised?"""
         if self.moments.empty:
             first = int(self.issued.times[0]) + int(self.issued.labels[HORIZON].astype(float).min())
-            when = pd.Timestamp(first, unit="s").strftime("%Y-%m-%d %H:%M UTC")
+            when = moment_text(first)
             return f"No forecast of this task is old enough to be compared with what came; the first will be at {when}."
         part = self.moments
         inside, promised = _mean(part, "inside"), part["promised"].iloc[0]

@@ -173,7 +173,7 @@ def _words(name: str) -> str:
 def _told(scores: pd.DataFrame) -> pd.DataFrame:
     """Scores with heads and figures that people read."""
     cells = {
-        head: [figure_text(None if value != value else value, form) for value in scores[name]]
+        head: [figure_text(value, form) for value in scores[name]]
         for name, (head, form) in SCORES.items()
         if name in scores
     }

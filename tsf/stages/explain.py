@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tsf.errors import HistoryError, ParamsError
-from tsf.kinds import duration_text
+from tsf.kinds import duration_text, figure_text, moment_text
 from tsf.learn import Model
 from tsf.learn.explain import Explanation, explain
 from tsf.plots.style import amount_text
@@ -60,7 +60,7 @@ class Reasons:
         told = {name: pd.Series(moved / size) for name, moved in moves.items()}  # which pass over what is nowhere known
         rows = {name: (share.mean(), share.max()) for name, share in told.items()}
         frame = pd.DataFrame.from_dict(rows, orient="index", columns=["moves by", "at most"])
-        return frame.sort_values("moves by", ascending=False).map(_share).rename_axis("without")
+        return frame.sort_values("moves by", ascending=False).map(figure_text, form=".2%").rename_axis("without")
 
     def past_shares(self, rows: Sequence[int] | None = None) -> pd.DataFrame:
         """How far each part of the past moves the forecast, as a share: hours before the origin as the index.
@@ -104,15 +104,11 @@ class Explained:
         """One sentence: which forecast this is, and what it rests on most."""
         forecast, heaviest = self.predicted.forecast, self.reasons.heaviest(1).iloc[0]
         ahead = duration_text(forecast.quantiles.shape[1] * forecast.step_seconds)
-        origin = pd.Timestamp(forecast.origin_seconds, unit="s").strftime("%Y-%m-%d %H:%M UTC")
+        origin = moment_text(forecast.origin_seconds)
         return (
             f"{self.reasons.names[0]}: without {heaviest['without']} the median of the next {ahead} from {origin} by "
             f"{self.predicted.info.model} would be {heaviest['median moves by']} elsewhere on average."
         )
-
-
-def _share(share: float) -> str:
-    return "–" if share != share else f"{share:.2%}"
 
 
 def reasons_of(predicted: Predicted, rows: Sequence[int]) -> Reasons:

@@ -19,7 +19,7 @@ from tsf.io.exposition import ModelInfo
 from tsf.io.logs import start_log
 from tsf.io.registry import alert_in_force, resolve
 from tsf.io.source import fetch_from_source, newest_seconds
-from tsf.kinds import duration_text
+from tsf.kinds import duration_text, moment_text
 from tsf.learn import Model, predict
 from tsf.params import AlertParams, TaskParams, read_params
 from tsf.plots.style import amount_text
@@ -54,7 +54,7 @@ class Predicted:
         """One sentence: how much is about to fill up."""
         n, silent = self.context.n_series, sum(self.silent)
         ahead = duration_text(self.forecast.quantiles.shape[1] * self.forecast.step_seconds)
-        origin = pd.Timestamp(self.forecast.origin_seconds, unit="s").strftime("%Y-%m-%d %H:%M UTC")
+        origin = moment_text(self.forecast.origin_seconds)
         words = f"{n - silent:,} of {n:,} series were forecast {ahead} ahead from {origin} by {self.info.model}"
         if self.forecast.p_breach is not None and self.urgency.limit is not None:
             alert, line = self.alert, self.urgency.line

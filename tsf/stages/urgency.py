@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tsf.kinds import AlertLine, chance_text, duration_text
+from tsf.kinds import AlertLine, chance_text, duration_text, moment_text
 from tsf.plots.style import amount_text
 from tsf.promql import Unit
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
@@ -97,4 +97,4 @@ class Urgency:
             return "not in sight"
         if not seconds:
             return "is there now"
-        return pd.Timestamp(self.forecast.origin_seconds + int(seconds), unit="s").strftime("%Y-%m-%d %H:%M UTC")
+        return moment_text(self.forecast.origin_seconds + int(seconds))
