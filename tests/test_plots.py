@@ -277,9 +277,18 @@ def test_where_there_is_nothing_to_see_the_figure_says_so() -> None:
         ("cpu_usage_percent", "percent"),
         ("quota_group_use_ratio", "ratio"),
         ("running_jobs", ""),
+        ("1 - node_filesystem_avail_bytes / node_filesystem_size_bytes", "ratio"),
+        ("clamp_max(max_over_time((a_bytes / b_bytes)[1h:5m]), 1)", "ratio"),
+        ("100 * (a_bytes / b_bytes)", "percent"),
+        ("sum(a_bytes) / sum(running_jobs)", ""),
+        ("rate(node_network_receive_bytes_total[5m]) * 8", ""),
+        ("a_bytes / 1e9", ""),
+        ("a_bytes * on (pod) group_left (node) kube_pod_info", "bytes"),
+        ("sum by (group) (a_bytes - b_bytes)", "bytes"),
+        ("sum by (", ""),
     ],
 )
-def test_the_unit_is_read_from_the_name(query: str, unit: str) -> None:
+def test_the_unit_is_read_from_the_names_and_the_operators(query: str, unit: str) -> None:
     assert unit_of(query) == unit
 
 

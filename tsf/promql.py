@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import promql_parser
-from promql_parser import Call, MatchOp, MatrixSelector, VectorSelector
+from promql_parser import BinaryExpr, Call, MatchOp, MatrixSelector, NumberLiteral, VectorSelector
 
 from tsf.errors import ParamsError
 
@@ -85,16 +85,45 @@ def quote(value: str) -> str:
 
 
 def unit_of(query: str) -> Unit:
-    """The unit of a query's values, as far as the metric names in it tell: base units in names are a convention."""
-    if re.search(r"(percent|pct)(?![a-zA-Z])", query):
+    """The unit of a query's values, as far as it tells; "" where nothing does, and for what is not PromQL.
+
+    By convention the names of metrics end in base units; operators change them.
+    """
+    try:
+        return _unit(promql_parser.parse(query))
+    except ValueError:
+        return ""
+
+
+def _unit(node: Any) -> Unit:
+    if isinstance(node, BinaryExpr):
+        return _combined(node, _unit(node.lhs), _unit(node.rhs))
+    if any(isinstance(part, BinaryExpr) for part in _nodes(node)):
+        inner = node.args if isinstance(node, Call) else [node.expr]
+        return next((unit for unit in map(_unit, inner) if unit), "")
+    return _named(node.prettify())
+
+
+def _combined(node: BinaryExpr, left: Unit, right: Unit) -> Unit:
+    """Bytes by bytes are a ratio; a factor makes another unit, but a join with an info metric, which is 1, does not."""
+    factors = [side.val for side in (node.lhs, node.rhs) if isinstance(side, NumberLiteral)]
+    if str(node.op) == "/":
+        return "ratio" if left == right and left else ""
+    if str(node.op) == "*" and factors:
+        return "percent" if factors == [100] and "ratio" in (left, right) else ""
+    return left or right
+
+
+def _named(text: str) -> Unit:
+    if re.search(r"(percent|pct)(?![a-zA-Z])", text):
         return "percent"
-    if re.search(r"ratio(?![a-zA-Z])", query):
+    if re.search(r"ratio(?![a-zA-Z])", text):
         return "ratio"
-    if re.search(r"per_second|bytes_total|throughput|bandwidth", query) or (
-        "bytes" in query and re.search(r"\bi?rate\(", query)
+    if re.search(r"per_second|bytes_total|throughput|bandwidth", text) or (
+        "bytes" in text and re.search(r"\bi?rate\(", text)
     ):
         return "bytes/s"
-    return "bytes" if re.search(r"bytes|memory_(used|total|free)", query) else ""
+    return "bytes" if re.search(r"bytes|memory_(used|total|free)", text) else ""
 
 
 def _parse(query: str, where: str) -> Any:
