@@ -33,7 +33,7 @@ def test_the_soonest_comes_first_then_the_likeliest() -> None:
         [0.1, 0.9, 0.6, 0.3, np.nan],
     )
     assert urgency.rows == [1, 2, 3, 0, 4]
-    assert urgency.seconds_left.tolist() == [np.inf, 0, 3600, np.inf, np.inf]
+    assert urgency.seconds_left[:4].tolist() == [np.inf, 0, 3600, np.inf]
     assert urgency.left[:4].tolist() == [800, 0, 100, 100]
     table = urgency.table(3)
     assert table.to_dict("records")[:2] == [
@@ -56,3 +56,18 @@ def test_without_a_limit_the_steepest_comes_first_and_nothing_is_said_to_be_left
     urgency = urgency_of([2048, 1], [], [], limit=None)
     assert urgency.rows == [0, 1]
     assert urgency.table(1).to_dict("records") == [{"used": "2 KiB", "forecast": "24 B"}]
+
+
+def test_a_series_without_a_forecast_is_not_said_to_be_out_of_danger() -> None:
+    urgency = urgency_of([100, 950, 200], [np.inf, np.nan, np.nan], [0.1, np.nan, np.nan])
+    quantiles = urgency.forecast.quantiles.copy()
+    quantiles[1:] = np.nan
+    urgency = replace(urgency, forecast=replace(urgency.forecast, quantiles=quantiles))
+    assert urgency.rows == [1, 0, 2]  # one is full already, whatever comes
+    full, calm, unknown = urgency.table(3).to_dict("records")
+    assert full["expected"] == "is there now"
+    assert calm["expected"] == "not in sight"
+    assert unknown == {
+        "used": "20.0%", "left": "700 B", "forecast": "–", "chance of breach": "–", "time left": "–",
+        "expected": "unknown",
+    }  # fmt: skip

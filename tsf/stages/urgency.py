@@ -44,10 +44,13 @@ class Urgency:
 
     @property
     def seconds_left(self) -> Floats:
-        """(N,) time to the limit from the newest sample on: 0 where it is reached, +Inf where it is not in sight."""
+        """(N,) time to the limit from the newest sample on: 0 where it is reached, +Inf where it is not in sight.
+
+        NaN without a limit, or without a forecast.
+        """
         moment = self.forecast.limit_time
-        ahead = np.full(len(self.used), np.inf) if moment is None else moment - self.forecast.origin_seconds
-        return np.where(self.left == 0, 0.0, np.nan_to_num(ahead, nan=np.inf, posinf=np.inf))
+        ahead = np.full(len(self.used), np.nan) if moment is None else moment - self.forecast.origin_seconds
+        return np.where(self.left == 0, 0.0, ahead)
 
     @property
     def chance(self) -> Floats:
@@ -69,6 +72,8 @@ class Urgency:
         limit = np.full(len(self.used), np.nan) if self.limit is None else self.limit
 
         def share(value: float, row: int) -> str:
+            if np.isnan(value):
+                return "–"
             return amount_text(value, self.unit) if np.isnan(limit[row]) else f"{value / limit[row]:.1%}"
 
         frame = pd.DataFrame(
@@ -92,7 +97,7 @@ class Urgency:
     def _expected(self, row: int) -> str:
         seconds = self.seconds_left[row]
         if np.isnan(seconds):
-            return "unknown"  # without a limit, or without a forecast
+            return "unknown"
         if not np.isfinite(seconds):
             return "not in sight"
         if not seconds:
