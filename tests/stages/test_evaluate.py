@@ -48,3 +48,11 @@ def test_a_rival_that_is_never_wrong_makes_a_sentence_too(folder: Folder, limite
     evaluation = evaluate("a", folder.root)
     assert evaluation.score("last_value", "wql") == 0
     assert "no lower than that of the best baseline, last value" in evaluation.summary
+
+
+def test_a_model_is_not_judged_by_what_it_has_learnt_from(folder: Folder, limited_series: SeriesSet) -> None:
+    train(plan("a", folder.root), folder.root)
+    assert evaluate("a", folder.root).version
+    write_series(limited_series.between(0, limited_series.n_steps - 1), folder.paths.series)  # an earlier moment
+    with pytest.raises(HistoryError, match=r"learnt from samples up to .*, the held-out ones begin after .* from its"):
+        evaluate("a", folder.root)

@@ -14,7 +14,7 @@ from tsf.errors import HistoryError
 from tsf.io.artifacts import read_series, write_json
 from tsf.io.files import replacing
 from tsf.io.registry import promote, register, versions
-from tsf.kinds import duration_text, figure_text
+from tsf.kinds import duration_text, figure_text, moment_text
 from tsf.learn import Backtest, Model, backtest, default_baselines, model_forecaster
 from tsf.learn.backtest import rolling_origins
 from tsf.learn.explain import explain
@@ -205,6 +205,7 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     if not origins:
         what = f"the holdout {duration_text(train.holdout)} is shorter than prediction_steps {train.prediction_steps}"
         raise HistoryError(what, where=f"tasks.{name}.train.holdout", cure="lengthen it")
+    _check_unseen(card.get("trained_until"), int(series.times[origins[0]]), name)
     result = backtest(
         {train.model_type: model_forecaster(model, line=task.alert.alert_line)}
         | default_baselines(series.step_seconds, series.n_steps - held, train.quantiles),
@@ -233,6 +234,17 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     write_json(evaluation.metrics, paths.kept_evaluation(card["version"]))  # before it is used: the rules read it
     promote(paths.registry, name, version)
     return evaluation
+
+
+def _check_unseen(trained_until: int | None, first_origin: int, name: str) -> None:
+    """Raise HistoryError where the model may have learnt from what it would be judged by."""
+    if trained_until is not None and trained_until > first_origin:
+        raise HistoryError(
+            f"the model learnt from samples up to {moment_text(trained_until)}, the held-out ones begin after "
+            f"{moment_text(first_origin)}",
+            where=f"tasks.{name}",
+            cure="run the task from its fetch on, so that it is trained again",
+        )
 
 
 def _free_name(paths: TaskPaths) -> str:
