@@ -27,9 +27,8 @@ from tests.servers import OpenMetric, Server, openmetrics, run_promtool
 from tests.test_setup import load_tool
 from tsf.flow.tasks import edit_params
 from tsf.io.exposition import forecast_exposition
-from tsf.io.prometheus import OVERRIDES
 from tsf.io.runs import runs_exposition
-from tsf.params import PushParams, parse_params
+from tsf.params import OVERRIDES, PushParams, parse_params
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -272,3 +272,15 @@ def test_an_address_that_is_none_is_refused_and_no_password_is_shown(address: st
 def test_a_header_that_cannot_be_sent_is_refused(value: str) -> None:
     with pytest.raises(ParamsError, match="'X-Scope-OrgID' holds a sign that no header may"):
         parse_params({"prometheus": {"headers": {"X-Scope-OrgID": value}}})
+
+
+def test_files_that_params_yaml_names_are_those_of_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "prometheus: {ca_file: tls/ca.pem, client_key_file: /etc/tsf.key}\nlogging: {file: tsf.log}\n"
+    (tmp_path / "params.yaml").write_text(text)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    params = read_params(Path(".."))
+    assert Path(params.prometheus.ca_file).resolve() == tmp_path / "tls" / "ca.pem"
+    assert params.prometheus.client_key_file == "/etc/tsf.key"
+    assert params.prometheus.client_cert_file == ""
+    assert Path(params.logging.file).resolve() == tmp_path / "tsf.log"

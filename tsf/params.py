@@ -61,11 +61,14 @@ __all__ = [
     "TaskParams",
     "TrainParams",
     "WorkingHoursParams",
+    "effective",
     "parse_params",
     "read_params",
     "schema_text",
 ]
 
+OVERRIDES = {"PROMETHEUS_URL": "base_url", "PUSHGATEWAY_URL": "pushgateway_url"}
+FILES = ("ca_file", "client_cert_file", "client_key_file")
 ModelType = Literal["lstm", "gru", "transformer", "cnn_lstm", "attention"]
 Schedule = Literal["one_cycle", "cosine", "constant"]
 TASK_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,62}\Z")  # safe in paths, URLs, DVC stage names, metric names and the shell
@@ -108,6 +111,18 @@ class PrometheusParams(_Section):
             if name.lower() in ("authorization", "cookie", "proxy-authorization"):
                 raise ValueError(f"header {name} is a secret; set PROMETHEUS_BEARER_TOKEN in the environment instead")
         return self
+
+
+def effective(server: PrometheusParams, environ: Mapping[str, str]) -> PrometheusParams:
+    """`server` with the addresses that PROMETHEUS_URL and PUSHGATEWAY_URL give. Raises ParamsError for a wrong one."""
+    for name, key in OVERRIDES.items():
+        if address := environ.get(name):
+            try:
+                server = PrometheusParams.model_validate(server.model_dump() | {key: address})
+            except ValidationError as faults:
+                what, _, cure = faults.errors()[0]["msg"].removeprefix("Value error, ").partition("; ")
+                raise ParamsError(what, where=name, cure=cure) from None
+    return server
 
 
 class SnapshotParams(_Section):
@@ -410,7 +425,10 @@ def parse_params(mapping: Mapping[str, Any], where: str = "params.yaml") -> Para
 
 
 def read_params(root: Path) -> Params:
-    """Read and check `root`/params.yaml. Raises ParamsError for a missing file, broken YAML or a wrong key."""
+    """Read and check `root`/params.yaml; the files that it names are absolute then.
+
+    Raises ParamsError for a missing file, broken YAML or a wrong key.
+    """
     path = root / "params.yaml"
     try:
         text = path.read_text(encoding="utf-8")
@@ -418,7 +436,18 @@ def read_params(root: Path) -> Params:
         raise ParamsError(f"{path} does not exist", cure="run tsf in the project's folder") from None
     except (OSError, UnicodeDecodeError) as fault:
         raise ParamsError(f"it cannot be read ({fault})", where="params.yaml", cure="save it as UTF-8") from None
-    return _params_of(text)
+    return _rooted(_params_of(text), root)
+
+
+def _rooted(params: Params, root: Path) -> Params:
+    """Paths in params.yaml are those of the project, in whatever folder a notebook or a command runs."""
+    server = {key: str(root.absolute() / path) for key in FILES if (path := getattr(params.prometheus, key))}
+    log = {"file": str(root.absolute() / params.logging.file)} if params.logging.file else {}
+    sections = {
+        "prometheus": params.prometheus.model_copy(update=server),
+        "logging": params.logging.model_copy(update=log),
+    }
+    return params.model_copy(update=sections) if server or log else params
 
 
 @lru_cache(maxsize=4)

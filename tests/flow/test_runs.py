@@ -13,8 +13,7 @@ from tsf.errors import FlowError
 from tsf.flow import runs, strip
 from tsf.flow.index import write_index
 from tsf.flow.tasks import read_text
-from tsf.io.prometheus import OVERRIDES
-from tsf.params import read_params
+from tsf.params import OVERRIDES, read_params
 from tsf.project import Stage, TaskPaths
 
 TASKS = "tasks:\n  a:\n    fetch: {metric_query: up}\n  b:\n    fetch: {metric_query: up}\n"
@@ -112,3 +111,10 @@ def test_the_index_names_the_server_that_was_asked(root: Path, monkeypatch: pyte
     assert "the demo fleet" in write_index(root).read_text()
     monkeypatch.setenv("PROMETHEUS_URL", "http://prometheus.example:9090")
     assert "http://prometheus.example:9090" in write_index(root).read_text()
+
+
+def test_the_index_repeats_no_address_that_holds_a_password(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_URL", "http://tsf:hunter2@prometheus.example:9090")
+    page = write_index(root).read_text()
+    assert "an address in PROMETHEUS_URL that cannot be used" in page
+    assert "hunter2" not in page

@@ -16,6 +16,8 @@ from tests.servers import Server, free_port
 from tsf.errors import AuthError, ConnectError, ParamsError, QueryError, ServerError, TsfError
 from tsf.io import http
 from tsf.io.http import TooMuchError, opened
+from tsf.io.lineage import pushed_version
+from tsf.io.prometheus import check_data
 from tsf.params import PrometheusParams
 
 Faults = Callable[..., FaultServer]
@@ -100,6 +102,17 @@ def test_each_fault_has_its_own_words(name: str, fault_server: Faults) -> None:
     assert str(caught.value).startswith(f"{server.url}, fetch.metric_query 'up': ")
     assert caught.value.cure
     assert len(server.requests) == n_requests
+
+
+@pytest.mark.parametrize("data", [b"{}", b'{"result": [{"metric": {}}]}', b"[]", b"null"])
+def test_an_answer_without_series_is_one_sentence(data: bytes, fault_server: Faults) -> None:
+    server = PrometheusParams(base_url=fault_server(Answer(body=b'{"data": ' + data + b"}")).url)
+    for ask_it in (
+        lambda: check_data(server, "up", {}),
+        lambda: pushed_version(server, "storage", "2026-11-01T00:00:00Z", {}),
+    ):
+        with pytest.raises(ServerError, match="cannot be read, it holds no series; it begins"):
+            ask_it()
 
 
 def test_a_hanging_server_is_left_after_the_time_out(fault_server: Faults) -> None:

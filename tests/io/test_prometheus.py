@@ -15,9 +15,9 @@ from tests.faults import Answer, FaultServer
 from tests.servers import OpenMetric, Server, bitbrains_openmetrics, openmetrics, shared_file
 from tsf.errors import EmptyError, ParamsError, QueryError, ServerError
 from tsf.io import ranges
-from tsf.io.prometheus import check_server, effective, fetch_series
+from tsf.io.prometheus import check_server, fetch_series
 from tsf.io.quality import Quality
-from tsf.params import FetchParams, PrometheusParams
+from tsf.params import FetchParams, PrometheusParams, effective
 from tsf.series import SeriesSet, label_rows
 
 pytestmark = pytest.mark.servers

@@ -14,9 +14,9 @@ import requests
 from tsf.doctor.finding import Finding, failed
 from tsf.errors import TsfError
 from tsf.io.deadline import timed_session
-from tsf.io.prometheus import check_data, check_server, effective
+from tsf.io.prometheus import check_data, check_server
 from tsf.io.pushgateway import check_ready
-from tsf.params import Params, PrometheusParams
+from tsf.params import Params, PrometheusParams, effective
 
 __all__ = ["check_services", "check_tasks"]
 

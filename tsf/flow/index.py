@@ -8,10 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tsf.errors import FlowError
+from tsf.errors import FlowError, ParamsError
 from tsf.io.files import read_json, replacing
 from tsf.kinds import chance_text, figure_text, moment_text
-from tsf.params import read_params
+from tsf.params import Params, effective, read_params
 from tsf.project import STAGES, TaskPaths
 
 __all__ = ["write_index"]
@@ -25,7 +25,7 @@ def write_index(root: Path) -> Path:
     environment.filters |= {"figure": figure_text, "chance": chance_text}
     page = environment.get_template("tasks.html.j2").render(
         tasks=[_row(TaskPaths(root, name), task.owner) for name, task in params.tasks.items()],
-        source=os.environ.get("PROMETHEUS_URL") or params.prometheus.base_url,
+        source=_source(params),
         until=moment_text(params.snapshot.until_seconds),
         stages=STAGES,
     )
@@ -33,6 +33,13 @@ def write_index(root: Path) -> Path:
     with replacing(path) as file:
         file.write(page.encode())
     return path
+
+
+def _source(params: Params) -> str:
+    try:
+        return effective(params.prometheus, os.environ).base_url
+    except ParamsError:  # it may hold a password
+        return "an address in PROMETHEUS_URL that cannot be used"
 
 
 def _row(paths: TaskPaths, owner: str) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from tsf.errors import ServerError
 from tsf.io.http import Client, opened
-from tsf.io.prometheus import effective
-from tsf.params import PrometheusParams
+from tsf.params import PrometheusParams, effective
 
 __all__ = ["WEEK_SECONDS", "count_alarms"]
 

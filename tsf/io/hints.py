@@ -40,10 +40,10 @@ def short_ranges(client: Client, queries: Iterable[str], at_seconds: int) -> lis
     for text in dict.fromkeys(text for query in queries for text in range_selectors(query)):
         form: dict[str, str | int] = {"query": f"quantile(0.5, count_over_time({text}))", "time": at_seconds}
         try:
-            result = client.ask_data("/api/v1/query", form, text)["result"]
-            samples = float(result[0]["value"][1]) if result else FEWEST_SAMPLES
-        except (SourceError, LookupError, TypeError, ValueError):
+            found = client.ask_vector(form, text)
+        except SourceError:
             continue  # this is only advice
+        samples = found[0][1] if found else FEWEST_SAMPLES
         if samples < FEWEST_SAMPLES:
             warnings.append(
                 f"{text} holds {samples:g} samples in the median series; use a range of at least three scrape "

@@ -20,7 +20,7 @@ from urllib3.exceptions import NameResolutionError, ProtocolError, ReadTimeoutEr
 
 from tsf.errors import AuthError, ConnectError, ParamsError, QueryError, ServerError, SourceError
 from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
-from tsf.params import PrometheusParams
+from tsf.params import FILES, PrometheusParams
 
 __all__ = ["Client", "TooMuchError", "not_prometheus", "opened"]
 
@@ -77,6 +77,15 @@ class Client:
         except (ValueError, LookupError, TypeError):
             raise not_prometheus(body, f"{self.server.base_url}, {where}", "it is not JSON with data") from None
 
+    def ask_vector(self, form: Mapping[str, str | int], where: str) -> list[tuple[dict[str, str], float]]:
+        """Labels and value of each series of an instant query. Raises like `ask_data`."""
+        data = self.ask_data("/api/v1/query", form, where)
+        try:
+            return [(one["metric"], float(one["value"][1])) for one in data["result"]]
+        except (ValueError, LookupError, TypeError):
+            body = json.dumps(data).encode()
+            raise not_prometheus(body, f"{self.server.base_url}, {where}", "it holds no series") from None
+
     def _ask_once(self, path: str, form: Mapping[str, str | int], where: str, method: str) -> bytes:
         server = self.server
         certificate, key = server.client_cert_file, server.client_key_file
@@ -107,7 +116,7 @@ def opened(server: PrometheusParams, environ: Mapping[str, str]) -> Iterator[Cli
 
     PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD, or PROMETHEUS_BEARER_TOKEN, or PROMETHEUS_BEARER_TOKEN_FILE.
     """
-    for name in ("ca_file", "client_cert_file", "client_key_file"):
+    for name in FILES:
         path = getattr(server, name)
         if path and not Path(path).is_file():
             raise ParamsError(f"there is no file {path!r}", where=f"prometheus.{name}", cure="mend the path")

@@ -6,14 +6,12 @@ import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from tsf.errors import EmptyError, ParamsError
 from tsf.io.files import read_json
 from tsf.io.http import opened
-from tsf.io.prometheus import effective
 from tsf.io.registry import NOTEBOOK, resolve, versions
-from tsf.params import PrometheusParams
+from tsf.params import PrometheusParams, effective
 from tsf.project import TaskPaths
 
 __all__ = ["lineage", "pushed_version"]
@@ -63,12 +61,11 @@ def pushed_version(server: PrometheusParams, task: str, at: str, environ: Mappin
     seconds = moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
     query = f'tsf_model_info{{task="{task}"}}'
     with opened(server, environ) as client:
-        data = client.ask_data("/api/v1/query", {"query": query, "time": str(seconds)}, query)
-    if not data["result"]:
+        found = client.ask_vector({"query": query, "time": str(seconds)}, query)
+    if not found:
         what = f"no forecast of the task stood there at {at}"
         raise EmptyError(what, where=f"{server.base_url}, {query}", cure="choose a time when it was scraped")
-    labels: dict[str, Any] = data["result"][-1]["metric"]
-    return str(labels["version"])
+    return found[-1][0].get("version", "unknown")
 
 
 def _moment(seconds: object) -> str | None:

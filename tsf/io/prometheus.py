@@ -9,33 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from tsf.errors import ParamsError, QueryError
+from tsf.errors import QueryError
 from tsf.io.hints import check_no_counters, explain_empty, short_ranges
 from tsf.io.http import Client, opened
 from tsf.io.join import join_rows
 from tsf.io.quality import Quality, measure_quality
 from tsf.io.ranges import RangeResult, read_range
-from tsf.params import FetchParams, PrometheusParams
+from tsf.params import FetchParams, PrometheusParams, effective
 from tsf.promql import selectors
 from tsf.series import Floats, SeriesSet
 
-__all__ = ["check_data", "check_server", "effective", "fetch_series"]
-
-OVERRIDES = {"PROMETHEUS_URL": "base_url", "PUSHGATEWAY_URL": "pushgateway_url"}
-
-
-def effective(server: PrometheusParams, environ: Mapping[str, str]) -> PrometheusParams:
-    """`server` with the addresses that PROMETHEUS_URL and PUSHGATEWAY_URL give. Raises ParamsError for a wrong one."""
-    for name, key in OVERRIDES.items():
-        if address := environ.get(name):
-            try:
-                server = PrometheusParams.model_validate(server.model_dump() | {key: address})
-            except ValidationError as faults:
-                what, _, cure = faults.errors()[0]["msg"].removeprefix("Value error, ").partition("; ")
-                raise ParamsError(what, where=name, cure=cure) from None
-    return server
+__all__ = ["check_data", "check_server", "fetch_series"]
 
 
 def check_server(server: PrometheusParams, environ: Mapping[str, str] | None = None) -> str:
@@ -51,10 +36,10 @@ def check_data(server: PrometheusParams, query: str, environ: Mapping[str, str])
     where, now = f"fetch.metric_query {query!r}", int(time.time())
     with opened(effective(server, environ), environ) as client:
         form: dict[str, str | int] = {"query": f"count({query})", "time": now}
-        result = client.ask_data("/api/v1/query", form, where)["result"]
-        if not result:
+        found = client.ask_vector(form, where)
+        if not found:
             raise explain_empty(client, query, now - 3_600, now, where)
-    return int(float(result[0]["value"][1]))
+    return int(found[0][1])
 
 
 def fetch_series(

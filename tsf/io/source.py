@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 
 from tsf.io.demo import fetch_demo
-from tsf.io.prometheus import effective, fetch_series
+from tsf.io.prometheus import fetch_series
 from tsf.io.quality import Quality
-from tsf.params import FetchParams, Params
+from tsf.params import FetchParams, Params, effective
 from tsf.series import SeriesSet
 
 __all__ = ["fetch_from_source", "newest_seconds", "source_name"]

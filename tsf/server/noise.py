@@ -9,9 +9,8 @@ from typing import Any
 
 from tsf.errors import FlowError, TsfError
 from tsf.io.alerts import count_alarms
-from tsf.io.prometheus import effective
 from tsf.io.registry import champion_metrics
-from tsf.params import TaskParams, read_params
+from tsf.params import TaskParams, effective, read_params
 from tsf.project import TaskPaths
 
 __all__ = ["find_alarms", "noise_of"]

@@ -19,11 +19,10 @@ from tsf.errors import FlowError, ParamsError, TsfError
 from tsf.flow.queue import count_runs
 from tsf.flow.runner import runner_is_alive
 from tsf.io.files import read_json
-from tsf.io.prometheus import effective
 from tsf.io.registry import versions
 from tsf.io.source import source_name
 from tsf.kinds import duration_text
-from tsf.params import Params, read_params
+from tsf.params import Params, effective, read_params
 from tsf.project import STAGES, TaskPaths
 from tsf.server import __version__
 from tsf.server.answers import Answer, NoProjectError, NotFoundError, json_answer, time_text

@@ -20,11 +20,10 @@ from tsf.flow.runner import start_runner
 from tsf.flow.tasks import add_task as with_task
 from tsf.flow.tasks import edit_params, editing, params_diff, read_text, retire_task, write_params
 from tsf.io.files import read_json
-from tsf.io.prometheus import effective
 from tsf.io.pushgateway import retire
 from tsf.io.registry import versions
 from tsf.kinds import horizon_text
-from tsf.params import Params, TaskParams, TrainParams, read_params
+from tsf.params import Params, TaskParams, TrainParams, effective, read_params
 from tsf.project import STAGES, TaskPaths
 from tsf.server import worker
 from tsf.server.answers import Answer, ConflictError, json_answer, page_of, time_text

@@ -19,11 +19,10 @@ from tsf.errors import FlowError, SourceError, TsfError
 from tsf.io.artifacts import read_json, write_forecast, write_json, write_series
 from tsf.io.exposition import Present, forecast_exposition
 from tsf.io.owners import Owners, read_owners
-from tsf.io.prometheus import effective
 from tsf.io.pushgateway import send
 from tsf.io.registry import versions
 from tsf.io.source import newest_seconds
-from tsf.params import PrometheusParams, read_params
+from tsf.params import PrometheusParams, effective, read_params
 from tsf.project import TaskPaths
 from tsf.series import label_rows
 from tsf.stages.audit import Audit, Duel, keep_issued, within
