@@ -23,7 +23,7 @@ from tests.learn.conftest import series_of
 from tests.servers import free_port, running_pushgateway
 from tests.stages.conftest import QUICK, ROOT
 from tsf.cli import commands
-from tsf.errors import EmptyError, NoSuchSeriesError, ParamsError
+from tsf.errors import BusyError, EmptyError, NoSuchSeriesError, ParamsError
 from tsf.flow.notebooks import only_run
 from tsf.flow.tasks import read_text, set_values, write_params
 from tsf.io.artifacts import WEIGHTS
@@ -270,6 +270,21 @@ def test_a_tick_tells_what_may_pass_and_that_a_failed_push_is_mended(
     for _ in range(2):
         commands._tick(two_models.root, ["a"], lambda: False)
     assert (failed.exists(), told) == (False, [two_models.root])
+
+
+@pytest.mark.models
+def test_a_prediction_is_not_written_back_beside_a_push(two_models: TaskPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(two_models.root)
+    written, lock = two_models.pushed / "receipt.json", two_models.notebook("push").with_suffix(".running.lock")
+    lock.parent.mkdir(parents=True)
+    with (
+        only_run(lock, "a push"),
+        pytest.raises(BusyError, match="push@a: it is running already"),
+    ):
+        commands.predict(task=["a"])
+    assert not written.exists()
+    commands.predict(task=["a"])
+    assert written.exists()
 
 
 def test_a_tick_without_a_unit_is_refused() -> None:

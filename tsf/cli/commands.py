@@ -6,7 +6,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +28,7 @@ from tsf.cli.terminal import (
 from tsf.errors import BusyError, NoSuchSeriesError, ParamsError, TsfError
 from tsf.io.logs import start_log
 from tsf.kinds import parse_duration
-from tsf.params import read_params
+from tsf.params import effective, read_params
 from tsf.presets import PRESETS
 from tsf.project import Stage, TaskPaths, find_root
 
@@ -162,7 +163,6 @@ def push(
 def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool]) -> None:
     """Push each task here, without DVC and papermill; what goes wrong is told, and the next tick tries again."""
     from tsf.flow.index import write_index
-    from tsf.flow.notebooks import only_run
     from tsf.stages.push import push as push_task
 
     try:
@@ -172,9 +172,7 @@ def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool]) -> None:
             paths, begin, mended = TaskPaths(root, name), time.monotonic(), False
             try:
                 read_params(root).task(name)  # a name that is no task must not become a path
-                lock = paths.notebook("push").with_suffix(".running.lock")
-                lock.parent.mkdir(parents=True, exist_ok=True)
-                with only_run(lock, f"push@{name}"):
+                with _only_push(paths):
                     receipt = push_task(name, root).receipt
                     if mended := paths.failed_notebook("push").exists():
                         paths.failed_notebook("push").unlink()
@@ -194,6 +192,17 @@ def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool]) -> None:
         write_index(root)
     except (TsfError, OSError) as fault:
         _told(f"error: {fault}")
+
+
+@contextmanager
+def _only_push(paths: TaskPaths) -> Iterator[None]:
+    """No other process writes forecasts of this task back. Raises BusyError where one does."""
+    from tsf.flow.notebooks import only_run
+
+    lock = paths.notebook("push").with_suffix(".running.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with only_run(lock, f"push@{paths.task}"):
+        yield
 
 
 def _told(text: str) -> None:
@@ -232,7 +241,8 @@ def predict(
         show_frame(part.most_urgent(20).reset_index(), part.summary)
         if not no_prometheus:
             # A push replaces what was pushed of the task before; alerts ask for the longest horizon of every series.
-            receipt = write_back(predicted).receipt
+            with _only_push(TaskPaths(root, name)):
+                receipt = write_back(predicted).receipt
             say(f"Written to {receipt['sent_to']}: {receipt['series']} series")
     if absent and not shown:
         raise absent
@@ -362,7 +372,6 @@ def tasks_add(
 def tasks_remove(name: Annotated[str, typer.Argument(help="A task of params.yaml.")]) -> None:
     """Retire a task: delete what it pushed, then its block in params.yaml; its models and reports stay on disk."""
     from tsf.flow.tasks import retire_task
-    from tsf.io.prometheus import effective
     from tsf.io.pushgateway import retire
 
     root = _root()
@@ -409,7 +418,6 @@ def _reproduce(root: Path, tasks: Any, stage: Stage, *, force: bool = False, alo
 
 def _tell_runs(root: Path) -> None:
     """Let Prometheus know which stages fail; where it cannot be told, its alert on old forecasts will."""
-    from tsf.io.prometheus import effective
     from tsf.io.runs import send_runs
 
     params = read_params(root)
