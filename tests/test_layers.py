@@ -32,7 +32,7 @@ SHARED = {("flow", "tsf.io.files")}  # whole files and JSON; it knows nothing of
 FACES = {"cli", "doctor", "panel", "server"}  # they may use a stage inside the command that runs it
 THIRD_PARTY = {  # rooms that keep to a list; the others are only kept from torch
     "words": {"numpy", "pandas", "promql_parser", "pydantic", "ruamel", "typing_extensions"},
-    "learn": {"holidays", "numpy", "pandas", "pydantic", "sklearn", "torch", "typing_extensions"},
+    "learn": {"holidays", "numpy", "onnxruntime", "pandas", "pydantic", "sklearn", "torch", "typing_extensions"},
     "alarm": {"numpy"},
     "io": {"numpy", "promql_parser", "pyarrow", "pydantic", "requests", "safetensors", "urllib3", "typing_extensions"},
     "plots": {"matplotlib", "numpy", "pandas"},
@@ -166,6 +166,12 @@ def test_no_room_but_learn_and_stages_loads_torch() -> None:
     assert not {"torch", "sklearn"} & found
 
 
+def test_a_push_by_an_exported_model_loads_no_torch() -> None:
+    found = loaded_by("import tsf.stages.push, tsf.learn.exported")
+    assert "pandas" in found
+    assert not {"torch", "sklearn", "matplotlib"} & found
+
+
 def test_words_and_learning_work_without_jupyter_dvc_and_network() -> None:
     """Whoever only wants the library pays for the library."""
-    assert not {"papermill", "dvc", "IPython", "requests", "typer"} & loaded_by("import tsf.learn")
+    assert not {"papermill", "dvc", "IPython", "requests", "typer"} & loaded_by("from tsf.learn import *")

@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 
 from tsf import plots
 from tsf.kinds import AlertLine
-from tsf.plots.style import plain, scale_of
-from tsf.promql import unit_of
+from tsf.plots.style import plain
+from tsf.promql import scale_of, unit_of
 from tsf.series import Forecast, SeriesSet
 
 HOUR = 3_600

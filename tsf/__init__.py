@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tsf.errors import TsfError as TsfError
     from tsf.learn import Model as Model
-    from tsf.learn import backtest as backtest
     from tsf.learn import fit as fit
     from tsf.learn import predict as predict
+    from tsf.learn.backtest import backtest as backtest
     from tsf.params import TrainParams as TrainParams
     from tsf.series import Forecast as Forecast
     from tsf.series import SeriesSet as SeriesSet
@@ -32,7 +32,7 @@ _PLACES = {
     "SeriesSet": "tsf.series",
     "TrainParams": "tsf.params",
     "TsfError": "tsf.errors",
-    "backtest": "tsf.learn",
+    "backtest": "tsf.learn.backtest",
     "fit": "tsf.learn",
     "load_model": "tsf.stages.models",
     "predict": "tsf.learn",

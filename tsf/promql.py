@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,17 +14,21 @@ from tsf.errors import ParamsError
 
 __all__ = [
     "Unit",
+    "amount_text",
     "check_query",
     "matchers_text",
     "metric_name",
     "quote",
     "range_selectors",
     "raw_selectors",
+    "scale_of",
     "selectors",
     "unit_of",
 ]
 
 Unit = Literal["bytes", "bytes/s", "percent", "ratio", ""]
+BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+DECIMAL = ("", "k", "M", "G", "T", "P", "E")
 COUNTER_SUFFIXES = ("_total", "_count", "_sum", "_bucket")
 COUNTER_FUNCTIONS = {"rate", "irate", "increase", "delta", "idelta", "resets", "changes", "count_over_time"}
 
@@ -124,6 +129,25 @@ def _named(text: str) -> Unit:
     ):
         return "bytes/s"
     return "bytes" if re.search(r"bytes|memory_(used|total|free)", text) else ""
+
+
+def scale_of(largest: float, unit: Unit) -> tuple[float, str]:
+    """What to divide by, and the name of the unit then, for values up to `largest`."""
+    base, names = (1024.0, BINARY) if unit == "bytes" else (1000.0, DECIMAL)
+    if unit == "percent":
+        return 1.0, "%"
+    if unit == "ratio":
+        return 0.01, "%"
+    power = 0
+    while power < len(names) - 1 and math.isfinite(largest) and abs(largest) >= base ** (power + 1):
+        power += 1
+    return base**power, names[power] + ("B/s" if unit == "bytes/s" else "")
+
+
+def amount_text(value: float, unit: Unit) -> str:
+    """A value in the unit that suits its size, a dash where it is unknown."""
+    scale, name = scale_of(value, unit)
+    return "–" if math.isnan(value) else f"{value / scale:,.3g} {name}".strip()
 
 
 def _parse(query: str, where: str) -> Any:

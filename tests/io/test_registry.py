@@ -15,7 +15,7 @@ import pytest
 from tsf.errors import ModelError
 from tsf.io.artifacts import CARD, WEIGHTS, read_json, read_model, write_model
 from tsf.io.files import write_json
-from tsf.io.registry import NOTEBOOK, alert_in_force, promote, register, resolve, rollback, versions
+from tsf.io.registry import NOTEBOOK, alert_in_force, chosen_alert, promote, register, resolve, rollback, versions
 from tsf.params import AlertParams
 from tsf.project import TaskPaths
 
@@ -234,6 +234,10 @@ def test_the_alert_in_force_goes_back_with_the_champion(stored: tuple[Path, list
         write_json({"alarms": chosen}, paths.kept_evaluation(version))
         promote(root, "storage", version)
     assert alert_in_force(paths, as_set) == AlertParams(probability=0.3, hold=1, gate=0.85)
+    assert chosen_alert(paths, found[0]) == {"probability": 0.2, "hold": 1, "gate": 0.85}
+    of_another = AlertParams(probability=0.2, hold=1, gate=0.85)
+    assert alert_in_force(paths, as_set, chosen_alert(paths, found[0])) == of_another
+    assert alert_in_force(paths, as_set, chosen_alert(paths, found[2])) == as_set  # never evaluated
     rollback(root, "storage")
     assert alert_in_force(paths, as_set).probability == 0.2
     fixed = as_set.model_copy(update={"policy": "fixed"})

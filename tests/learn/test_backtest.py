@@ -5,7 +5,8 @@ import pytest
 
 from tests.learn.conftest import daily_waves, series_of
 from tsf.errors import HistoryError
-from tsf.learn import backtest, default_baselines, last_value, model_forecaster, rolling_origins, seasonal_naive
+from tsf.learn import default_baselines, last_value, model_forecaster, rolling_origins, seasonal_naive
+from tsf.learn.backtest import backtest
 from tsf.params import NightParams
 
 LEVELS = (0.1, 0.5, 0.9)

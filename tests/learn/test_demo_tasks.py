@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tsf.io.demo import fetch_demo
-from tsf.learn import backtest, default_baselines, fit, model_forecaster
-from tsf.learn.backtest import rolling_origins
+from tsf.learn import default_baselines, fit, model_forecaster
+from tsf.learn.backtest import backtest, rolling_origins
 from tsf.params import DemoParams, read_params
 
 pytestmark = pytest.mark.models

@@ -216,7 +216,7 @@ def test_any_context_gives_increasing_finite_quantiles_or_a_reason(small_model, 
 
 
 def test_a_forecast_on_another_device_leaves_the_model_where_it_was(small_model, limited_series, monkeypatch):
-    monkeypatch.setattr("tsf.learn.forecast.pick_device", lambda _: torch.device("meta"))
+    monkeypatch.setattr("tsf.learn.inference.pick_device", lambda _: torch.device("meta"))
     with pytest.raises(NotImplementedError):  # nothing can be read back from this device
         predict(small_model, limited_series)
     assert {weight.device.type for weight in small_model.network.parameters()} == {"cpu"}

@@ -7,7 +7,6 @@ import torch
 from tests.learn.conftest import MODEL_TYPES, series_of, small_params
 from tsf.errors import HistoryError, ModelError
 from tsf.learn import (
-    backtest,
     build_model,
     default_baselines,
     fit,
@@ -17,6 +16,7 @@ from tsf.learn import (
     predict,
     rolling_origins,
 )
+from tsf.learn.backtest import backtest
 from tsf.learn.model import build_network, build_spec
 from tsf.learn.train import _level_shifts
 from tsf.learn.windows import Windows

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from tests.learn.conftest import daily_waves, series_of, small_params
-from tsf.learn.windows import Windows, _derived, label_indices
+from tsf.learn.features import label_indices
+from tsf.learn.windows import Windows, _derived
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from tests.server.conftest import Call
 from tsf.flow.queue import claim, enqueue, finish, list_runs
 from tsf.flow.tasks import set_values
-from tsf.plots.style import amount_text
+from tsf.promql import amount_text
 from tsf.series import label_rows, title_of
 from tsf.server import runs as run_routes
 from tsf.server import tasks as task_routes

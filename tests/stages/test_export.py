@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from tests.learn.conftest import MODEL_TYPES, daily_waves, series_of, small_params, weekly_pattern
+from tsf.io.artifacts import write_json
 from tsf.io.registry import promote, register
-from tsf.learn import fit, predict
+from tsf.learn import fit, fit_breach, predict, read_exported, rolling_forecasts
 from tsf.learn.deploy import Deployed
-from tsf.learn.features import calendar
-from tsf.learn.windows import label_indices
+from tsf.learn.features import calendar, label_indices
 from tsf.params import TrainParams
 from tsf.stages.export import export_onnx, export_task
 from tsf.stages.models import load_model, save_model
@@ -35,13 +35,28 @@ def inputs_of(model, series, told=None):
     }
 
 
+def assert_alike(exported, model, series, origins=()):
+    """Both say the same of the series, from their end and from the `origins`."""
+    assert exported.looks_back == model.looks_back
+    for here, there in zip(
+        *(rolling_forecasts(one, series, [*origins, series.n_steps - 1]) for one in (exported, model)), strict=True
+    ):
+        assert here.abstained.tolist() == there.abstained.tolist()
+        assert here.quantiles == pytest.approx(there.quantiles, rel=1e-5, nan_ok=True)
+        if series.limit is not None:
+            assert here.p_breach == pytest.approx(there.p_breach, rel=1e-5, nan_ok=True)
+
+
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_the_onnx_file_gives_the_forecast_of_the_model_for_any_number_of_rows(model_type, tmp_path):
     values = daily_waves()
     series = series_of(values, limit=np.full(values.shape, 95.0), covariates={"io": np.roll(values, 1, 1)})
     clock = {"time_zone": "Europe/Berlin", "holidays": "DE", "night": {"start": "20:00", "end": "06:00"}}
     model = fit(series, small_params(model_type=model_type, epochs=2, derived=("rate", "burst"), **clock))
-    export_onnx(model, tmp_path / "a.onnx", "0123456789ab")
+    model = fit_breach(model, series)
+    export_onnx(model, tmp_path / "a.onnx", {"version": "0123456789ab"})
+    exported, card = read_exported((tmp_path / "a.onnx").read_bytes(), "")
+    assert card == {"version": "0123456789ab"}
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
     facts = json.loads(session.get_modelmeta().custom_metadata_map["tsf"])
     assert facts["version"] == "0123456789ab"
@@ -55,6 +70,7 @@ def test_the_onnx_file_gives_the_forecast_of_the_model_for_any_number_of_rows(mo
         quantiles, peaks = session.run(["quantiles", "peak_quantiles"], inputs_of(model, some, told))
         assert quantiles == pytest.approx(predict(model, some).quantiles, rel=1e-5)
         assert (np.diff(peaks, axis=2) >= 0).all()
+        assert_alike(exported, model, some)
 
 
 def test_a_model_without_limit_labels_and_covariates_is_exported_too(tmp_path):
@@ -66,6 +82,8 @@ def test_a_model_without_limit_labels_and_covariates_is_exported_too(tmp_path):
     given = {name: array for name, array in inputs_of(model, series).items() if name in wanted}
     quantiles, _ = session.run(None, given)
     assert quantiles == pytest.approx(predict(model, series).quantiles, rel=1e-5)
+    limited = replace(series, limit=np.full(series.values.shape, 8e13))
+    assert_alike(read_exported((tmp_path / "a.onnx").read_bytes(), "")[0], model, limited, [50, 60])
 
 
 def test_the_earlier_weeks_of_a_model_are_exported_with_it(tmp_path):
@@ -79,6 +97,7 @@ def test_the_earlier_weeks_of_a_model_are_exported_with_it(tmp_path):
     values = series.values.copy()
     values[1, -5 * 168 : -4 * 168] = values[2, : -3 * 168] = np.nan  # a week is missing; too few weeks
     some = replace(series, values=values)
+    assert_alike(read_exported((tmp_path / "a.onnx").read_bytes(), "")[0], model, some, [30, 700, 8 * 168 + 5])
     wanted = {one.name for one in session.get_inputs()}
     given = {name: array for name, array in inputs_of(model, some).items() if name in wanted}
     quantiles, _ = session.run(None, given)
@@ -105,10 +124,11 @@ def test_a_model_read_from_disk_forecasts_bit_for_bit_as_before(model_type, limi
 
 def test_the_champion_of_a_task_is_exported_by_its_name(folder, small_model, monkeypatch):
     written = []
-    monkeypatch.setattr("tsf.stages.export.export_onnx", lambda model, path, version: written.append((path, version)))
+    monkeypatch.setattr("tsf.stages.export.export_onnx", lambda model, path, card: written.append((path, card)))
     version = save_model(small_model, folder.paths.model, {"data_hash": "0"})
-    promote(
-        folder.paths.registry, "a", register(folder.paths.registry, "a", folder.paths.model, "model_20260101_000000")
-    )
+    name = "model_20260101_000000"
+    promote(folder.paths.registry, "a", register(folder.paths.registry, "a", folder.paths.model, name))
+    write_json({"alarms": {"threshold": 0.2, "weeks": 3}}, folder.paths.kept_evaluation(version))
     assert export_task("a", folder.root / "a.onnx", folder.root) == version
-    assert written == [(folder.root / "a.onnx", version)]
+    told = {"name": name, "version": version, "data_hash": "0", "commit": ""}
+    assert written == [(folder.root / "a.onnx", {**told, "query": "used_bytes", "chosen": {"probability": 0.2}})]

@@ -263,7 +263,7 @@ def test_a_tick_tells_what_may_pass_and_that_a_failed_push_is_mended(
     failed.write_text("{}")
     short = RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")
     with monkeypatch.context() as other:
-        other.setattr("tsf.stages.push.push", lambda *_: (_ for _ in ()).throw(short))
+        other.setattr("tsf.stages.push.push", lambda *_, **__: (_ for _ in ()).throw(short))
         commands._tick(two_models.root, ["a"], lambda: False)
     assert "error: a: RuntimeError: CUDA out of memory.\n" in capsys.readouterr().err
     assert (failed.exists(), told) == (True, [])

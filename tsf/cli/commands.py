@@ -6,8 +6,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -144,65 +144,75 @@ def evaluate(task: TaskOption = None) -> None:
 def push(
     task: TaskOption = None,
     every: Annotated[str, typer.Option(help="Stay, and push at each tick, such as 1m; no page is made.")] = "",
+    onnx: Annotated[
+        Path | None, typer.Option(help="The file of tsf export to forecast by, without torch; no page is made.")
+    ] = None,
 ) -> None:
     """Forecast from the newest samples with the champion model and write the forecast back; nothing is trained."""
-    if not every:
+    if not every and onnx is None:
         _reproduce(_root(), task or (), "push", force=True, alone=True)
         return
+    from tsf.flow.index import write_index
     from tsf.flow.ticks import each_tick
 
+    root, names = _root(), tuple(task or ())
+    if onnx is not None and len(names := names or tuple(read_params(root).tasks)) != 1:
+        raise ParamsError(
+            f"{len(names)} tasks cannot share {onnx}", where="--onnx", cure="name the one of its model by --task"
+        )
+    if not every:
+        _push_here(root, names[0], onnx)
+        write_index(root)
+        return
     try:
         seconds = parse_duration(every)
     except ValueError as fault:
         raise ParamsError(str(fault), where="--every", cure="write --every 1m") from None
-    root = _root()
     for ended in each_tick(seconds, _told):
-        _tick(root, task or (), ended)
+        _tick(root, names, ended, onnx)
 
 
-def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool]) -> None:
-    """Push each task here, without DVC and papermill; what goes wrong is told, and the next tick tries again."""
+def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool], onnx: Path | None = None) -> None:
+    """Push each task here; what goes wrong is told, and the next tick tries again."""
     from tsf.flow.index import write_index
-    from tsf.stages.push import push as push_task
 
     try:
         for name in names or read_params(root).tasks:
             if ended():
                 return
-            paths, begin, mended = TaskPaths(root, name), time.monotonic(), False
             try:
-                read_params(root).task(name)  # a name that is no task must not become a path
-                with _only_push(paths):
-                    receipt = push_task(name, root).receipt
-                    if mended := paths.failed_notebook("push").exists():
-                        paths.failed_notebook("push").unlink()
+                _push_here(root, name, onnx)
             except BusyError:
                 say(f"{clock()} {name}: left to the run that is pushing it")
-                continue
             except (TsfError, OSError) as fault:
                 _told(f"error: {name}: {fault}")
-                continue
             except (RuntimeError, MemoryError) as fault:  # as of a GPU whose memory a training has: it may pass
                 _told(f"error: {name}: {type(fault).__name__}: {str(fault).partition(chr(10))[0]}")
-                continue
-            if mended:
-                _tell_runs(root)
-            took = f"{receipt['series']} series in {time.monotonic() - begin:.1f} s"
-            say(f"{clock()} {name}: {took} to {receipt['sent_to']}")
         write_index(root)
     except (TsfError, OSError) as fault:
         _told(f"error: {fault}")
 
 
-@contextmanager
-def _only_push(paths: TaskPaths) -> Iterator[None]:
+def _push_here(root: Path, name: str, onnx: Path | None) -> None:
+    """Push a task in this process, without DVC and papermill, and say so. Raises TsfError, BusyError beside a run."""
+    from tsf.stages.push import push as push_task
+
+    paths, begin, mended = TaskPaths(root, name), time.monotonic(), False
+    read_params(root).task(name)  # a name that is no task must not become a path
+    with _only_push(paths):
+        receipt = push_task(name, root, onnx=onnx).receipt
+        if mended := paths.failed_notebook("push").exists():
+            paths.failed_notebook("push").unlink()
+    if mended:
+        _tell_runs(root)
+    say(f"{clock()} {name}: {receipt['series']} series in {time.monotonic() - begin:.1f} s to {receipt['sent_to']}")
+
+
+def _only_push(paths: TaskPaths) -> AbstractContextManager[None]:
     """No other process writes forecasts of this task back. Raises BusyError where one does."""
     from tsf.flow.notebooks import only_run
 
-    lock = paths.notebook("push").with_suffix(".running.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with only_run(lock, f"push@{paths.task}"):
-        yield
+    return only_run(paths.notebook("push").with_suffix(".running.lock"), f"push@{paths.task}")
 
 
 def _told(text: str) -> None:
@@ -397,6 +407,11 @@ def main() -> None:
         app()
     except TsfError as fault:
         warn(f"error: {fault}")
+        sys.exit(1)
+    except ModuleNotFoundError as fault:
+        if not fault.name or fault.name.startswith("tsf"):
+            raise
+        warn(f"error: {fault.name} is not installed; install all of tsf, or push by a file: tsf push --onnx FILE.")
         sys.exit(1)
 
 

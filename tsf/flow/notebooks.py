@@ -49,10 +49,6 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
     if not source.is_file():
         raise FlowError(f"{source} does not exist", cure="run `dvc repro notebooks`")
     running = paths.notebook(stage).with_suffix(".running.ipynb")
-    try:
-        running.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise _unwritable(running.parent, fault) from None
     with (
         only_run(running.with_suffix(".lock"), f"{stage}@{task}", TICK_SECONDS if stage == "push" else 0),
         TemporaryDirectory() as sockets,
@@ -157,11 +153,12 @@ def _unwritable(path: Path, fault: Exception) -> FlowError:
 
 @contextmanager
 def only_run(path: Path, name: str, patience_seconds: float = 0.0) -> Iterator[None]:
-    """Let no two processes do the same at once: the lock `path` goes with the process that holds it.
+    """Let no two processes do the same at once: the lock `path`, in a folder that is made, goes with who holds it.
 
     Raises BusyError where another still holds it after `patience_seconds`.
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     except OSError as fault:
         raise _unwritable(path, fault) from None

@@ -53,8 +53,11 @@ def end_children_first() -> None:
 def main(arguments: list[str]) -> int:
     """Run dvc here."""
     end_with_parent(end_children_first)
-    from dvc.cli import main as dvc
-
+    try:
+        from dvc.cli import main as dvc
+    except ModuleNotFoundError:
+        sys.stderr.write("error: DVC is not installed; install all of tsf, or push by a file: tsf push --onnx FILE.\n")
+        return 1
     return int(dvc(arguments))
 
 

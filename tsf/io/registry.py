@@ -17,8 +17,8 @@ from tsf.io.files import read_json, replacing, write_json
 from tsf.params import TASK_NAME, AlertParams, PushParams
 from tsf.project import TaskPaths
 
-__all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "alert_in_force", "champion_metrics", "horizons_in_force", "promote",
-           "register", "resolve", "rollback", "versions"]  # fmt: skip
+__all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "alert_in_force", "champion_metrics", "chosen_alert",
+           "horizons_in_force", "promote", "register", "resolve", "rollback", "versions"]  # fmt: skip
 
 ALIASES = ("champion", "challenger")
 NOTEBOOK = "train.ipynb"  # the executed one that made the model, beside its weights
@@ -140,17 +140,30 @@ def champion_metrics(paths: TaskPaths) -> dict[str, Any]:
     return read_json(path) if path and path.exists() else {}
 
 
-def alert_in_force(paths: TaskPaths, alert: AlertParams) -> AlertParams:
+def alert_in_force(paths: TaskPaths, alert: AlertParams, chosen: Mapping[str, Any] | None = None) -> AlertParams:
     """`alert` with the probability, hold and gate that the replay of the champion chose, as the rule file has them.
 
     They belong to that model's chances, so they go back with it when it is rolled back. With a fixed policy, or before
-    the first evaluation, they are those of params.yaml. Raises FlowError where the file of the evaluation is damaged.
+    the first evaluation, they are those of params.yaml. chosen: those of another model, as `chosen_alert` has them.
+    Raises FlowError where the file of the evaluation is damaged.
     """
     if alert.policy == "fixed":
         return alert
-    chosen = champion_metrics(paths).get("alarms", {})
-    names = {"threshold": "probability", "hold_steps": "hold", "gate": "gate"}
-    return alert.model_copy(update={key: chosen[name] for name, key in names.items() if name in chosen})
+    return alert.model_copy(update=dict(_chosen(champion_metrics(paths)) if chosen is None else chosen))
+
+
+def chosen_alert(paths: TaskPaths, version: str) -> dict[str, Any]:
+    """The probability, hold and gate that the replay of a version chose, by these names; {} before its evaluation.
+
+    Raises FlowError where the file of the evaluation is damaged.
+    """
+    path = paths.kept_evaluation(version)
+    return _chosen(read_json(path)) if path.exists() else {}
+
+
+def _chosen(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    chosen, names = metrics.get("alarms", {}), {"threshold": "probability", "hold_steps": "hold", "gate": "gate"}
+    return {key: chosen[name] for name, key in names.items() if name in chosen}
 
 
 def horizons_in_force(paths: TaskPaths, push: PushParams) -> tuple[int, ...]:

@@ -1,38 +1,73 @@
 """Computing: features, networks, training, forecasting, calibration, baselines, metrics and backtest."""
 
-from tsf.learn.backtest import Backtest, backtest, model_forecaster, rolling_origins
-from tsf.learn.baselines import Forecaster, default_baselines, last_value, predict_linear, seasonal_naive
-from tsf.learn.breach_fit import fit_breach
-from tsf.learn.course import Checkpoint
-from tsf.learn.features import is_night, seasons_of
-from tsf.learn.forecast import predict, rolling_forecasts
-from tsf.learn.model import Calibration, Epoch, Model, Spec, build_model, model_state, parameter_count
-from tsf.learn.train import fit
-from tsf.learn.windows import device_name
+from __future__ import annotations
 
-__all__ = [
-    "Backtest",
-    "Calibration",
-    "Checkpoint",
-    "Epoch",
-    "Forecaster",
-    "Model",
-    "Spec",
-    "backtest",
-    "build_model",
-    "default_baselines",
-    "device_name",
-    "fit",
-    "fit_breach",
-    "is_night",
-    "last_value",
-    "model_forecaster",
-    "model_state",
-    "parameter_count",
-    "predict",
-    "predict_linear",
-    "rolling_forecasts",
-    "rolling_origins",
-    "seasonal_naive",
-    "seasons_of",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tsf.learn.backtest import Backtest as Backtest
+    from tsf.learn.backtest import model_forecaster as model_forecaster
+    from tsf.learn.backtest import rolling_origins as rolling_origins
+    from tsf.learn.baselines import Forecaster as Forecaster
+    from tsf.learn.baselines import default_baselines as default_baselines
+    from tsf.learn.baselines import last_value as last_value
+    from tsf.learn.baselines import predict_linear as predict_linear
+    from tsf.learn.baselines import seasonal_naive as seasonal_naive
+    from tsf.learn.breach_fit import fit_breach as fit_breach
+    from tsf.learn.course import Checkpoint as Checkpoint
+    from tsf.learn.exported import Exported as Exported
+    from tsf.learn.exported import exported_state as exported_state
+    from tsf.learn.exported import read_exported as read_exported
+    from tsf.learn.features import is_night as is_night
+    from tsf.learn.features import seasons_of as seasons_of
+    from tsf.learn.forecast import Forecasting as Forecasting
+    from tsf.learn.forecast import predict as predict
+    from tsf.learn.forecast import rolling_forecasts as rolling_forecasts
+    from tsf.learn.model import Calibration as Calibration
+    from tsf.learn.model import Epoch as Epoch
+    from tsf.learn.model import Model as Model
+    from tsf.learn.model import build_model as build_model
+    from tsf.learn.model import model_state as model_state
+    from tsf.learn.model import parameter_count as parameter_count
+    from tsf.learn.spec import Spec as Spec
+    from tsf.learn.train import fit as fit
+    from tsf.learn.windows import device_name as device_name
+
+# Loaded on first use: a model that was exported forecasts where there is no torch.
+_PLACES = {
+    "Backtest": "tsf.learn.backtest",
+    "Calibration": "tsf.learn.model",
+    "Checkpoint": "tsf.learn.course",
+    "Epoch": "tsf.learn.model",
+    "Exported": "tsf.learn.exported",
+    "Forecaster": "tsf.learn.baselines",
+    "Forecasting": "tsf.learn.forecast",
+    "Model": "tsf.learn.model",
+    "Spec": "tsf.learn.spec",
+    "build_model": "tsf.learn.model",
+    "default_baselines": "tsf.learn.baselines",
+    "device_name": "tsf.learn.windows",
+    "exported_state": "tsf.learn.exported",
+    "fit": "tsf.learn.train",
+    "fit_breach": "tsf.learn.breach_fit",
+    "is_night": "tsf.learn.features",
+    "last_value": "tsf.learn.baselines",
+    "model_forecaster": "tsf.learn.backtest",
+    "model_state": "tsf.learn.model",
+    "parameter_count": "tsf.learn.model",
+    "predict": "tsf.learn.forecast",
+    "predict_linear": "tsf.learn.baselines",
+    "read_exported": "tsf.learn.exported",
+    "rolling_forecasts": "tsf.learn.forecast",
+    "rolling_origins": "tsf.learn.backtest",
+    "seasonal_naive": "tsf.learn.baselines",
+    "seasons_of": "tsf.learn.features",
+}
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'tsf.learn' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

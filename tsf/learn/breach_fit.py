@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from tsf.learn.breach import BreachHead, fit_head
 from tsf.learn.breach_inputs import anchors, breach_features, known_values, met_by, past_of, season_steps
-from tsf.learn.forecast import exceedance, rolling_answers
+from tsf.learn.forecast import exceedance, least_context, rolling_answers
 from tsf.learn.model import Model
-from tsf.learn.places import judged_steps, least_context
+from tsf.learn.places import judged_steps
 from tsf.series import SeriesSet, carried
 
 __all__ = ["fit_breach"]

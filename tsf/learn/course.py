@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from tsf.errors import ModelError
 from tsf.learn import ranks
-from tsf.learn.model import Epoch, Model, Spec
+from tsf.learn.model import Epoch, Model
+from tsf.learn.spec import Spec
 from tsf.learn.weights import Weights
 from tsf.series import SeriesSet
 

@@ -22,6 +22,10 @@ class Deployed(nn.Module):
         self.network, self.spec = model.network, model.spec
         self.reads, self.week_share = model.reads, model.calibration.week_share
         part = np.arange(model.params.prediction_steps) * len(model.calibration.steps) // model.params.prediction_steps
+        # Tensors: a number would be a constant of single precision there, and a bound that is the limit never reached.
+        self.low, self.high = (
+            None if edge is None else torch.tensor(edge, dtype=torch.float64) for edge in model.params.bounds
+        )
         self.factors = [
             torch.from_numpy(table[part].astype(np.float64))  # (H, Q)
             for table in (model.calibration.steps, model.calibration.peaks)
@@ -45,14 +49,13 @@ class Deployed(nn.Module):
         window, scale = windows.gather(rows, origins)
         share = self.week_share
         weeks = windows.weeks(rows, origins, scale, week_steps(self.spec.step_seconds)) if share else (None, None)
-        low, high = params.bounds
         found = []
         for scaled, factors, same_hours in zip(self.network(window), self.factors, weeks, strict=True):
             middle = params.quantiles.index(0.5)
             median = scaled[..., middle : middle + 1].double()
             moved = (median + factors * (scaled.double() - median)).sort(dim=2).values
             real = scale.unscaled(moved if same_hours is None else averaged(moved, same_hours, share))
-            found.append(real if low is None and high is None else real.clamp(low, high))
+            found.append(real if self.low is self.high is None else real.clamp(self.low, self.high))
         return found[0], found[1]
 
 

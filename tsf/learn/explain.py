@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tsf.learn.deploy import Deployed
-from tsf.learn.features import calendar
+from tsf.learn.exported import inputs_of
 from tsf.learn.model import Model
-from tsf.learn.windows import label_indices
-from tsf.series import SeriesSet, carried
+from tsf.series import SeriesSet
 
 __all__ = ["Explanation", "explain"]
 
@@ -76,25 +75,7 @@ def explain(model: Model, series: SeriesSet) -> Explanation:
 
 
 def _inputs(model: Model, series: SeriesSet) -> dict[str, Tensor]:
-    """The inputs of `Deployed.forward` for the newest context of each series."""
-    spec, params = model.spec, model.params
-    length = model.reads
-
-    def newest(array: Floats) -> Floats:
-        short = max(0, length - array.shape[1])
-        return np.pad(array[:, -length:], ((0, 0), (short, 0)), constant_values=np.nan)
-
-    unknown = np.full(series.values.shape, np.nan)
-    tables = [newest(series.covariates.get(name, unknown)) for name in spec.covariates]
-    steps = series.times[-1] + series.step_seconds * np.arange(1 - length, params.prediction_steps + 1)
-    limit = unknown if series.limit is None else carried(series.limit)
-    arrays = {
-        "values": newest(series.values),
-        "limit": limit[:, -1],
-        "covariates": np.stack(tables, 1) if tables else np.zeros((series.n_series, 0, length)),
-        "calendar": calendar(steps, params),
-        "labels": label_indices(series, spec.vocabularies),
-    }
+    arrays = inputs_of(series, model.spec, model.reads)
     return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
 
 

@@ -1,6 +1,8 @@
-"""What is known of every step beforehand: the calendar of the task's time zone, and the seasons of its step."""
+"""What is known beforehand: of every step its calendar and its seasons, of every series its labels as numbers."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import holidays
 import numpy as np
@@ -10,8 +12,9 @@ from numpy.typing import NDArray
 from tsf.errors import ParamsError
 from tsf.kinds import minute_of_day
 from tsf.params import NightParams, TrainParams
+from tsf.series import SeriesSet
 
-__all__ = ["CALENDAR", "calendar", "day_steps", "is_night", "seasons_of", "week_steps"]
+__all__ = ["CALENDAR", "calendar", "day_steps", "is_night", "label_indices", "seasons_of", "week_steps"]
 
 CALENDAR = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos", "monthday_sin", "monthday_cos", "holiday", "night")
 NATURAL_SECONDS = (3_600, 86_400, 604_800, 1_209_600)  # hour, day, week, two weeks
@@ -55,6 +58,16 @@ def week_steps(step_seconds: int) -> int:
 def day_steps(step_seconds: int) -> int:
     """Steps of a day."""
     return max(1, round(86_400 / step_seconds))
+
+
+def label_indices(series: SeriesSet, vocabularies: Mapping[str, Sequence[str]]) -> NDArray[np.int64]:
+    """(N, D) int64: 1 + the place of each label's value in its vocabulary, 0 where it is not there."""
+    columns = []
+    for name, known in vocabularies.items():
+        place = {value: index + 1 for index, value in enumerate(known)}
+        column = series.labels.get(name, np.full(series.n_series, "", object))
+        columns.append([place.get(value, 0) for value in column.tolist()])
+    return np.array(columns, np.int64).reshape(len(columns), series.n_series).T.copy()
 
 
 def _holiday(local: pd.DatetimeIndex, country: str) -> NDArray[np.bool_]:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from tsf.errors import ModelError
 from tsf.kinds import AlertLine
-from tsf.learn.breach import corrected
+from tsf.learn.breach import BreachHead, corrected
 from tsf.learn.breach_inputs import past_of, season_steps
-from tsf.learn.calibration import stretched
-from tsf.learn.features import week_steps
-from tsf.learn.model import Model
-from tsf.learn.places import least_context
-from tsf.learn.weeks import averaged
-from tsf.learn.windows import Windows, pick_device
+from tsf.learn.spec import Spec
 from tsf.params import TrainParams
 from tsf.series import Forecast, SeriesSet, carried
 
-__all__ = ["Answers", "exceedance", "predict", "rolling_answers", "rolling_forecasts"]
+__all__ = ["Answers", "Forecasting", "WindowQuantiles", "exceedance", "least_context", "predict", "rolling_answers",
+           "rolling_forecasts"]  # fmt: skip
 
 Floats = NDArray[np.float64]
 LIMIT = AlertLine()  # reached where all of it is used
@@ -32,8 +26,40 @@ BATCH = 1_024  # windows at a time, at most; small enough for the caches of a CP
 BATCH_STEPS = 400_000  # steps of context at a time, at most; bounds the memory
 
 
+# Series, and B windows of them by row and origin, (B,) each -> (B, H, Q) in the metric's unit: quantiles of the steps
+# and of their running maximum.
+WindowQuantiles = Callable[[SeriesSet, NDArray[np.int64], NDArray[np.int64]], tuple[Floats, Floats]]
+
+
+class Forecasting(Protocol):
+    """What can forecast: a `Model`, or the `Exported` one of a file."""
+
+    @property
+    def spec(self) -> Spec:
+        """Its inputs and its shape."""
+
+    @property
+    def params(self) -> TrainParams:
+        """The parameters it was trained with."""
+
+    @property
+    def breach(self) -> BreachHead | None:
+        """What corrects the chance of a breach, if it has learnt to."""
+
+    @property
+    def reads(self) -> int:
+        """The newest steps that its quantiles follow from."""
+
+    @property
+    def looks_back(self) -> int:
+        """The newest steps that a forecast reads; fewer do, but tell less of a breach."""
+
+    def window_quantiles(self) -> WindowQuantiles:
+        """How it forecasts windows, for as many calls as are needed."""
+
+
 def predict(
-    model: Model,
+    model: Forecasting,
     series: SeriesSet,
     *,
     line: AlertLine | float = LIMIT,
@@ -52,7 +78,7 @@ def predict(
 
 
 def rolling_forecasts(
-    model: Model,
+    model: Forecasting,
     series: SeriesSet,
     origins: Sequence[int],
     *,
@@ -108,12 +134,12 @@ class Answers(NamedTuple):
 
 
 def rolling_answers(
-    model: Model, series: SeriesSet, origins: Sequence[int], *, line: AlertLine = LIMIT, with_peaks: bool = False
+    model: Forecasting, series: SeriesSet, origins: Sequence[int], *, line: AlertLine = LIMIT, with_peaks: bool = False
 ) -> Iterator[Answers]:
     """`Answers` at each of the increasing `origins`; the windows of several go through the network together."""
     params, n = model.params, series.n_series
     length, levels = params.sequence_length, len(params.quantiles)
-    model = _placed(model)
+    forecast = model.window_quantiles()
     if series.limit is not None and not np.isfinite(series.limit).all():
         series = replace(series, limit=carried(series.limit))
     size = max(1, min(BATCH, BATCH_STEPS // length))
@@ -133,12 +159,19 @@ def rolling_answers(
         for row in range(0, n, size):
             rows = slice(row, row + size)
             part = recent if n <= size else recent.take(np.arange(n)[rows])
-            _answer(model, part, asked - start, line, whole.part((slice(None), rows)))
+            _answer(model, forecast, part, asked - start, line, whole.part((slice(None), rows)))
         for number in range(len(asked)):
             yield whole.part(number)
 
 
-def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: AlertLine, found: Answers) -> None:
+def _answer(
+    model: Forecasting,
+    forecast: WindowQuantiles,
+    recent: SeriesSet,
+    origins: NDArray[np.int64],
+    line: AlertLine,
+    found: Answers,
+) -> None:
     """Write into `found`, (O, N, ...) each, what is said of all of `recent` at each of its O steps `origins`."""
     length = model.params.sequence_length
     for number, origin in enumerate(origins.tolist()):
@@ -148,7 +181,7 @@ def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: A
     if not len(at):
         return
     start = max(0, int(origins[0]) + 1 - model.reads)  # the breach head may look farther back
-    steps, peaks = _quantiles(model, recent.between(start, recent.n_steps), rows, origins[at] - start)
+    steps, peaks = forecast(recent.between(start, recent.n_steps), rows, origins[at] - start)
     found.steps[at, rows] = steps
     if found.peaks is not None:
         found.peaks[at, rows] = peaks
@@ -161,42 +194,6 @@ def _answer(model: Model, recent: SeriesSet, origins: NDArray[np.int64], line: A
             past = past_of(recent.values, rows, origins[at], length, model.params.prediction_steps, step)
             chance = corrected(chance, past, threshold, season_steps(step), samples, model.breach, line.shares(limit))
         found.chance[at, rows] = chance
-
-
-def _placed(model: Model) -> Model:
-    """The model on the device of its forecasts; the caller's own stays where it is, as others may be using it."""
-    device = pick_device(model.params.device if model.params.device == "cpu" else "auto")
-    network = model.network if device.type == "cpu" else deepcopy(model.network).to(device)
-    return replace(model, network=network)
-
-
-@torch.no_grad()
-def _quantiles(
-    model: Model, recent: SeriesSet, rows: NDArray[np.int64], origins: NDArray[np.int64]
-) -> tuple[Floats, Floats]:
-    """(B, H, Q) quantiles of B windows in the metric's unit: of the steps and of the running maximum."""
-    spec, params = model.spec, model.spec.params
-    device = next(model.network.parameters()).device
-    if not spec.limited:
-        recent = replace(recent, limit=None)
-    elif recent.limit is None:  # a model that knows limits is asked without one
-        recent = replace(recent, limit=np.full(recent.values.shape, np.nan))
-    windows = Windows(recent, params, spec.vocabularies, spec.covariates, device)
-    chosen = torch.from_numpy(rows).to(device), torch.from_numpy(origins).to(device)
-    window, scale = windows.gather(*chosen)
-    steps, peaks = model.network(window)
-    share = model.calibration.week_share
-    weeks = windows.weeks(*chosen, scale, week_steps(spec.step_seconds)) if share else (None, None)
-    low, high = (
-        edge if edge is not None else free for edge, free in zip(params.bounds, (-np.inf, np.inf), strict=True)
-    )
-
-    def real(scaled: torch.Tensor, factors: Floats, same_hours: torch.Tensor | None) -> Floats:
-        moved = torch.from_numpy(stretched(scaled.double().cpu().numpy(), factors, params.quantiles)).to(device)
-        whole = moved if same_hours is None else averaged(moved, same_hours, share)
-        return np.asarray(scale.unscaled(whole).cpu().numpy().clip(low, high))
-
-    return real(steps, model.calibration.steps, weeks[0]), real(peaks, model.calibration.peaks, weeks[1])
 
 
 def exceedance(quantiles: Floats, levels: Floats, threshold: Floats) -> Floats:
@@ -221,6 +218,11 @@ def exceedance(quantiles: Floats, levels: Floats, threshold: Floats) -> Floats:
         over = 1 - (1 - levels[-1]) * np.exp(-np.nan_to_num(rises, nan=np.inf))
     cdf = np.where(below == 0, under, np.where(below == len(levels), over, inside))
     return np.where(np.isfinite(wanted), np.maximum.accumulate(1 - cdf, axis=1), np.nan)
+
+
+def least_context(params: TrainParams) -> int:
+    """Samples that a context must hold before anything is said about the future."""
+    return max(2, min(params.sequence_length // 8, params.prediction_steps))
 
 
 def _abstained(past: Floats, params: TrainParams) -> NDArray[np.object_]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,14 @@ from tsf.errors import ModelError
 from tsf.learn.breach import BreachHead
 from tsf.learn.breach_inputs import looked_back
 from tsf.learn.features import CALENDAR, seasons_of, week_steps
+from tsf.learn.forecast import WindowQuantiles
 from tsf.learn.network import Ensemble, Shape
+from tsf.learn.spec import Spec, plain_spec, spec_of
 from tsf.learn.weeks import WEEKS
 from tsf.params import TrainParams
 from tsf.series import SeriesSet
 
-__all__ = ["Calibration", "Epoch", "Model", "Spec", "build_model", "build_network", "build_spec", "model_state",
+__all__ = ["Calibration", "Epoch", "Model", "build_model", "build_network", "build_spec", "model_state",
            "parameter_count"]  # fmt: skip
 
 BREACH_ARRAYS = ("feature", "threshold", "leaves", "constant", "belief", "measured")
@@ -43,24 +45,6 @@ class Epoch:
     seconds: float
     best: bool
     batch_size: int
-
-
-@dataclass(frozen=True)
-class Spec:
-    """All that fixes a network's shape and its inputs, in plain values.
-
-    vocabularies: label -> its known values; any other value takes the slot "unknown".
-    seasons: cycles, in steps, that the naive forecasts repeat. segment: steps that are read and written at once.
-    """
-
-    params: TrainParams
-    step_seconds: int
-    vocabularies: Mapping[str, tuple[str, ...]]
-    covariates: tuple[str, ...]
-    limited: bool
-    seasons: tuple[int, ...]
-    past_segment: int
-    segment: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +94,12 @@ class Model:
     def coverage(self) -> float:
         """Measured share of values inside `calibration.interval`, over `calibration.n` values."""
         return self.calibration.coverage
+
+    def window_quantiles(self) -> WindowQuantiles:
+        """How its network forecasts windows. Raises ModelError for an absent GPU."""
+        from tsf.learn.inference import network_quantiles  # which is made of models
+
+        return network_quantiles(self)
 
 
 def build_spec(series: SeriesSet, params: TrainParams) -> Spec:
@@ -171,10 +161,7 @@ def model_state(model: Model) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     tensors |= {f"calibration.{name}": getattr(model.calibration, name) for name in ("steps", "peaks")}
     if model.breach is not None:
         tensors |= {f"breach.{name}": getattr(model.breach, name) for name in BREACH_ARRAYS}
-    spec = {field.name: getattr(model.spec, field.name) for field in fields(Spec)}
-    spec["params"] = model.params.model_dump(mode="json")
-    spec["vocabularies"] = {name: list(values) for name, values in model.spec.vocabularies.items()}
-    spec |= {name: list(spec[name]) for name in ("covariates", "seasons")}
+    spec = plain_spec(model.spec)
     spec["calibration"] = {
         "interval": list(model.calibration.interval),
         "coverage": model.calibration.coverage,
@@ -191,10 +178,7 @@ def build_model(tensors: Mapping[str, NDArray[Any]], spec: Mapping[str, Any]) ->
     """The model of `model_state`, on the CPU, bit for bit. Raises ModelError where the two do not belong together."""
     try:
         plain = {name: value for name, value in spec.items() if name not in ("breach", "calibration", "history")}
-        plain["params"] = TrainParams.model_validate(plain["params"])
-        plain["vocabularies"] = {name: tuple(values) for name, values in plain["vocabularies"].items()}
-        plain |= {name: tuple(plain[name]) for name in ("covariates", "seasons")}
-        built = Spec(**plain)
+        built = spec_of(plain)
         network = build_network(built)
         network.load_state_dict(
             {name.removeprefix("network."): torch.from_numpy(np.array(array)) for name, array in tensors.items()

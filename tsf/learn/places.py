@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from tsf.errors import HistoryError
+from tsf.learn.forecast import least_context
 from tsf.params import TrainParams
 from tsf.series import SeriesSet
 
-__all__ = ["Places", "judged_steps", "least_context", "least_history", "split"]
+__all__ = ["Places", "judged_steps", "least_history", "split"]
 
 JUDGED = 2_048  # windows that judge, at most
 
@@ -63,11 +64,6 @@ def split(series: SeriesSet, params: TrainParams, device: torch.device) -> tuple
 def judged_steps(n_steps: int, horizon: int, step_seconds: int) -> int:
     """How many of the newest steps judge: a tenth, up to a week or four horizons, as each day of a week is another."""
     return max(horizon, min(n_steps // 10, max(4 * horizon, 604_800 // step_seconds)))
-
-
-def least_context(params: TrainParams) -> int:
-    """Samples that a context must hold before anything is said about the future."""
-    return max(2, min(params.sequence_length // 8, params.prediction_steps))
 
 
 def least_history(params: TrainParams) -> int:

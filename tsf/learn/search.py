@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from tsf.errors import HistoryError
 from tsf.learn.backtest import backtest, model_forecaster, rolling_origins
+from tsf.learn.forecast import least_context
 from tsf.learn.model import Epoch
-from tsf.learn.places import least_context
 from tsf.learn.train import fit
 from tsf.params import NightParams, TrainParams
 from tsf.series import SeriesSet

@@ -28,9 +28,10 @@ from tsf.learn.course import (
 )
 from tsf.learn.features import week_steps
 from tsf.learn.graphed import Graphed
-from tsf.learn.model import Epoch, Model, Spec, build_network, build_spec
+from tsf.learn.model import Epoch, Model, build_network, build_spec
 from tsf.learn.network import Ensemble
 from tsf.learn.places import Places, split
+from tsf.learn.spec import Spec
 from tsf.learn.weights import Weights, rate_share
 from tsf.learn.windows import Windows, pick_device
 from tsf.params import TrainParams

@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from tsf.errors import ModelError
-from tsf.learn.features import calendar, day_steps
+from tsf.learn.features import calendar, day_steps, label_indices
 from tsf.learn.network import Window
 from tsf.learn.weeks import WEEKS, week_quantiles
 from tsf.params import TrainParams
 from tsf.series import SeriesSet, carried
 
-__all__ = ["Scale", "Windows", "count_outliers", "device_name", "label_indices", "pick_device"]
+__all__ = ["Scale", "Windows", "count_outliers", "device_name", "pick_device"]
 
 KNEE = 4.0  # times the spread: what lies farther out is told apart only by its order of magnitude
 BEND = 0.1  # share of the level below which the scale is linear, above which it is logarithmic
@@ -175,16 +175,6 @@ def count_outliers(values: np.ndarray) -> int:
     table = torch.tensor(values)  # a copy: those of a SeriesSet cannot be written
     away = _scale(table, table.isfinite(), None).scaled(table).abs()
     return int((away > KNEE).sum())
-
-
-def label_indices(series: SeriesSet, vocabularies: Mapping[str, Sequence[str]]) -> np.ndarray:
-    """(N, D) int64: 1 + the place of each label's value in its vocabulary, 0 where it is not there."""
-    columns = []
-    for name, known in vocabularies.items():
-        place = {value: index + 1 for index, value in enumerate(known)}
-        column = series.labels.get(name, np.full(series.n_series, "", object))
-        columns.append([place.get(value, 0) for value in column.tolist()])
-    return np.array(columns, np.int64).reshape(len(columns), series.n_series).T.copy()
 
 
 def _derived(scaled: Tensor, names: Sequence[str], day: int) -> list[Tensor]:

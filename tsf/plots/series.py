@@ -18,16 +18,14 @@ from tsf.plots.style import (
     GREY,
     ORANGE,
     RED,
-    amount_text,
     date_axis,
     nothing,
     panels,
     plain,
-    scale_of,
     share_axis,
     styled,
 )
-from tsf.promql import Unit
+from tsf.promql import Unit, amount_text, scale_of
 from tsf.series import Forecast, SeriesSet, title_of
 from tsf.words import Words
 

@@ -7,14 +7,12 @@ from functools import wraps
 from typing import Any, Literal, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
-import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tsf.promql import Unit
 from tsf.words import Words
 
 __all__ = [
@@ -27,12 +25,10 @@ __all__ = [
     "RED",
     "SKY",
     "WIDTH",
-    "amount_text",
     "date_axis",
     "nothing",
     "panels",
     "plain",
-    "scale_of",
     "share_axis",
     "styled",
 ]
@@ -66,8 +62,6 @@ STYLE: Any = {
     "ytick.color": GREY,
     "text.usetex": False,
 }
-BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-DECIMAL = ("", "k", "M", "G", "T", "P", "E")
 WIDTH = 9.0
 
 
@@ -80,25 +74,6 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
             return draw(*args, **kwargs)
 
     return wrapper
-
-
-def scale_of(largest: float, unit: Unit) -> tuple[float, str]:
-    """What to divide by, and the name of the unit then, for values up to `largest`."""
-    base, names = (1024.0, BINARY) if unit == "bytes" else (1000.0, DECIMAL)
-    if unit == "percent":
-        return 1.0, "%"
-    if unit == "ratio":
-        return 0.01, "%"
-    power = 0
-    while power < len(names) - 1 and np.isfinite(largest) and abs(largest) >= base ** (power + 1):
-        power += 1
-    return base**power, names[power] + ("B/s" if unit == "bytes/s" else "")
-
-
-def amount_text(value: float, unit: Unit) -> str:
-    """A value in the unit that suits its size, a dash where it is unknown."""
-    scale, name = scale_of(value, unit)
-    return "–" if np.isnan(value) else f"{value / scale:,.3g} {name}".strip()
 
 
 def plain(text: object, limit: int = 70) -> str:

@@ -33,7 +33,8 @@ def predict(root: Path, task: str, steps: int | None, model: str, labels: Mappin
     forecast = predicted.forecast
     rows, levels = predicted.urgent_rows[:limit], [f"{level:g}" for level in forecast.levels]
     names = label_rows(predicted.context.take(rows).labels)
-    measured = predicted.model.calibration
+    used: Any = predicted.model  # one of the registry, as it was measured
+    measured = used.calibration
     return json_text(
         {
             "task": task,

@@ -15,8 +15,8 @@ from tsf.io.artifacts import read_series, write_json
 from tsf.io.files import replacing
 from tsf.io.registry import promote, register, versions
 from tsf.kinds import duration_text, figure_text, moment_text
-from tsf.learn import Backtest, Model, backtest, default_baselines, model_forecaster
-from tsf.learn.backtest import rolling_origins
+from tsf.learn import Backtest, Model, default_baselines, model_forecaster
+from tsf.learn.backtest import backtest, rolling_origins
 from tsf.learn.explain import explain
 from tsf.params import TaskParams, read_params
 from tsf.project import TaskPaths, find_root

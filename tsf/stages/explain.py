@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsf.errors import HistoryError, ParamsError
+from tsf.errors import HistoryError, ModelError, ParamsError
 from tsf.kinds import duration_text, figure_text, moment_text
-from tsf.learn import Model
+from tsf.learn import Forecasting, Model
 from tsf.learn.explain import Explanation, explain
-from tsf.plots.style import amount_text
-from tsf.promql import Unit, matchers_text
+from tsf.promql import Unit, amount_text, matchers_text
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
 from tsf.stages.models import load_model
 from tsf.stages.predict import Predicted, predict_task
@@ -112,7 +111,12 @@ class Explained:
 
 
 def reasons_of(predicted: Predicted, rows: Sequence[int]) -> Reasons:
-    """Why the forecasts of these rows are what they are; only they are computed again."""
+    """Why the forecasts of these rows are what they are; only they are computed again.
+
+    Raises ModelError for those of an exported model.
+    """
+    if not isinstance(predicted.model, Model):
+        raise ModelError("an exported model cannot be explained", cure="explain the one that it was made of")
     series = predicted.context.take(list(rows))
     return Reasons(series, explain(predicted.model, series), predicted.urgency.unit)
 
@@ -123,7 +127,7 @@ def explain_task(
     *,
     labels: Mapping[str, str] = MappingProxyType({}),
     model_name: str = "champion",
-    load: Callable[[Path], tuple[Model, dict[str, Any]]] = load_model,
+    load: Callable[[Path], tuple[Forecasting, dict[str, Any]]] = load_model,
     kept: MutableMapping[tuple[Any, ...], Forecast] | None = None,
 ) -> Explained:
     """Forecast task `name` from its newest samples, and explain one series; writes nothing.

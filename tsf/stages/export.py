@@ -5,39 +5,44 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from tsf.errors import ModelError
 from tsf.io.files import replacing
-from tsf.io.registry import resolve
+from tsf.io.registry import chosen_alert, resolve
 from tsf.learn.deploy import Deployed, example_inputs
+from tsf.learn.exported import FACTS, MODEL, OUTPUTS, exported_state
 from tsf.learn.features import CALENDAR
 from tsf.learn.model import Model
+from tsf.params import read_params
 from tsf.project import TaskPaths, find_root
 from tsf.stages.models import load_model
 
 __all__ = ["export_onnx", "export_task"]
 
 OPSET = 20
-OUTPUTS = ("quantiles", "peak_quantiles")
 
 
 def export_task(name: str, path: Path, root: Path | None = None, *, model_name: str = "champion") -> str:
     """Write a model of task `name` to `path` and return its version. Raises TsfError."""
-    folder = resolve(TaskPaths(root or find_root(), name).registry, name, model_name)
-    model, card = load_model(folder)
-    export_onnx(model, path, card["version"])
+    paths = TaskPaths(root or find_root(), name)
+    query = read_params(paths.root).task(name).fetch.metric_query
+    model, card = load_model(resolve(paths.registry, name, model_name))
+    told = {key: card.get(key, "") for key in ("name", "version", "data_hash", "commit")}
+    export_onnx(model, path, {**told, "query": query, "chosen": chosen_alert(paths, card["version"])})
     return str(card["version"])
 
 
-def export_onnx(model: Model, path: Path, version: str = "") -> None:
+def export_onnx(model: Model, path: Path, card: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Write `model` as ONNX: `Deployed.forward` with any number of rows; what a caller must know is in its metadata.
 
+    card: what a push says of the model: name, version, data_hash, commit, query, and chosen, as `chosen_alert` has it.
     Raises ModelError where the packages of the extra `onnx` are missing.
     """
     try:
@@ -65,7 +70,8 @@ def export_onnx(model: Model, path: Path, version: str = "") -> None:
         raise ModelError(
             "torch exported nothing", where=str(path), cure="report it with the versions of torch and onnx"
         )
-    program.model.metadata_props["tsf"] = json.dumps(_facts(model, version), sort_keys=True)
+    program.model.metadata_props[FACTS] = json.dumps(_facts(model, card.get("version", "")), sort_keys=True)
+    program.model.metadata_props[MODEL] = json.dumps({**exported_state(model), "card": dict(card)}, sort_keys=True)
     with replacing(path, ModelError) as file:
         file.write(program.model_proto.SerializeToString())
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tsf import learn
+from tsf.errors import ModelError
 from tsf.io.artifacts import read_model, write_model
-from tsf.learn.model import Model, build_model, model_state
 
-__all__ = ["git_commit", "load_model", "save_model"]
+if TYPE_CHECKING:
+    from tsf.learn import Exported, Model
+
+__all__ = ["git_commit", "load_exported", "load_model", "save_model"]
+
+CARD = {"name", "version", "data_hash", "commit", "query", "chosen"}  # of an exported model
 
 
 def save_model(model: Model, folder: Path, card: Mapping[str, Any]) -> str:
@@ -18,7 +24,7 @@ def save_model(model: Model, folder: Path, card: Mapping[str, Any]) -> str:
 
     Training's history has clock times in it, so it stays outside the spec, which the version is a hash of.
     """
-    tensors, spec = model_state(model)
+    tensors, spec = learn.model_state(model)
     history = spec.pop("history")
     return write_model(folder, tensors, {**card, "spec": spec, "history": history})
 
@@ -26,7 +32,22 @@ def save_model(model: Model, folder: Path, card: Mapping[str, Any]) -> str:
 def load_model(folder: Path) -> tuple[Model, dict[str, Any]]:
     """(model, card) as save_model wrote them. Raises ModelError for a missing or damaged model."""
     tensors, card = read_model(folder)
-    return build_model(tensors, {**card["spec"], "history": card["history"]}), card
+    return learn.build_model(tensors, {**card["spec"], "history": card["history"]}), card
+
+
+def load_exported(file: Path) -> tuple[Exported, dict[str, Any]]:
+    """(model, card) as export_task wrote them. Raises ModelError where the file is none of these, or is not there."""
+    try:
+        onnx = file.read_bytes()
+    except OSError as fault:
+        cure = "write it with `tsf export`"
+        raise ModelError(f"it cannot be read ({fault.strerror})", where=str(file), cure=cure) from None
+    model, card = learn.read_exported(onnx, str(file))
+    if not card.keys() >= CARD:
+        raise ModelError(
+            "it does not say of which task its model is", where=str(file), cure="write it with `tsf export`"
+        )
+    return model, dict(card)
 
 
 def git_commit(root: Path) -> str:

@@ -14,20 +14,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tsf.errors import EmptyError, NoSuchSeriesError, ParamsError
+from tsf.errors import EmptyError, ModelError, NoSuchSeriesError, ParamsError
 from tsf.io.exposition import ModelInfo
 from tsf.io.logs import start_log
 from tsf.io.registry import alert_in_force, resolve
 from tsf.io.source import fetch_from_source, newest_seconds
 from tsf.kinds import duration_text, moment_text
-from tsf.learn import Model, predict
+from tsf.learn import Forecasting, predict
 from tsf.params import AlertParams, TaskParams, read_params
-from tsf.plots.style import amount_text
 from tsf.project import TaskPaths, find_root
-from tsf.promql import unit_of
+from tsf.promql import amount_text, unit_of
 from tsf.series import Floats, Forecast, Labels, SeriesSet, joined, label_rows, title_of
 from tsf.stages.audit import within
-from tsf.stages.models import load_model
+from tsf.stages.models import load_exported, load_model
 from tsf.stages.shards import over_shards
 from tsf.stages.totals import Totals, read_totals
 from tsf.stages.urgency import Urgency
@@ -45,9 +44,10 @@ class Predicted:
     forecast: Forecast
     info: ModelInfo
     root: Path
-    model: Model
+    model: Forecasting
     totals: Totals | None = None
     ended: int = 0  # series of the query whose last sample is older than the context; they are left out
+    chosen: Mapping[str, Any] | None = None  # of an exported model: what its replay chose, as alert_in_force takes it
 
     @property
     def summary(self) -> str:
@@ -75,7 +75,7 @@ class Predicted:
     @cached_property
     def alert(self) -> AlertParams:
         """The alert that the rule file fires, with what the last replay chose."""
-        return alert_in_force(TaskPaths(self.root, self.name), self.task.alert)
+        return alert_in_force(TaskPaths(self.root, self.name), self.task.alert, self.chosen)
 
     @cached_property
     def urgency(self) -> Urgency:
@@ -156,23 +156,28 @@ def predict_task(
     model_name: str = "champion",
     labels: Mapping[str, str] = MappingProxyType({}),
     with_totals: bool = True,
-    load: Callable[[Path], tuple[Model, dict[str, Any]]] = load_model,
+    load: Callable[[Path], tuple[Forecasting, dict[str, Any]]] = load_model,
     kept: MutableMapping[tuple[Any, ...], Forecast] | None = None,
+    onnx: Path | None = None,
 ) -> Predicted:
     """Forecast task `name` from its newest samples; writes nothing.
 
     steps: how far ahead, at most what the model learnt. model_name: alias, version or name. labels: only series with
     these values. with_totals: forecast the sums over push.totals, too; never of a part. load: reads a model's folder; a
     process that lives on may keep what it has read. kept: forecasts by all that they come from, to which this one is
-    added, so that the same model forecasts the same samples once.
+    added, so that the same model forecasts the same samples once. onnx: the file of an exported model, by which this
+    process forecasts in place of one in the registry.
     Raises TsfError, NoSuchSeriesError where no series has the labels.
     """
     root = root or find_root()
     params = read_params(root)
     start_log(params.logging, os.environ)
     task = params.task(name)
-    folder = resolve(TaskPaths(root, name).registry, name, model_name)
-    model, card = load(folder)
+    if onnx is None:
+        model, card = load(resolve(TaskPaths(root, name).registry, name, model_name))
+    else:
+        model, card = load_exported(onnx)
+        _check_task(task, model, card, str(onnx))
     _check_steps(steps, model.params.prediction_steps)
     context, _ = fetch_from_source(
         params,
@@ -190,7 +195,7 @@ def predict_task(
     forecast = None if kept is None else kept.get(key)
     if forecast is None:
         forecasts = partial(predict, model, line=line, horizon=steps, confidence=confidence)
-        said = joined(over_shards(forecasts, context))
+        said = joined([forecasts(context)] if onnx else over_shards(forecasts, context))
         forecast = replace(said, model_version=card["version"], data_hash=card["data_hash"])
     if kept is not None:
         kept[key] = forecast
@@ -198,7 +203,20 @@ def predict_task(
     totals = None
     if task.push.totals and with_totals and not labels and steps is None:
         totals = read_totals(params, task, model, context, forecast)
-    return Predicted(name, task, context, forecast, info, root, model, totals, ended)
+    return Predicted(name, task, context, forecast, info, root, model, totals, ended, card.get("chosen"))
+
+
+def _check_task(task: TaskParams, model: Forecasting, card: Mapping[str, Any], where: str) -> None:
+    """Raise ModelError where an exported model was made for another query or step than the task's."""
+    told = duration_text(model.spec.step_seconds), card["query"]
+    asked = duration_text(task.fetch.step), task.fetch.metric_query
+    for what, theirs, ours in zip(("a step of", "the query"), told, asked, strict=True):
+        if theirs != ours:
+            raise ModelError(
+                f"its model learnt {what} {theirs}, the task has {what} {ours}",
+                where=where,
+                cure="export the model of this task, or write into its fetch section what the model learnt",
+            )
 
 
 def _check_steps(steps: int | None, learnt: int) -> None:

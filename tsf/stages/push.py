@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,15 +22,18 @@ from tsf.io.owners import Owners, read_owners
 from tsf.io.pushgateway import send
 from tsf.io.registry import versions
 from tsf.io.source import newest_seconds
+from tsf.learn import Exported
 from tsf.params import PrometheusParams, effective, read_params
 from tsf.project import TaskPaths
 from tsf.series import label_rows
 from tsf.stages.audit import Audit, Duel, keep_issued, within
-from tsf.stages.explain import Reasons, reasons_of
 from tsf.stages.hours import before_work
 from tsf.stages.predict import Predicted, predict_task
 from tsf.stages.rules import write_rules
 from tsf.stages.shifts import Shifts
+
+if TYPE_CHECKING:
+    from tsf.stages.explain import Reasons
 
 __all__ = ["Pushed", "push", "write_back"]
 
@@ -47,9 +50,16 @@ class Pushed(Predicted):
 
     @cached_property
     def why(self) -> Reasons | None:
-        """Why the forecasts of the most urgent series are what they are; None where no series has one."""
+        """Why the forecasts of the most urgent series are what they are; None where no series has one.
+
+        None, too, of an exported model: that is to find out with torch.
+        """
         rows = [row for row in self.urgent_rows if not self.silent[row]][:EXPLAINED]
-        return reasons_of(self, rows) if rows else None
+        if not rows or isinstance(self.model, Exported):
+            return None
+        from tsf.stages.explain import reasons_of  # which loads torch
+
+        return reasons_of(self, rows)
 
     @property
     def shifts(self) -> Shifts:
@@ -63,13 +73,14 @@ class Pushed(Predicted):
         return pd.DataFrame({"value": [*rows.values()]}, index=[*rows]).rename_axis("entry")
 
 
-def push(name: str, root: Path | None = None) -> Pushed:
+def push(name: str, root: Path | None = None, *, onnx: Path | None = None) -> Pushed:
     """Forecast task `name` from its newest samples, write it back and keep the forecast with a receipt.
 
+    onnx: the file of an exported model to forecast by; then no challenger forecasts beside it, and nothing needs torch.
     Raises TsfError; what was written before then stays as a whole.
     """
-    pushed = write_back(predict_task(name, root))
-    shadow = _shadow(pushed)
+    pushed = write_back(predict_task(name, root, onnx=onnx))
+    shadow = None if onnx else _shadow(pushed)
     return replace(pushed, duel=Duel(pushed.audit, shadow)) if shadow else pushed
 
 
@@ -95,6 +106,7 @@ def write_back(predicted: Predicted) -> Pushed:
     place = send(body, server, paths.textfile, name)
     lines = [line for line in body.split(b"\n") if line and not line.startswith(b"#")]
     same = re.sub(rb"(?m)^(tsf_forecast_issued_timestamp_seconds\{.*\}) .*$", rb"\1", body)
+    rules = write_rules(name, predicted.root, owners, push_params.horizons, predicted.alert)
     receipt = {
         "query": predicted.task.fetch.metric_query,
         "sent_to": place if place.startswith("http") else str(Path(place).relative_to(predicted.root)),
@@ -110,7 +122,7 @@ def write_back(predicted: Predicted) -> Pushed:
         "version": predicted.info.version,
         "origin": pd.Timestamp(predicted.forecast.origin_seconds, unit="s").strftime("%Y-%m-%dT%H:%M:%SZ"),
         "most_urgent": _urgent_entries(predicted),
-        "alert_rules": str(write_rules(name, predicted.root, owners, push_params.horizons).relative_to(predicted.root)),
+        "alert_rules": str(rules.relative_to(predicted.root)),
     } | ({"owners": no_owners} if no_owners else {})
     write_forecast(predicted.forecast, paths.pushed / "forecast.parquet")
     write_series(predicted.context, paths.context)  # what was used when this was said; the last fetch may be a day old

@@ -12,20 +12,25 @@ from tsf.io.files import replacing
 from tsf.io.owners import Owners, read_owners
 from tsf.io.registry import alert_in_force, horizons_in_force
 from tsf.kinds import duration_text, horizon_text
-from tsf.params import read_params
+from tsf.params import AlertParams, read_params
 from tsf.project import TaskPaths, find_root
 
 __all__ = ["write_rules"]
 
 
 def write_rules(
-    name: str, root: Path | None = None, owners: Owners | None = None, horizons: Sequence[int] = ()
+    name: str,
+    root: Path | None = None,
+    owners: Owners | None = None,
+    horizons: Sequence[int] = (),
+    alert: AlertParams | None = None,
 ) -> Path:
     """Write rules/TASK.yml for Prometheus, and rules/tests/TASK.yml for `promtool test rules`; the path of the first.
 
     A task without a limit gets those that watch its forecasts. Without an evaluation the threshold is that of
     params.yaml. owners: the map of alert.owners, by default read anew; then SourceError may be raised. horizons: those
-    that were pushed, in seconds, by default all of push.horizons that the champion has learnt.
+    that were pushed, in seconds, by default all of push.horizons that the champion has learnt. alert: that in force, by
+    default with what the replay of the champion chose.
     """
     root = root or find_root()
     params = read_params(root)
@@ -33,7 +38,7 @@ def write_rules(
     owners = owners or read_owners(task.alert.owners, root, params.prometheus)
     names = output_names([*task.train.dimensions, *owners.columns])
     paths = TaskPaths(root, name)
-    alert = alert_in_force(paths, task.alert)
+    alert = alert or alert_in_force(paths, task.alert)
     terms = RuleTerms(
         task=name,
         horizons=[horizon_text(seconds) for seconds in sorted(horizons or horizons_in_force(paths, task.push))],

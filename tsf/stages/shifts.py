@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tsf.kinds import duration_text
-from tsf.plots.style import amount_text
-from tsf.promql import Unit
+from tsf.promql import Unit, amount_text
 from tsf.series import Floats, SeriesSet, label_rows, title_of
 
 __all__ = ["Shifts"]

@@ -20,7 +20,7 @@ from tsf.errors import QueryError
 from tsf.io.exposition import Present
 from tsf.io.join import join_rows
 from tsf.io.source import fetch_from_source
-from tsf.learn import Model, predict
+from tsf.learn import Forecasting, predict
 from tsf.params import Params, TaskParams
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest
 
@@ -47,7 +47,7 @@ class Totals:
 
 
 def read_totals(
-    params: Params, task: TaskParams, model: Model, context: SeriesSet, forecast: Forecast
+    params: Params, task: TaskParams, model: Forecasting, context: SeriesSet, forecast: Forecast
 ) -> Totals | None:
     """Sum the series of `context` and forecast the sums, whose own limits may be read. Raises SourceError.
 
@@ -158,7 +158,12 @@ def _gathered(add: np.ufunc, values: NDArray[Any], total_of: NDArray[np.intp], n
 
 
 def forecast_totals(
-    model: Model, task: TaskParams, series: SeriesSet, forecast: Forecast, totals: SeriesSet, total_of: NDArray[np.intp]
+    model: Forecasting,
+    task: TaskParams,
+    series: SeriesSet,
+    forecast: Forecast,
+    totals: SeriesSet,
+    total_of: NDArray[np.intp],
 ) -> Forecast:
     """The forecast of `totals` whose median is the sum of the medians of `forecast`, that of their members `series`.
 

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tsf.kinds import AlertLine, chance_text, duration_text, moment_text
-from tsf.plots.style import amount_text
-from tsf.promql import Unit
+from tsf.promql import Unit, amount_text
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
 
 __all__ = ["Urgency"]
