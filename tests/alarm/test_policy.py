@@ -35,6 +35,19 @@ def test_the_choice_is_the_cheapest_within_the_budget() -> None:
     )
 
 
+def test_of_equal_cost_the_choice_that_announces_more_wins() -> None:
+    used, chance = np.full((20, 400), 0.5), np.full((20, 400), 0.01)
+    used[:10, 100:103] = used[10, 300:303] = 1.0
+    chance[:10, 95:100] = 0.9  # ten breaches are easy, one more comes with 20 false alarms, which a miss is worth
+    chance[10, 295:300] = chance[:, 200:203] = 0.4
+    terms, breaches = Terms(horizon_steps=12, act_steps=2), find_breaches(used, np.ones_like(used), rest_steps=12)
+    policy = choose_policy(chance, FULL[:20], breaches, terms, weeks=2.0, budget=99.0, as_set=SET)
+    assert {(one.score.met, one.score.false, one.score.cost) for one in policy.curve if one.for_steps == 0} >= {
+        (10, 0, 20.0), (11, 20, 20.0)
+    }  # fmt: skip
+    assert (score_of(policy).met, score_of(policy).false) == (11, 20)
+
+
 def test_a_smaller_budget_never_makes_more_alarms() -> None:
     chance, breaches = fleet()
     weekly = []
@@ -111,6 +124,16 @@ def test_a_rule_over_the_budget_is_named_but_only_holds_the_place_where_none_kee
     assert judge_policy(scored(10, 0, 6), rivals, 5).sentence.startswith("Yes: ")  # nothing speaks for the loud one
     assert judge_policy(scored(6, 4, 6, weekly=12), rivals, 5).rival == "loud"
     assert judge_policy(scored(6, 4, 6, weekly=0.4), rivals, 0.5).rival == "loud"
+
+
+def test_who_does_the_same_as_the_old_rule_or_was_too_loud_is_told_so() -> None:
+    same = judge_policy(scored(10, 0, 0), {"old": scored(10, 0, 0)}, 5)
+    assert (same.passed, same.answer) == (False, "keep it")
+    assert "the forecast's alarm did the same." in same.sentence
+    rivals = {"loud": scored(9, 1, 40, weekly=12), "quiet": scored(4, 6, 30)}
+    loud = judge_policy(scored(8, 2, 6, weekly=7.91), rivals, 5)
+    assert (loud.passed, loud.answer, loud.rival) == (True, "yes", "quiet")
+    assert " It was louder than the budget of 5 alarms a week and team: 7.9." in loud.sentence
 
 
 def test_a_rule_that_never_fires_is_no_rule_that_could_stay() -> None:

@@ -103,8 +103,9 @@ def choose_policy(
     """Replay (N, T) `chance` at every threshold, `for` and gate; the cheapest within `budget` alarms a week and team.
 
     share: (N, T) of the limit in use; line: shares at which it counts as reached. Pass the earlier part of a history
-    alone, so that the choice can be judged on the later one. Ties go to fewer alarms. With fewer than 5 breaches
-    threshold, `for` and gate stay `as_set`. Where no choice keeps the budget, the quietest one wins.
+    alone, so that the choice can be judged on the later one. Of equal cost, the choice that meets more breaches wins, then
+    the one with fewer alarms: the budget bounds the noise already. With fewer than 5 breaches threshold, `for` and gate
+    stay `as_set`. Where no choice keeps the budget, the quietest one wins.
     """
     gates = gates_of(line, as_set.gate)
     curve = replay_choices(
@@ -126,7 +127,7 @@ def choose_policy(
         best = min(curve, key=lambda choice: (choice.score.weekly, choice.score.cost))
         reason = f"no choice keeps to {budget:g} alarms a week; this is the quietest"
     else:
-        best = min(inside, key=lambda choice: (choice.score.cost, choice.score.alarms, -choice.threshold))
+        best = min(inside, key=lambda one: (one.score.cost, -one.score.met, one.score.alarms, -one.threshold))
         reason = f"the cheapest of {len(inside)} choices within {budget:g} alarms a week and team on the earlier weeks"
     return Policy(best.threshold, best.for_steps, best.gate, reason, curve, chosen=True)
 
@@ -160,12 +161,12 @@ def replay_choices(
 
 
 def judge_policy(ours: Score, rivals: Mapping[str, Score], budget: float) -> Verdict:
-    """The gate: recall not below the best rival's, and at most half of its false alarms.
+    """The gate: recall not below the best rival's, and at most half of its false alarms; with equal figures it is shut.
 
     The best rival is the one of least cost among those that announce something within `budget` alarms a week and team,
     which ours was chosen under, or are no louder than ours; without any of these it is the cheapest of all. Where a
     louder one is cheaper or announces more than ours, the sentence names it. Say that the old rule should stay where
-    the gate holds not.
+    the gate holds not, and where ours itself was louder than the budget in the judged weeks.
     """
     cheapest = sorted(rivals, key=lambda rule: (rivals[rule].cost, rivals[rule].false))
     useful = [rule for rule in cheapest if rivals[rule].met] or cheapest
@@ -175,8 +176,10 @@ def judge_policy(ours: Score, rivals: Mapping[str, Score], budget: float) -> Ver
         f"Of {ours.breaches} breaches it announced {ours.met} in time, with {ours.false} false alarms; "
         f"the best old rule, {name}, {best.met} with {best.false}."
     )
+    if ours.weekly > budget:
+        facts += f" It was louder than the budget of {budget:g} alarms a week and team: {ours.weekly:.1f}."
     if best is not loud and (loud.met > ours.met or loud.cost < ours.cost):
-        within = ", within the budget"
+        within = ", within the budget" if ours.weekly <= budget else ""
         facts += (
             f" Outside of the budget of {budget:g} alarms a week and team, {useful[0]} announced {loud.met} with "
             f"{loud.false}: {loud.weekly:.1f} a week and team."
@@ -184,10 +187,12 @@ def judge_policy(ours: Score, rivals: Mapping[str, Score], budget: float) -> Ver
     if ours.breaches < FEWEST:
         few = f"{ours.breaches} breaches are too few to tell whether the forecast's alarm is better. {facts}"
         return Verdict(False, name, "too few breaches", few)
-    if ours.met >= best.met and ours.false <= FEWER_FALSE * best.false:
+    same = (ours.met, ours.false) == (best.met, best.false)
+    if ours.met >= best.met and ours.false <= FEWER_FALSE * best.false and not same:
         sentence = f"Yes{within}: the forecast's alarm can take the place of the old rule. {facts}"
         return Verdict(True, name, f"yes{within}", sentence)
     why = "announced fewer breaches" if ours.met < best.met else "does not halve the false alarms"
+    why = "did the same" if same else why
     return Verdict(False, name, "keep it", f"No, keep the old rule: the forecast's alarm {why}. {facts}")
 
 
