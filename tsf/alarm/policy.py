@@ -103,9 +103,9 @@ def choose_policy(
     """Replay (N, T) `chance` at every threshold, `for` and gate; the cheapest within `budget` alarms a week and team.
 
     share: (N, T) of the limit in use; line: shares at which it counts as reached. Pass the earlier part of a history
-    alone, so that the choice can be judged on the later one. Of equal cost, the choice that meets more breaches wins, then
-    the one with fewer alarms: the budget bounds the noise already. With fewer than 5 breaches threshold, `for` and gate
-    stay `as_set`. Where no choice keeps the budget, the quietest one wins.
+    alone, so that the choice can be judged on the later one. Of equal cost, the choice that meets more breaches wins,
+    then the one with fewer alarms: the budget bounds the noise already. With fewer than 5 breaches threshold, `for` and
+    gate stay `as_set`. Where no choice keeps the budget, the quietest one wins.
     """
     gates = gates_of(line, as_set.gate)
     curve = replay_choices(
