@@ -7,7 +7,6 @@ Tuesday evenings, is hardly seen in a context and always in those hours.
 from __future__ import annotations
 
 import math
-import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -156,14 +155,8 @@ def _walk(gap: Floats, reach: Floats, samples: int) -> Floats:
     First passage of a Brownian motion by the reflection principle: 2 (1 - Phi(gap / reach)). For each further one of
     the `samples` in a row that a breach needs, half of them are still above.
     """
-    return np.asarray(0.5 ** (samples - 1) * _erfc(np.clip(gap / reach, 0, 30) / np.sqrt(2)))
-
-
-def _erfc(values: Floats) -> Floats:
-    """That of torch in a process that has it, as heads were fitted with; else that of C, whose last bit may differ."""
-    if torch := sys.modules.get("torch"):
-        return np.asarray(torch.erfc(torch.from_numpy(values)).numpy())
-    return np.array([math.erfc(value) for value in values.tolist()])
+    strides = np.clip(gap / reach, 0, 30) / math.sqrt(2)
+    return 0.5 ** (samples - 1) * np.array([math.erfc(stride) for stride in strides.tolist()])
 
 
 def _often(met: Bools, counts: Bools, prior: float, expected: Floats | float = 0.02) -> Floats:
