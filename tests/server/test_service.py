@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from tsf.errors import ParamsError
 from tsf.server import service as service_module
 from tsf.server.answers import BusyError
-from tsf.server.service import Service
+from tsf.server.service import Kept, Service
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,3 +84,23 @@ if __name__ == "__main__":
         [sys.executable, script, tmp_path], env=environ, stdout=subprocess.PIPE, text=True, timeout=60, check=False
     )
     wait_until_gone(int(done.stdout))
+
+
+def test_what_was_found_out_is_told_at_once_until_it_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("tsf.server.service.time.monotonic", lambda: clock[0])
+    answers = iter("abc")
+    with ThreadPoolExecutor(1) as pool:
+        kept = Kept(lambda: next(answers), pool, 30)
+        assert kept.latest() is None
+        assert kept.coming().result(10) == "a"
+        clock[0] += 29
+        assert kept.latest(60) == "a"
+        clock[0] += 30
+        assert kept.latest(60) == "a"  # and is renewed meanwhile
+        pool.submit(lambda: None).result(10)
+        assert kept.latest(60) == "b"
+        clock[0] += 3600  # a quiet night
+        assert kept.latest(60) is None
+        assert kept.coming().result(10) == "c"
+        assert kept.latest(60) == "c"

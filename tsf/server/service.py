@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping
@@ -49,19 +50,20 @@ class Kept(Generic[T]):
         self._asking: Future[T] | None = None
         self._lock = Lock()
 
-    def latest(self) -> T | None:
-        """The last answer at once, None before the first."""
+    def latest(self, oldest_seconds: float = math.inf) -> T | None:
+        """The last answer at once; None before the first, and where it is older than that."""
         with self._lock:
-            if self._asking is None and (self._value is None or time.monotonic() - self._found_at > self._seconds):
+            age = math.inf if self._value is None else time.monotonic() - self._found_at
+            if self._asking is None and age > self._seconds:
                 self._asking = self._pool.submit(self._renew)
-            return self._value
+            return self._value if age <= oldest_seconds else None
 
-    def first(self) -> Future[T]:
-        """The first answer, once it is there."""
+    def coming(self) -> Future[T]:
+        """The next answer, once it is there."""
         with self._lock:
-            if self._value is None and self._asking is not None:
-                return self._asking
-            return self._pool.submit(self._renew)
+            if self._asking is None:
+                self._asking = self._pool.submit(self._renew)
+            return self._asking
 
     def _renew(self) -> T:
         try:
@@ -136,9 +138,9 @@ class Service:
         raise BusyError("the worker process died or did not answer", cure="try again; most often memory has run out")
 
     async def health(self) -> Answer:
-        """What was found out in the last half minute; it is renewed behind the asker's back."""
-        known = self._health.latest()
-        return known if known is not None else await asyncio.shield(asyncio.wrap_future(self._health.first()))
+        """What was found out in the last minute; after half of it, it is renewed behind the asker's back."""
+        known = self._health.latest(2 * HEALTH_SECONDS)
+        return known if known is not None else await asyncio.shield(asyncio.wrap_future(self._health.coming()))
 
     def alarms(self) -> Mapping[str, int | str]:
         """Alarms of each task in the last seven days, or why they are unknown; empty before they were first counted."""
