@@ -79,7 +79,7 @@ class Urgency:
             {"used": [share(self.used[row], row) for row in rows]}, index=pd.Index(names, name="series")
         )
         if self.forecast.p_breach is not None:
-            frame["left"] = [amount_text(self.left[row], self.unit) for row in rows]
+            frame["left to the line"] = [amount_text(self.left[row], self.unit) for row in rows]
         frame["forecast"] = [share(middle[row], row) for row in rows]
         if self.forecast.p_breach is not None:
             frame["chance of breach"] = [chance_text(float(self.forecast.p_breach[row, -1])) for row in rows]
