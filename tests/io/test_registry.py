@@ -224,6 +224,31 @@ def test_a_process_killed_at_any_moment_loses_nothing(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "registry")
 
 
+MOVER = """
+import sys
+from pathlib import Path
+from tsf.io.registry import promote, rollback
+root, first, second, alias = Path(sys.argv[1]), *sys.argv[2:]
+promote(root, "storage", first, alias)
+for _ in range(20):
+    promote(root, "storage", second, alias)
+    rollback(root, "storage", alias)
+"""
+
+
+def test_two_processes_that_move_aliases_at_once_lose_no_move(stored: tuple[Path, list[str]]) -> None:
+    root, (first, second, _) = stored
+    started = [
+        subprocess.Popen([sys.executable, "-c", MOVER, str(root), first, second, alias])
+        for alias in ("champion", "challenger")
+    ]
+    assert [process.wait() for process in started] == [0, 0]
+    history = read_json(root / "storage" / "aliases.json")["history"]
+    for alias in ("champion", "challenger"):
+        moves = [(move["act"], move["version"]) for move in history if move["alias"] == alias]
+        assert moves == [("promote", first), *[("promote", second), ("rollback", first)] * 20]
+
+
 def test_the_alert_in_force_goes_back_with_the_champion(stored: tuple[Path, list[str]]) -> None:
     root, found = stored
     paths = TaskPaths(root.parent, "storage")

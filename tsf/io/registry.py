@@ -6,6 +6,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from tsf.errors import FlowError, ModelError
 from tsf.io.artifacts import CARD, WEIGHTS, read_card, read_model
-from tsf.io.files import read_json, replacing, write_json
+from tsf.io.files import locked, read_json, replacing, write_json
 from tsf.params import TASK_NAME, AlertParams, PushParams
 from tsf.project import TaskPaths
 
@@ -115,8 +116,9 @@ def promote(root: Path, task: str, version: str, alias: str = "champion") -> Non
     """
     folder = _task_folder(root, task)
     target = resolve(root, task, version).name
-    if _stack(folder, alias)[-1:] != [target]:
-        _append(folder, {"act": "promote", "alias": alias, "version": target})
+    with _moving(folder):
+        if _stack(folder, alias)[-1:] != [target]:
+            _append(folder, {"act": "promote", "alias": alias, "version": target})
 
 
 def rollback(root: Path, task: str, alias: str = "champion") -> str:
@@ -125,11 +127,12 @@ def rollback(root: Path, task: str, alias: str = "champion") -> str:
     Raises ModelError where there is nothing before.
     """
     folder = _task_folder(root, task)
-    stack = _stack(folder, alias)
-    if len(stack) < 2:
-        state = f"has pointed only at {stack[0]}" if stack else "points at nothing"
-        raise ModelError(f"{alias} of task {task} {state}", cure="promote a version by its name")
-    _append(folder, {"act": "rollback", "alias": alias, "version": stack[-2]})
+    with _moving(folder):
+        stack = _stack(folder, alias)
+        if len(stack) < 2:
+            state = f"has pointed only at {stack[0]}" if stack else "points at nothing"
+            raise ModelError(f"{alias} of task {task} {state}", cure="promote a version by its name")
+        _append(folder, {"act": "rollback", "alias": alias, "version": stack[-2]})
     return stack[-2]
 
 
@@ -206,6 +209,11 @@ def _stacks(history: list[dict[str, str]]) -> dict[str, list[str]]:
         else:
             stack.append(move["version"])
     return stacks
+
+
+def _moving(folder: Path) -> AbstractContextManager[None]:
+    """Keep others from moving an alias until the end; where the task has no folder there is nothing to move."""
+    return locked(folder / ".aliases.lock", ModelError) if folder.is_dir() else nullcontext()
 
 
 def _append(folder: Path, move: dict[str, str]) -> None:
