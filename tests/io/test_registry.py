@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from tsf.errors import ModelError
-from tsf.io.artifacts import CARD, WEIGHTS, read_json, read_model, write_model
+from tsf.io import registry
+from tsf.io.artifacts import CARD, WEIGHTS, read_card, read_json, read_model, write_model
 from tsf.io.files import write_json
-from tsf.io.registry import NOTEBOOK, alert_in_force, promote, register, resolve, rollback, versions
+from tsf.io.registry import NOTEBOOK, alert_in_force, aliased, promote, register, resolve, rollback, versions
 from tsf.params import AlertParams
 from tsf.project import TaskPaths
 
@@ -82,6 +83,28 @@ def test_a_model_is_found_by_alias_name_version_and_its_start(stored: tuple[Path
         assert resolve(root, "storage", reference) == root / "storage" / second
     assert resolve(root, "storage", name(0)) == root / "storage" / first
     assert resolve(root, "storage") == root / "storage" / second
+
+
+def test_an_alias_is_followed_without_a_look_at_the_other_versions(
+    stored: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, (first, second, third) = stored
+    assert aliased(root, "storage") is None
+    promote(root, "storage", second)
+    promote(root, "storage", second, "challenger")
+    read = []
+    monkeypatch.setattr(registry, "read_card", lambda folder: read.append(folder.name) or read_card(folder))
+    assert aliased(root, "storage") == versions(root, "storage")[1]
+    assert sorted(read) == sorted([second, first, second, third])
+    read.clear()
+    assert resolve(root, "storage", "challenger").name == second
+    assert read == [second]
+    shutil.rmtree(root / "storage" / second)
+    assert aliased(root, "storage") is None
+    (root / "storage" / "aliases.json").write_text(
+        '{"history": [{"act": "promote", "alias": "champion", "version": ".."}]}'
+    )
+    assert aliased(root, "storage") is None
 
 
 @pytest.mark.parametrize("reference", ["", "champion", "xyz", "../storage", "model_20990101_000000", ".", "0" * 12])

@@ -18,8 +18,8 @@ from tsf.io.files import locked, read_json, replacing, write_json
 from tsf.params import TASK_NAME, AlertParams, PushParams
 from tsf.project import TaskPaths
 
-__all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "alert_in_force", "champion_metrics", "horizons_in_force", "promote",
-           "register", "resolve", "rollback", "versions"]  # fmt: skip
+__all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "alert_in_force", "aliased", "champion_metrics", "horizons_in_force",
+           "promote", "register", "resolve", "rollback", "versions"]  # fmt: skip
 
 ALIASES = ("champion", "challenger")
 NOTEBOOK = "train.ipynb"  # the executed one that made the model, beside its weights
@@ -79,16 +79,20 @@ def versions(root: Path, task: str) -> list[ModelVersion]:
     """All versions of the task's model, the oldest name first; none for a task without models."""
     folder = _task_folder(root, task)
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    aliases = {alias: stack[-1] for alias, stack in _stacks(_history(folder)).items() if stack}
-    found = []
-    for version in filter(VERSION.match, names):
-        try:
-            card = read_card(folder / version)
-        except ModelError:
-            card = {}
-        pointing = tuple(alias for alias in ALIASES if aliases.get(alias) == version)
-        found.append(ModelVersion(version, str(card.get("name", "")), pointing, folder / version, card))
+    aliases = _aliases(folder)
+    found = [_version(folder / version, aliases) for version in filter(VERSION.match, names)]
     return sorted(found, key=lambda one: (one.name, one.version))
+
+
+def aliased(root: Path, task: str, alias: str = "champion") -> ModelVersion | None:
+    """The version that `alias` points at, None where there is none; of all cards only its own is read.
+
+    Raises ModelError for a damaged list of aliases.
+    """
+    folder = _task_folder(root, task)
+    aliases = _aliases(folder)
+    version = aliases.get(alias, "")
+    return _version(folder / version, aliases) if VERSION.match(version) and (folder / version).exists() else None
 
 
 def resolve(root: Path, task: str, reference: str = "champion") -> Path:
@@ -96,6 +100,8 @@ def resolve(root: Path, task: str, reference: str = "champion") -> Path:
 
     Raises ModelError that lists what there is.
     """
+    if reference in ALIASES and (pointed := aliased(root, task, reference)):
+        return pointed.folder
     known = versions(root, task)
     exact = [one for one in known if reference and reference in (*one.aliases, one.name, one.version)]
     found = exact or [one for one in known if reference and one.version.startswith(reference)]
@@ -161,9 +167,12 @@ def horizons_in_force(paths: TaskPaths, push: PushParams) -> tuple[int, ...]:
 
     After prediction_steps was raised the model in use is shorter until a training has passed.
     """
-    champion = [one.card for one in versions(paths.registry, paths.task) if "champion" in one.aliases]
-    reach = [card["spec"]["params"]["prediction_steps"] * card["spec"]["step_seconds"] for card in champion if card]
-    return tuple(horizon for horizon in push.horizons if not reach or horizon <= reach[0]) or push.horizons
+    champion = aliased(paths.registry, paths.task)
+    if champion is None or not champion.card:
+        return push.horizons
+    spec = champion.card["spec"]
+    reach = spec["params"]["prediction_steps"] * spec["step_seconds"]
+    return tuple(horizon for horizon in push.horizons if horizon <= reach) or push.horizons
 
 
 def _task_folder(root: Path, task: str) -> Path:
@@ -178,6 +187,15 @@ def _is_whole(folder: Path) -> bool:
     except ModelError:
         return False
     return True
+
+
+def _version(folder: Path, aliases: Mapping[str, str]) -> ModelVersion:
+    try:
+        card = read_card(folder)
+    except ModelError:
+        card = {}
+    pointing = tuple(alias for alias in ALIASES if aliases.get(alias) == folder.name)
+    return ModelVersion(folder.name, str(card.get("name", "")), pointing, folder, card)
 
 
 def _history(folder: Path) -> list[dict[str, str]]:
@@ -198,6 +216,11 @@ def _stack(folder: Path, alias: str) -> list[str]:
     if alias not in ALIASES:
         raise ModelError(f"there is no alias {alias!r}", cure=f"choose from {', '.join(ALIASES)}")
     return _stacks(_history(folder)).get(alias, [])
+
+
+def _aliases(folder: Path) -> dict[str, str]:
+    """The version that each alias points at."""
+    return {alias: stack[-1] for alias, stack in _stacks(_history(folder)).items() if stack}
 
 
 def _stacks(history: list[dict[str, str]]) -> dict[str, list[str]]:
