@@ -84,6 +84,15 @@ async def test_the_list_of_tasks_says_what_is_urgent_and_what_never_ran(call: Ca
     assert first["metrics"]["version"] == first["model"]
 
 
+async def test_a_damaged_list_of_aliases_hides_no_other_task(call: Call, jp_fetch: Any, project: Path) -> None:
+    (project / "registry/storage/aliases.json").write_text("{")
+    _, tasks = await call("GET", "/tasks", as_="Tasks")
+    assert {task["name"]: task["model"] for task in tasks["items"]} == {"storage": None, "cpu": None}
+    assert sum((await call("GET", "/stats", as_="Stats"))[1]["tasks"].values()) == 2
+    assert b"tsf_tasks{" in (await jp_fetch("tsf/api", "metrics")).body
+    assert (await call("GET", "/models/task/storage"))[1]["message"].startswith(str(project / "registry/storage"))
+
+
 async def test_rows_come_the_most_urgent_first_and_pages_join(call: Call) -> None:
     _, whole = await call("GET", "/tasks/storage/series")
     left = [float("inf") if row["seconds_to_limit"] is None else row["seconds_to_limit"] for row in whole["items"]]

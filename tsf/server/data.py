@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tsf.promql import check_query as check_metric
 from tsf.promql import selectors
 from tsf.series import SeriesSet, label_rows, title_of
 from tsf.server import worker
-from tsf.server.answers import Answer, NotFoundError, json_answer, page_of, time_text
+from tsf.server.answers import Answer, NotFoundError, json_answer, or_none, page_of, time_text
 from tsf.server.service import Service
 from tsf.server.users import tasks_of
 from tsf.server.views import chart_of, look, series_rows
@@ -52,9 +53,10 @@ def list_task_series(service: Service, task_id: str, offset: int, limit: int) ->
 def list_series(service: Service, offset: int, limit: int) -> Answer:
     """Series of all tasks, the most urgent first."""
     params = read_params(service.root)
-    rows = [row for name in params.tasks for row in _rows_or_none(service.root, params, name, offset + limit)]
+    looks = [outlook for name in params.tasks if (outlook := or_none(partial(look, service.root, params, name)))]
+    rows = [row for outlook in looks for row in series_rows(outlook, 0, offset + limit)]
     rows.sort(key=_urgency_key)
-    total = sum(len(_labels_or_none(service.root, params, name)) for name in params.tasks)
+    total = sum(len(outlook.labels) for outlook in looks)
     return json_answer({"items": rows[offset : offset + limit], "total": total})
 
 
@@ -104,10 +106,10 @@ def explain_forecast(service: Service, body: dict[str, Any]) -> Answer:
 def _check_model(root: Path, task: str, reference: str) -> None:
     """Raise NotFoundError for a model that is not there; where there is none at all, the worker says it."""
     registry = TaskPaths(root, task).registry
-    if versions(registry, task):
-        try:
-            resolve(registry, task, reference)
-        except ModelError as fault:
+    try:
+        resolve(registry, task, reference)
+    except ModelError as fault:
+        if versions(registry, task):
             raise NotFoundError(fault.what, where="model", cure=fault.cure) from None
 
 
@@ -118,7 +120,8 @@ def read_user_metrics(service: Service, user: str, hours: int, offset: int, limi
     asked: list[tuple[str, str | None]] = [(name, None) for name in owned] or [
         (name, user)
         for name in params.tasks
-        if any(labels.get("user") == user for labels in _labels_or_none(service.root, params, name))
+        if (outlook := or_none(partial(look, service.root, params, name)))
+        and any(labels.get("user") == user for labels in outlook.labels)
     ]
     if not asked:
         what = f"nobody called {user!r} owns a task, and no series that was fetched has that label `user`"
@@ -233,20 +236,6 @@ def _as_limit(query: str) -> FetchParams:
 def _urgency_key(row: dict[str, Any]) -> tuple[float, float]:
     left = row["seconds_to_limit"]
     return (float("inf") if left is None else left, -(row["p_breach"] or 0.0))
-
-
-def _rows_or_none(root: Path, params: Params, name: str, count: int) -> list[dict[str, Any]]:
-    try:
-        return series_rows(look(root, params, name), 0, count)
-    except TsfError:
-        return []
-
-
-def _labels_or_none(root: Path, params: Params, name: str) -> tuple[Any, ...]:
-    try:
-        return look(root, params, name).labels
-    except TsfError:
-        return ()
 
 
 def _table(path: Path) -> list[dict[str, Any]]:

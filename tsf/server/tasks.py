@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from tsf.errors import FlowError, ParamsError, TsfError
+from tsf.errors import FlowError, ParamsError
 from tsf.flow.keys import dotted_edits, flat
 from tsf.flow.progress import failed_sentence, read_progress
 from tsf.flow.queue import ACTIVE, Run, cancel, count_runs, enqueue, latest_runs, list_runs, settings_hash
@@ -22,12 +22,12 @@ from tsf.flow.tasks import edit_params, editing, params_diff, read_text, retire_
 from tsf.io.files import read_json
 from tsf.io.prometheus import effective
 from tsf.io.pushgateway import retire
-from tsf.io.registry import versions
+from tsf.io.registry import aliased
 from tsf.kinds import horizon_text
 from tsf.params import Params, TaskParams, TrainParams, read_params
 from tsf.project import STAGES, TaskPaths
 from tsf.server import worker
-from tsf.server.answers import Answer, ConflictError, json_answer, page_of, time_text
+from tsf.server.answers import Answer, ConflictError, json_answer, or_none, page_of, time_text
 from tsf.server.noise import noise_of
 from tsf.server.runs import failure_of, run_entry
 from tsf.server.service import Service
@@ -147,7 +147,8 @@ def _entry(service: Service, params: Params, name: str, run: Run | None) -> dict
     root, task = service.root, params.tasks[name]
     paths = TaskPaths(root, name)
     reports = {stage: _changed(paths.report(stage)) for stage in STAGES}
-    outlook = _or_none(lambda: look(root, params, name))
+    outlook = or_none(lambda: look(root, params, name))
+    champion = or_none(lambda: aliased(paths.registry, name))
     links = {"self": f"/tasks/{name}", "series": f"/tasks/{name}/series", "chart": f"/tasks/{name}/chart"}
     links |= {"models": f"/models/task/{name}"}
     links |= {f"report_{stage}": f"/reports/{name}/{stage}" for stage, moment in reports.items() if moment}
@@ -169,14 +170,10 @@ def _entry(service: Service, params: Params, name: str, run: Run | None) -> dict
         "last_push": time_text(_changed(paths.pushed / "receipt.json")),
         **failure_of(service, name),
         "run": run_entry(service, run) if run else None,
-        "model": _or_none(lambda: _champion(paths, name)),
-        "metrics": _or_none(lambda: read_json(paths.evaluation / "metrics.json")),
+        "model": champion and champion.version,
+        "metrics": or_none(lambda: read_json(paths.evaluation / "metrics.json")),
         "links": links,
     }
-
-
-def _champion(paths: TaskPaths, name: str) -> str | None:
-    return next((one.version for one in versions(paths.registry, name) if "champion" in one.aliases), None)
 
 
 def _state(paths: TaskPaths, task: TaskParams, run: Run | None) -> str:
@@ -203,8 +200,8 @@ def _error(paths: TaskPaths, run: Run | None) -> str:
 
 def _settings_changed(paths: TaskPaths, task: TaskParams, run: Run | None, pushed: float) -> bool:
     """Whether the task asks for another model than the one in use, or for what its last whole run did not know."""
-    cards = [one.card for one in versions(paths.registry, paths.task) if "champion" in one.aliases and one.card]
-    if any(_other_model(card["spec"]["params"], task.train) for card in cards):
+    champion = or_none(lambda: aliased(paths.registry, paths.task))
+    if champion and champion.card and _other_model(champion.card["spec"]["params"], task.train):
         return True
     if run is None or run.state != "completed" or run.alone or (run.ended_at or 0) < pushed:
         return False  # it says nothing of the whole task, or somebody has pushed by hand since
@@ -280,12 +277,4 @@ def _changed(path: Path) -> float | None:
     try:
         return path.stat().st_mtime
     except OSError:
-        return None
-
-
-def _or_none(read: Callable[[], Any]) -> Any:
-    """What is not there yet, or is damaged, is shown as not there; the run that left it so has said why."""
-    try:
-        return read()
-    except TsfError:
         return None
