@@ -16,8 +16,12 @@ from ruamel.yaml import YAML
 from tests.server.conftest import Call
 from tsf.flow.queue import claim, enqueue, finish, list_runs
 from tsf.flow.tasks import set_values
+from tsf.io.artifacts import write_series
+from tsf.io.lineage import lineage
+from tsf.io.registry import NOTEBOOK
 from tsf.plots.style import amount_text
-from tsf.series import label_rows, title_of
+from tsf.project import TaskPaths
+from tsf.series import SeriesSet, label_rows, title_of
 from tsf.server import runs as run_routes
 from tsf.server import tasks as task_routes
 from tsf.server.openapi import operations
@@ -445,10 +449,17 @@ async def test_a_model_tells_where_it_comes_from_and_can_be_promoted_and_rolled_
     assert card["params"]["sequence_length"] == 24
     assert card["metrics"]["version"] == card["version"]
     assert card["lineage"]["report"] == "/reports/storage/train"
-    other = project / "evaluation/storage/metrics.json"  # a newer model has been evaluated since
-    other.write_text(json.dumps({**card["metrics"], "version": "000000000000"}))
+    own = project / "registry/storage" / card["version"] / NOTEBOOK
+    assert card["lineage"]["notebook"] is None  # its stage was called without one
+    own.write_text(f"kept as version {card['version']}")
+    newer = project / "models/storage/card.json"  # another model has been trained since, and evaluated
+    newer.write_text(newer.read_text().replace(card["version"], "0" * 12))
+    (project / "evaluation/storage/metrics.json").write_text(json.dumps({**card["metrics"], "version": "0" * 12}))
+    (project / "reports/storage/train.ipynb").write_text("kept as version 000000000000")
     _, old = await call("GET", f"/models/{model['id']}", as_="ModelCard")
     assert (old["metrics"], old["lineage"]["report"]) == (card["metrics"], None)
+    assert project / old["lineage"]["notebook"] == own
+    assert old["lineage"]["notebook"] == lineage(project, "storage", card["version"])["executed notebook"]
     assert card["lineage"]["data_hash"] == model["data_hash"]
     assert card["history_of_aliases"][0]["act"] == "promote"
     _, promoted = await call("POST", f"/models/{model['id']}/promote", {"alias": "challenger"}, as_="ModelCard")
