@@ -588,7 +588,7 @@ async def test_a_plan_counts_what_a_task_would_cost_and_saves_nothing(call: Call
     assert edited["parameters"] > plan["parameters"]
 
 
-async def test_newest_samples_come_with_a_gap_report(call: Call) -> None:
+async def test_newest_samples_come_with_a_gap_report(call: Call, project: Path) -> None:
     _, answer = await call("GET", "/data/metrics/storage-oncall", hours=12, limit=3, as_="UserMetrics")
     [task] = answer["tasks"]
     assert len(task["times"]) == 12
@@ -597,6 +597,12 @@ async def test_newest_samples_come_with_a_gap_report(call: Call) -> None:
     name = task["series"][0]["labels"]["user"]
     _, own = await call("GET", f"/data/metrics/{name}", as_="UserMetrics")
     assert {row["labels"]["user"] for row in own["tasks"][0]["series"]} == {name}
+    past = SeriesSet({"user": np.array([name], object)}, 3600 * np.arange(5), 3600, np.ones((1, 5)))
+    write_series(past, TaskPaths(project, "cpu").series)  # of a user who has none there any more
+    _, both = await call("GET", f"/data/metrics/{name}", as_="UserMetrics")
+    assert both["tasks"][0] == own["tasks"][0]
+    gone = both["tasks"][1]
+    assert (gone["task"], gone["series"], gone["total"], gone["error"]) == ("cpu", [], 0, "")
 
 
 async def test_a_report_is_shown_and_its_scripts_are_not_run(jp_fetch: Any) -> None:

@@ -203,9 +203,9 @@ def _newest(params: Params, name: str, user: str | None, hours: int, offset: int
         )
     except SourceError as fault:
         return entry | {"quality": {}, "error": str(fault)}
-    if user is not None:
-        found = found.take(np.flatnonzero(found.labels.get("user", np.full(found.n_series, "", object)) == user))
-    page = page_of([*range(found.n_series)], offset, limit)
+    users = found.labels.get("user", np.full(found.n_series, "", object))
+    rows = [row for row in range(found.n_series) if user in (None, users[row])]
+    page = page_of(rows, offset, limit)
     return entry | {
         "times": found.times,
         "series": _values(found, page["items"]),
