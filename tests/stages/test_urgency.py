@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from tests.io.test_exposition import forecast_of
+from tests.pipeline.conftest import make_project
+from tsf.io.artifacts import write_forecast, write_json, write_series
 from tsf.kinds import AlertLine
+from tsf.panel.model import Results
+from tsf.params import read_params
+from tsf.project import TaskPaths
 from tsf.series import SeriesSet
+from tsf.server.views import look
 from tsf.stages.urgency import Urgency
 
 ORIGIN = 1_793_491_200  # 2026-11-01 00:00
@@ -56,3 +63,26 @@ def test_without_a_limit_the_steepest_comes_first_and_nothing_is_said_to_be_left
     urgency = urgency_of([2048, 1], [], [], limit=None)
     assert urgency.rows == [0, 1]
     assert urgency.table(1).to_dict("records") == [{"used": "2 KiB", "forecast": "24 B"}]
+
+
+def test_report_lab_and_panel_have_the_same_order(tmp_path: Path) -> None:
+    root = make_project(tmp_path, ("storage",)).root
+    params, paths = read_params(root), TaskPaths(root, "storage")
+    soon, late, silent = ORIGIN + 3600, ORIGIN + 7200, np.nan
+    urgency = urgency_of(
+        [300, 500, 500, 800, 700, 100, 990],
+        [late, soon, late, late, np.inf, np.inf, silent],
+        [0.9, 0.1, 0.9, 0.9, 0.4, 0.8, np.nan],
+    )
+    forecast = replace(urgency.forecast, origin_seconds=params.snapshot.until_seconds)
+    forecast = replace(forecast, limit_time=urgency.forecast.limit_time + forecast.origin_seconds - ORIGIN)
+    write_forecast(forecast, paths.pushed / "forecast.parquet")
+    for path in (paths.series, paths.context):
+        write_series(urgency.context, path)
+    for path in (paths.evaluation / "metrics.json", paths.pushed / "receipt.json"):
+        write_json({}, path)
+    line = params.task("storage").alert.alert_line
+    order = [6, 1, 3, 2, 0, 5, 4]
+    assert Urgency(urgency.context, forecast, line).rows == order
+    assert look(root, params, "storage").order == order
+    assert Results(root, "storage", params.task("storage")).urgent_rows == order

@@ -26,7 +26,7 @@ from tsf.server import worker
 from tsf.server.answers import Answer, NotFoundError, json_answer, or_none, page_of, time_text
 from tsf.server.service import Service
 from tsf.server.users import tasks_of
-from tsf.server.views import chart_of, look, series_rows
+from tsf.server.views import by_urgency, chart_of, look, series_rows
 
 __all__ = [
     "check_query",
@@ -55,9 +55,9 @@ def list_series(service: Service, offset: int, limit: int) -> Answer:
     params = read_params(service.root)
     looks = [outlook for name in params.tasks if (outlook := or_none(partial(look, service.root, params, name)))]
     rows = [row for outlook in looks for row in series_rows(outlook, 0, offset + limit)]
-    rows.sort(key=_urgency_key)
+    order = by_urgency(rows)[offset : offset + limit]
     total = sum(len(outlook.labels) for outlook in looks)
-    return json_answer({"items": rows[offset : offset + limit], "total": total})
+    return json_answer({"items": [rows[at] for at in order], "total": total})
 
 
 def read_chart(service: Service, task_id: str, row: int | None, hours: int) -> Answer:
@@ -231,11 +231,6 @@ def _values(series: SeriesSet, rows: Iterable[int]) -> list[dict[str, Any]]:
 def _as_limit(query: str) -> FetchParams:
     """A query that is only looked at: a limit may be a size called …_total, which no metric may."""
     return FetchParams.model_construct(metric_query=query, limit=None, covariates={}, step=3600, history=86_400)
-
-
-def _urgency_key(row: dict[str, Any]) -> tuple[float, float]:
-    left = row["seconds_to_limit"]
-    return (float("inf") if left is None else left, -(row["p_breach"] or 0.0))
 
 
 def _table(path: Path) -> list[dict[str, Any]]:

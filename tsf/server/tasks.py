@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from tsf.server.noise import noise_of
 from tsf.server.runs import failure_of, run_entry
 from tsf.server.service import Service
 from tsf.server.users import tasks_of
-from tsf.server.views import look, urgency_of
+from tsf.server.views import by_urgency, look, urgency_of
 
 __all__ = [
     "add_task",
@@ -123,8 +124,8 @@ def plan_task(service: Service, body: dict[str, Any]) -> Answer:
 def _list(service: Service, names: Iterable[str], offset: int, limit: int, state: str | None) -> Answer:
     params, runs = read_params(service.root), latest_runs(service.root)
     entries = [_entry(service, params, name, runs.get(name)) for name in names]
-    entries = [entry for entry in entries if state in (None, entry["state"])]
-    entries.sort(key=_urgency_key)
+    entries = sorted((entry for entry in entries if state in (None, entry["state"])), key=itemgetter("name"))
+    entries = [entries[at] for at in by_urgency([entry["urgency"] or {} for entry in entries])]
     counts = count_runs(service.root)
     queue = {"pending": counts.get("pending", 0), "running": counts.get("running", 0), "busy": _busy(service.root)}
     return json_answer(page_of(entries, offset, limit, queue=queue))
@@ -134,12 +135,6 @@ def _busy(root: Path) -> str:
     """Why what runs does not get on, "" where it does."""
     found = (read_progress(root, run) for run in list_runs(root, state="running"))
     return next((progress.waiting for progress in found if progress and progress.waiting), "")
-
-
-def _urgency_key(entry: dict[str, Any]) -> tuple[float, float, str]:
-    urgency = entry["urgency"] or {}
-    left, chance = urgency.get("seconds_to_limit"), urgency.get("p_breach")
-    return (float("inf") if left is None else left, -(chance or 0.0), entry["name"])
 
 
 def _entry(service: Service, params: Params, name: str, run: Run | None) -> dict[str, Any]:

@@ -82,8 +82,13 @@ describe('shownTasks', () => {
     task('fresh', { state: 'new' })
   ];
 
-  it('puts what reaches its limit first at the top, then what is likely, then the rest', () => {
-    expect(names(shownTasks(tasks, '', 'urgency'))).toEqual(['there', 'soon', 'likely', 'calm', 'fresh']);
+  it('leaves it to the server what is urgent', () => {
+    expect(names(shownTasks(tasks, '', 'urgency'))).toEqual(['calm', 'soon', 'there', 'likely', 'fresh']);
+    expect(names(shownTasks(tasks, 'o', 'urgency', true))).toEqual(['fresh', 'likely', 'there', 'soon', 'calm']);
+  });
+
+  it('sorts by chance, unknown ones last', () => {
+    expect(names(shownTasks(tasks, '', 'chance'))).toEqual(['there', 'likely', 'soon', 'calm', 'fresh']);
   });
 
   it('can be turned round and sorted by name', () => {
