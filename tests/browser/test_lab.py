@@ -74,7 +74,7 @@ def test_the_most_urgent_series_opens_its_chart_with_a_table(lab: Lab) -> None:
 def test_a_forecast_is_made_at_once_and_says_how_far_it_can_be_trusted(lab: Lab) -> None:
     page = lab.open("dashboard:storage")
     page.get_by_role("button", name="Predict now").click()
-    expect(page.locator(".tsf-main [role=status]")).to_contain_text("interval held")
+    expect(page.locator(".tsf-main [role=status]")).to_contain_text("on windows that did not teach")
     page.get_by_label("Steps").fill("999")
     page.get_by_role("button", name="Predict now").click()
     expect(page.locator(".Toastify")).to_contain_text("999")

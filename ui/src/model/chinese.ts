@@ -145,8 +145,8 @@ export const CHINESE: Record<string, string> = {
   stale: '已过期',
   starting: '启动中',
   superseded: '已被取代',
-  'the {nominal} interval held {measured} of {n} values that were held out':
-    '{nominal} 区间覆盖了 {n} 个留出值中的 {measured}',
+  'the {nominal} interval held {measured} of {n} of the newest training values, on windows that did not teach':
+    '{nominal} 区间覆盖了 {n} 个最新训练值中的 {measured}，取自未用于学习的窗口',
   'tsf: what is about to reach its limit': 'tsf：即将达到上限的序列',
   unknown: '未知',
   '{likely} of {total} in alarm': '{total} 个中 {likely} 个告警',

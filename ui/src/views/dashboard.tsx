@@ -279,7 +279,7 @@ function Predict(props: {
   );
 }
 
-/** What stands in place of a made-up confidence: how often the interval held on data that the model had not seen. */
+/** What stands in place of a made-up confidence: how often the interval held on windows that chose when to stop and calibrated it. */
 function Coverage({ prediction }: { prediction: Prediction }): React.ReactElement {
   const { coverage, model, origin } = prediction;
   const from = origin ? moment(Date.parse(origin) / 1000) : '';
@@ -288,11 +288,14 @@ function Coverage({ prediction }: { prediction: Prediction }): React.ReactElemen
       <Chip kind="completed">{t('from {time} UTC by {model}', { time: from, model: model.name })}</Chip>{' '}
       {coverage.measured === null
         ? coverage.reason
-        : t('the {nominal} interval held {measured} of {n} values that were held out', {
-            nominal: percent(coverage.nominal),
-            measured: percent(coverage.measured),
-            n: coverage.n ?? 0
-          })}
+        : t(
+            'the {nominal} interval held {measured} of {n} of the newest training values, on windows that did not teach',
+            {
+              nominal: percent(coverage.nominal),
+              measured: percent(coverage.measured),
+              n: coverage.n ?? 0
+            }
+          )}
     </>
   );
 }
