@@ -1,6 +1,6 @@
 /** Which rows of a long list are shown: those that match, in order, within the window. Pure. */
 
-import type { SeriesRow, Task } from './api';
+import type { Labels, SeriesRow, Task } from './api';
 
 /** Rows first … last (exclusive) of `count` that a viewport shows, with some more on both sides. */
 export function visibleRows(scrollTop: number, height: number, rowHeight: number, count: number, spare = 8) {
@@ -42,6 +42,17 @@ export function shownTasks(tasks: readonly Task[], search: string, column: TaskC
 /** `series` that match, in the server's order: the most urgent first. */
 export function shownSeries(series: readonly SeriesRow[], search: string): SeriesRow[] {
   return search.trim() === '' ? [...series] : series.filter(row => matches(`${row.task} ${row.title}`, search));
+}
+
+/** Whether these are the labels of one series: all that either has are equal. */
+export function sameLabels(one: Labels, other: Labels): boolean {
+  return Object.keys({ ...one, ...other }).every(name => one[name] === other[name]);
+}
+
+/** `labels`, and every other name that one of `rows` has as empty, which is "has it not": no other series has these. */
+export function exactly(labels: Labels, rows: readonly { labels: Labels }[]): Labels {
+  const names = new Set(rows.flatMap(row => Object.keys(row.labels)));
+  return { ...Object.fromEntries([...names].map(name => [name, ''])), ...labels };
 }
 
 /** What a person may do with a task now. */
