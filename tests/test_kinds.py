@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsf.kinds import AlertLine, chance_text, figure_text, moment_text, parse_amount
+from tsf.kinds import AlertLine, chance_text, figure_text, moment_text, parse_amount, share_in_use, urgent_first
 
 AMOUNTS = st.floats(1e-3, 1e18)
 SHARES = st.floats(0.01, 10)
@@ -69,3 +69,29 @@ def test_what_is_no_amount_is_refused_with_an_example(text: object) -> None:
         ValueError, match="is no amount; write a number above 0 in the metric's unit, or a size such as"
     ):
         parse_amount(text)
+
+
+KNOWN_OR_NOT = st.sampled_from([0.0, 0.5, 1.0, np.inf, np.nan])
+
+
+@given(st.lists(st.tuples(*[KNOWN_OR_NOT] * 4), max_size=20))
+def test_the_soonest_is_the_most_urgent_then_the_likeliest_the_fullest_and_the_steepest(
+    series: list[tuple[float, float, float, float]],
+) -> None:
+    def rank(row: int) -> list[tuple[bool, float]]:
+        left, *others = series[row]
+        return [(key != key, 0.0 if key != key else key) for key in (left, *(-other for other in others))]
+
+    columns = np.array(series).reshape(-1, 4).T
+    assert urgent_first(*columns) == sorted(
+        range(len(series)), key=rank
+    )  # what is unknown last, equal ones as they are
+    assert urgent_first(*columns[:3]) == sorted(range(len(series)), key=lambda row: rank(row)[:3])
+
+
+def test_a_share_is_of_a_limit_above_zero() -> None:
+    used = np.array([1.0, 1.0, 0.0, np.nan, 1.0])
+    np.testing.assert_array_equal(
+        share_in_use(used, np.array([2.0, 0.0, 0.0, 1.0, np.nan])), [0.5, np.nan, np.nan, np.nan, np.nan]
+    )
+    assert np.isnan(share_in_use(used, None)).all()

@@ -44,6 +44,8 @@ __all__ = [
     "moment_text",
     "parse_amount",
     "parse_duration",
+    "share_in_use",
+    "urgent_first",
 ]
 
 UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -77,6 +79,29 @@ class AlertLine:
         with np.errstate(divide="ignore", invalid="ignore"):
             kept = np.maximum(1 - self.left / limit, 0.0)
         return np.where(limit > 0, np.minimum(self.share, kept), self.share)
+
+
+def share_in_use(used: NDArray[np.float64], limit: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """(N,) what is used as a share of each limit; NaN without a limit above 0."""
+    share = np.full(used.shape, np.nan)
+    return share if limit is None else np.divide(used, limit, out=share, where=limit > 0)
+
+
+def urgent_first(
+    seconds_left: NDArray[np.float64],
+    chance: NDArray[np.float64],
+    share: NDArray[np.float64],
+    growth: NDArray[np.float64] | None = None,
+) -> list[int]:
+    """Indices of N series, the most urgent first: the soonest at its limit, then the likeliest, fullest and steepest.
+
+    seconds_left: (N,) until the limit is reached, 0 where it is, +Inf where it is not in sight. It ranks every series,
+    for it is the time that is left to act; those with the same go by chance: (N,) of a breach within the horizon, then
+    by share: (N,) of the limit in use, then by growth: (N,) of the median over the horizon, of series in one unit.
+    NaN, for unknown, comes last in each; equal ones stay as they are. All that lists what is urgent asks here.
+    """
+    keys = [seconds_left, -chance, -share, *([] if growth is None else [-growth])]
+    return [int(row) for row in np.lexsort(keys[::-1])]
 
 
 def parse_duration(text: object) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -251,6 +252,12 @@ class Forecast:
     def times(self) -> NDArray[np.int64]:
         """(H,) Unix seconds of the steps that were forecast."""
         return self.origin_seconds + self.step_seconds * np.arange(1, self.quantiles.shape[1] + 1, dtype=np.int64)
+
+    @cached_property
+    def growth(self) -> Floats:
+        """(N,) how far the median rises from the first step to the last, in the unit of the values."""
+        middle = self.at(0.5)
+        return middle[:, -1] - middle[:, 0]
 
     def at(self, level: float) -> Floats:
         """(N, H) the quantile at `level`, interpolated between the levels that the model has.

@@ -73,8 +73,16 @@ def test_the_most_urgent_series_opens_its_chart_with_a_table(lab: Lab) -> None:
 
 def test_a_forecast_is_made_at_once_and_says_how_far_it_can_be_trusted(lab: Lab) -> None:
     page = lab.open("dashboard:storage")
-    page.get_by_role("button", name="Predict now").click()
-    expect(page.locator(".tsf-main [role=status]")).to_contain_text("interval held")
+    status = page.locator(".tsf-main [role=status]")
+    with page.expect_response(re.compile("/tsf/api/predict$")) as answered:
+        page.get_by_role("button", name="Predict now").click()
+    expect(status).to_contain_text("on windows that did not teach")
+    [alone] = answered.value.json()["predictions"]
+    expect(page.locator(".tsf-main h2")).to_have_text(alone["title"])
+    page.locator(".tsf-picker .tsf-entry").nth(1).click()  # for which nothing was asked
+    expect(status).to_be_empty()
+    page.locator(".tsf-picker .tsf-entry").nth(0).click()
+    expect(status).to_contain_text("interval held")
     page.get_by_label("Steps").fill("999")
     page.get_by_role("button", name="Predict now").click()
     expect(page.locator(".Toastify")).to_contain_text("999")
@@ -87,6 +95,31 @@ def test_a_forecast_is_made_at_once_and_says_how_far_it_can_be_trusted(lab: Lab)
     items = [{**task, "last_push": "2099-01-01T00:00:00Z"} for task in tasks["items"]]
     lab.answer("/tasks", json={**tasks, "items": items})  # somebody has pushed: what was tried is older than that
     expect(page.locator(".tsf-main [role=status]")).to_be_empty()
+
+
+def test_a_chosen_series_stays_chosen_when_a_push_gives_it_another_row_and_is_missed_when_it_is_gone(lab: Lab) -> None:
+    tasks, series = (lab.server.ask("GET", f"/tsf/api/{name}") for name in ("tasks", "series"))
+    other, chosen, *rest = series["items"]
+    page = lab.open("dashboard:storage")
+    page.locator(".tsf-picker .tsf-entry").nth(1).click()
+    expect(page.locator(".tsf-main h2")).to_have_text(chosen["title"])
+    swapped = [{**chosen, "row": other["row"]}, {**other, "row": chosen["row"]}, *rest]
+    with page.expect_request(re.compile(rf"/tsf/api/tasks/storage/chart\?row={other['row']}&")):
+        lab.answer("/series", json={**series, "items": swapped})
+    expect(page.locator(".tsf-picker [aria-current=true]")).to_contain_text(chosen["title"])
+    page.wait_for_timeout(1500)  # JupyterLab saves its layout when nothing has changed for a second
+    page.goto(f"{lab.url}/lab")  # the tab is there again, with the series
+    expect(page.locator(".tsf-picker [aria-current=true]")).to_contain_text(chosen["title"])
+    lab.answer("/series", json={**series, "items": [other, *rest]})
+    expect(page.locator(".tsf-main")).to_contain_text(f"is not among the {len(rest) + 1} most urgent")
+    for task in tasks["items"]:
+        if task["name"] == "storage":
+            task["urgency"]["total"] -= 1
+    lab.answer("/tasks", json=tasks)
+    expect(page.locator(".tsf-main")).to_contain_text("is no longer in the forecast of storage")
+    picture(page, "gone")
+    page.locator(".tsf-picker .tsf-entry").first.click()
+    expect(page.locator(".tsf-main h2")).to_have_text(other["title"])
 
 
 def test_why_a_series_is_forecast_so_is_asked_for_when_it_is_opened_and_anew_for_another(lab: Lab) -> None:

@@ -73,6 +73,20 @@ def test_what_is_written_for_dvc_is_what_dvc_watches() -> None:
     assert {*watched} == {*runs.WATCHED}
 
 
+def test_the_index_lists_the_soonest_first_then_the_likeliest(root: Path) -> None:
+    known = {"a": [("later", 7200.0, 0.9), ("calm", None, 0.1)], "b": [("soon", 3600.0, 0.3), ("likely", None, 0.8)]}
+    for task, rows in known.items():
+        urgent = [
+            {"series": name, "used": "1%", "left": 1.0, "p_breach": chance, "seconds_left": left, "expected": "-"}
+            for name, left, chance in rows
+        ]
+        path = TaskPaths(root, task).pushed / "receipt.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"most_urgent": urgent}))
+    page = write_index(root).read_text()
+    assert re.findall("(soon|later|likely|calm)</th>", page) == ["soon", "later", "likely", "calm"]
+
+
 def test_a_series_that_stands_still_has_no_mase_and_spoils_no_page(root: Path) -> None:
     metrics = {"model_type": "lstm", "wql": 0.0, "mase": None, "coverage_80": 1.0, "best_baseline": "last_value",
                "wql_best_baseline": 0.0}  # fmt: skip

@@ -13,9 +13,20 @@ import numpy as np
 import pytest
 
 from tsf.errors import ModelError
-from tsf.io.artifacts import CARD, WEIGHTS, read_json, read_model, write_model
+from tsf.io import registry
+from tsf.io.artifacts import CARD, WEIGHTS, read_card, read_json, read_model, write_model
 from tsf.io.files import write_json
-from tsf.io.registry import NOTEBOOK, alert_in_force, chosen_alert, promote, register, resolve, rollback, versions
+from tsf.io.registry import (
+    NOTEBOOK,
+    alert_in_force,
+    aliased,
+    chosen_alert,
+    promote,
+    register,
+    resolve,
+    rollback,
+    versions,
+)
 from tsf.params import AlertParams
 from tsf.project import TaskPaths
 
@@ -82,6 +93,28 @@ def test_a_model_is_found_by_alias_name_version_and_its_start(stored: tuple[Path
         assert resolve(root, "storage", reference) == root / "storage" / second
     assert resolve(root, "storage", name(0)) == root / "storage" / first
     assert resolve(root, "storage") == root / "storage" / second
+
+
+def test_an_alias_is_followed_without_a_look_at_the_other_versions(
+    stored: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, (first, second, third) = stored
+    assert aliased(root, "storage") is None
+    promote(root, "storage", second)
+    promote(root, "storage", second, "challenger")
+    read = []
+    monkeypatch.setattr(registry, "read_card", lambda folder: read.append(folder.name) or read_card(folder))
+    assert aliased(root, "storage") == versions(root, "storage")[1]
+    assert sorted(read) == sorted([second, first, second, third])
+    read.clear()
+    assert resolve(root, "storage", "challenger").name == second
+    assert read == [second]
+    shutil.rmtree(root / "storage" / second)
+    assert aliased(root, "storage") is None
+    (root / "storage" / "aliases.json").write_text(
+        '{"history": [{"act": "promote", "alias": "champion", "version": ".."}]}'
+    )
+    assert aliased(root, "storage") is None
 
 
 @pytest.mark.parametrize("reference", ["", "champion", "xyz", "../storage", "model_20990101_000000", ".", "0" * 12])
@@ -222,6 +255,31 @@ def test_a_process_killed_at_any_moment_loses_nothing(tmp_path: Path) -> None:
         assert all(read_model(one.folder)[1]["version"] == one.version for one in known)
         assert read_model(resolve(tmp_path / "registry", "storage"))[1]["spec"]["n"] >= done
     shutil.rmtree(tmp_path / "registry")
+
+
+MOVER = """
+import sys
+from pathlib import Path
+from tsf.io.registry import promote, rollback
+root, first, second, alias = Path(sys.argv[1]), *sys.argv[2:]
+promote(root, "storage", first, alias)
+for _ in range(20):
+    promote(root, "storage", second, alias)
+    rollback(root, "storage", alias)
+"""
+
+
+def test_two_processes_that_move_aliases_at_once_lose_no_move(stored: tuple[Path, list[str]]) -> None:
+    root, (first, second, _) = stored
+    started = [
+        subprocess.Popen([sys.executable, "-c", MOVER, str(root), first, second, alias])
+        for alias in ("champion", "challenger")
+    ]
+    assert [process.wait() for process in started] == [0, 0]
+    history = read_json(root / "storage" / "aliases.json")["history"]
+    for alias in ("champion", "challenger"):
+        moves = [(move["act"], move["version"]) for move in history if move["alias"] == alias]
+        assert moves == [("promote", first), *[("promote", second), ("rollback", first)] * 20]
 
 
 def test_the_alert_in_force_goes_back_with_the_champion(stored: tuple[Path, list[str]]) -> None:

@@ -16,8 +16,12 @@ from ruamel.yaml import YAML
 from tests.server.conftest import Call
 from tsf.flow.queue import claim, enqueue, finish, list_runs
 from tsf.flow.tasks import set_values
+from tsf.io.artifacts import write_series
+from tsf.io.lineage import lineage
+from tsf.io.registry import NOTEBOOK
+from tsf.project import TaskPaths
 from tsf.promql import amount_text
-from tsf.series import label_rows, title_of
+from tsf.series import SeriesSet, label_rows, title_of
 from tsf.server import runs as run_routes
 from tsf.server import tasks as task_routes
 from tsf.server.openapi import operations
@@ -82,6 +86,15 @@ async def test_the_list_of_tasks_says_what_is_urgent_and_what_never_ran(call: Ca
     assert second["urgency"] is None
     assert first["model"]
     assert first["metrics"]["version"] == first["model"]
+
+
+async def test_a_damaged_list_of_aliases_hides_no_other_task(call: Call, jp_fetch: Any, project: Path) -> None:
+    (project / "registry/storage/aliases.json").write_text("{")
+    _, tasks = await call("GET", "/tasks", as_="Tasks")
+    assert {task["name"]: task["model"] for task in tasks["items"]} == {"storage": None, "cpu": None}
+    assert sum((await call("GET", "/stats", as_="Stats"))[1]["tasks"].values()) == 2
+    assert b"tsf_tasks{" in (await jp_fetch("tsf/api", "metrics")).body
+    assert (await call("GET", "/models/task/storage"))[1]["message"].startswith(str(project / "registry/storage"))
 
 
 async def test_rows_come_the_most_urgent_first_and_pages_join(call: Call) -> None:
@@ -436,10 +449,17 @@ async def test_a_model_tells_where_it_comes_from_and_can_be_promoted_and_rolled_
     assert card["params"]["sequence_length"] == 24
     assert card["metrics"]["version"] == card["version"]
     assert card["lineage"]["report"] == "/reports/storage/train"
-    other = project / "evaluation/storage/metrics.json"  # a newer model has been evaluated since
-    other.write_text(json.dumps({**card["metrics"], "version": "000000000000"}))
+    own = project / "registry/storage" / card["version"] / NOTEBOOK
+    assert card["lineage"]["notebook"] is None  # its stage was called without one
+    own.write_text(f"kept as version {card['version']}")
+    newer = project / "models/storage/card.json"  # another model has been trained since, and evaluated
+    newer.write_text(newer.read_text().replace(card["version"], "0" * 12))
+    (project / "evaluation/storage/metrics.json").write_text(json.dumps({**card["metrics"], "version": "0" * 12}))
+    (project / "reports/storage/train.ipynb").write_text("kept as version 000000000000")
     _, old = await call("GET", f"/models/{model['id']}", as_="ModelCard")
     assert (old["metrics"], old["lineage"]["report"]) == (card["metrics"], None)
+    assert project / old["lineage"]["notebook"] == own
+    assert old["lineage"]["notebook"] == lineage(project, "storage", card["version"])["executed notebook"]
     assert card["lineage"]["data_hash"] == model["data_hash"]
     assert card["history_of_aliases"][0]["act"] == "promote"
     _, promoted = await call("POST", f"/models/{model['id']}/promote", {"alias": "challenger"}, as_="ModelCard")
@@ -568,7 +588,7 @@ async def test_a_plan_counts_what_a_task_would_cost_and_saves_nothing(call: Call
     assert edited["parameters"] > plan["parameters"]
 
 
-async def test_newest_samples_come_with_a_gap_report(call: Call) -> None:
+async def test_newest_samples_come_with_a_gap_report(call: Call, project: Path) -> None:
     _, answer = await call("GET", "/data/metrics/storage-oncall", hours=12, limit=3, as_="UserMetrics")
     [task] = answer["tasks"]
     assert len(task["times"]) == 12
@@ -577,6 +597,12 @@ async def test_newest_samples_come_with_a_gap_report(call: Call) -> None:
     name = task["series"][0]["labels"]["user"]
     _, own = await call("GET", f"/data/metrics/{name}", as_="UserMetrics")
     assert {row["labels"]["user"] for row in own["tasks"][0]["series"]} == {name}
+    past = SeriesSet({"user": np.array([name], object)}, 3600 * np.arange(5), 3600, np.ones((1, 5)))
+    write_series(past, TaskPaths(project, "cpu").series)  # of a user who has none there any more
+    _, both = await call("GET", f"/data/metrics/{name}", as_="UserMetrics")
+    assert both["tasks"][0] == own["tasks"][0]
+    gone = both["tasks"][1]
+    assert (gone["task"], gone["series"], gone["total"], gone["error"]) == ("cpu", [], 0, "")
 
 
 async def test_a_report_is_shown_and_its_scripts_are_not_run(jp_fetch: Any) -> None:

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tsf.errors import FlowError, ParamsError
 from tsf.io.files import read_json, replacing
-from tsf.kinds import chance_text, figure_text, moment_text
+from tsf.kinds import chance_text, figure_text, moment_text, urgent_first
 from tsf.params import Params, effective, read_params
 from tsf.project import STAGES, TaskPaths
 
@@ -23,8 +24,10 @@ def write_index(root: Path) -> Path:
     folder = Path(__file__).parent / "report"
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"figure": figure_text, "chance": chance_text}
+    tasks = [_row(TaskPaths(root, name), task.owner) for name, task in params.tasks.items()]
     page = environment.get_template("tasks.html.j2").render(
-        tasks=[_row(TaskPaths(root, name), task.owner) for name, task in params.tasks.items()],
+        tasks=tasks,
+        urgent=_urgent(tasks),
         source=_source(params),
         until=moment_text(params.snapshot.until_seconds),
         stages=STAGES,
@@ -50,6 +53,19 @@ def _row(paths: TaskPaths, owner: str) -> dict[str, Any]:
         "metrics": _json(paths.evaluation / "metrics.json"),
         "receipt": _json(paths.pushed / "receipt.json"),
     }
+
+
+def _urgent(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The most urgent series of all tasks, each with its task."""
+    most = max(12 // (len(tasks) or 1), 3)  # of each, or the one with most series at their limit would hide the others
+    found = [
+        {**series, "task": task["name"]}
+        for task in tasks
+        if task["receipt"]
+        for series in task["receipt"]["most_urgent"][:most]
+    ]
+    left, chance = np.array([[row.get(key) for row in found] for key in ("seconds_left", "p_breach")], np.float64)
+    return [found[row] for row in urgent_first(left, chance, np.full(len(found), np.nan))]
 
 
 def _state(paths: TaskPaths, stage: Any) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from tsf.errors import ChangedError, ParamsError
-from tsf.io.files import replacing
+from tsf.io.files import locked, replacing
 from tsf.params import parse_params
 from tsf.presets import preset_block
 from tsf.project import TaskPaths
@@ -124,8 +123,7 @@ def editing(root: Path) -> Iterator[None]:
     """Keep all others who ask from editing params.yaml, in this process and in others, until the end."""
     path = root / ".tsf" / "params.lock"
     path.parent.mkdir(exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(path, ParamsError):
         yield
 
 

@@ -1,7 +1,8 @@
-"""Files that are whole at any moment: written beside the old one, then put in its place; and JSON in them."""
+"""Files that are whole at any moment: written beside the old one, then put in its place; locks; and JSON in them."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -15,7 +16,7 @@ import numpy as np
 
 from tsf.errors import FlowError, TsfError
 
-__all__ = ["json_text", "one_line", "read_json", "replacing", "write_json"]
+__all__ = ["json_text", "locked", "one_line", "read_json", "replacing", "write_json"]
 
 
 @contextmanager
@@ -40,6 +41,22 @@ def replacing(path: Path, error: type[TsfError] = FlowError) -> Iterator[BinaryI
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+@contextmanager
+def locked(path: Path, error: type[TsfError] = FlowError) -> Iterator[None]:
+    """Keep all others who ask for the lock `path` waiting, in this process and in others, until the end.
+
+    The lock goes with the process that holds it; its folder must be there. Raises `error` if the disk refuses.
+    """
+    try:
+        file = path.open("w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as fault:
+        what = f"it cannot be locked ({fault.strerror or fault})"
+        raise error(what, where=str(path), cure="free the disk or mend the permissions") from None
+    with file:
+        yield
 
 
 def write_json(value: Any, path: Path) -> None:

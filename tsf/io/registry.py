@@ -6,6 +6,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,11 +14,11 @@ from typing import Any
 
 from tsf.errors import FlowError, ModelError
 from tsf.io.artifacts import CARD, WEIGHTS, read_card, read_model
-from tsf.io.files import read_json, replacing, write_json
+from tsf.io.files import locked, read_json, replacing, write_json
 from tsf.params import TASK_NAME, AlertParams, PushParams
 from tsf.project import TaskPaths
 
-__all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "alert_in_force", "champion_metrics", "chosen_alert",
+__all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "alert_in_force", "aliased", "champion_metrics", "chosen_alert",
            "horizons_in_force", "promote", "register", "resolve", "rollback", "versions"]  # fmt: skip
 
 ALIASES = ("champion", "challenger")
@@ -78,16 +79,20 @@ def versions(root: Path, task: str) -> list[ModelVersion]:
     """All versions of the task's model, the oldest name first; none for a task without models."""
     folder = _task_folder(root, task)
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    aliases = {alias: stack[-1] for alias, stack in _stacks(_history(folder)).items() if stack}
-    found = []
-    for version in filter(VERSION.match, names):
-        try:
-            card = read_card(folder / version)
-        except ModelError:
-            card = {}
-        pointing = tuple(alias for alias in ALIASES if aliases.get(alias) == version)
-        found.append(ModelVersion(version, str(card.get("name", "")), pointing, folder / version, card))
+    aliases = _aliases(folder)
+    found = [_version(folder / version, aliases) for version in filter(VERSION.match, names)]
     return sorted(found, key=lambda one: (one.name, one.version))
+
+
+def aliased(root: Path, task: str, alias: str = "champion") -> ModelVersion | None:
+    """The version that `alias` points at, None where there is none; of all cards only its own is read.
+
+    Raises ModelError for a damaged list of aliases.
+    """
+    folder = _task_folder(root, task)
+    aliases = _aliases(folder)
+    version = aliases.get(alias, "")
+    return _version(folder / version, aliases) if VERSION.match(version) and (folder / version).exists() else None
 
 
 def resolve(root: Path, task: str, reference: str = "champion") -> Path:
@@ -95,6 +100,8 @@ def resolve(root: Path, task: str, reference: str = "champion") -> Path:
 
     Raises ModelError that lists what there is.
     """
+    if reference in ALIASES and (pointed := aliased(root, task, reference)):
+        return pointed.folder
     known = versions(root, task)
     exact = [one for one in known if reference and reference in (*one.aliases, one.name, one.version)]
     found = exact or [one for one in known if reference and one.version.startswith(reference)]
@@ -115,8 +122,9 @@ def promote(root: Path, task: str, version: str, alias: str = "champion") -> Non
     """
     folder = _task_folder(root, task)
     target = resolve(root, task, version).name
-    if _stack(folder, alias)[-1:] != [target]:
-        _append(folder, {"act": "promote", "alias": alias, "version": target})
+    with _moving(folder):
+        if _stack(folder, alias)[-1:] != [target]:
+            _append(folder, {"act": "promote", "alias": alias, "version": target})
 
 
 def rollback(root: Path, task: str, alias: str = "champion") -> str:
@@ -125,11 +133,12 @@ def rollback(root: Path, task: str, alias: str = "champion") -> str:
     Raises ModelError where there is nothing before.
     """
     folder = _task_folder(root, task)
-    stack = _stack(folder, alias)
-    if len(stack) < 2:
-        state = f"has pointed only at {stack[0]}" if stack else "points at nothing"
-        raise ModelError(f"{alias} of task {task} {state}", cure="promote a version by its name")
-    _append(folder, {"act": "rollback", "alias": alias, "version": stack[-2]})
+    with _moving(folder):
+        stack = _stack(folder, alias)
+        if len(stack) < 2:
+            state = f"has pointed only at {stack[0]}" if stack else "points at nothing"
+            raise ModelError(f"{alias} of task {task} {state}", cure="promote a version by its name")
+        _append(folder, {"act": "rollback", "alias": alias, "version": stack[-2]})
     return stack[-2]
 
 
@@ -171,9 +180,12 @@ def horizons_in_force(paths: TaskPaths, push: PushParams) -> tuple[int, ...]:
 
     After prediction_steps was raised the model in use is shorter until a training has passed.
     """
-    champion = [one.card for one in versions(paths.registry, paths.task) if "champion" in one.aliases]
-    reach = [card["spec"]["params"]["prediction_steps"] * card["spec"]["step_seconds"] for card in champion if card]
-    return tuple(horizon for horizon in push.horizons if not reach or horizon <= reach[0]) or push.horizons
+    champion = aliased(paths.registry, paths.task)
+    if champion is None or not champion.card:
+        return push.horizons
+    spec = champion.card["spec"]
+    reach = spec["params"]["prediction_steps"] * spec["step_seconds"]
+    return tuple(horizon for horizon in push.horizons if horizon <= reach) or push.horizons
 
 
 def _task_folder(root: Path, task: str) -> Path:
@@ -188,6 +200,15 @@ def _is_whole(folder: Path) -> bool:
     except ModelError:
         return False
     return True
+
+
+def _version(folder: Path, aliases: Mapping[str, str]) -> ModelVersion:
+    try:
+        card = read_card(folder)
+    except ModelError:
+        card = {}
+    pointing = tuple(alias for alias in ALIASES if aliases.get(alias) == folder.name)
+    return ModelVersion(folder.name, str(card.get("name", "")), pointing, folder, card)
 
 
 def _history(folder: Path) -> list[dict[str, str]]:
@@ -210,6 +231,11 @@ def _stack(folder: Path, alias: str) -> list[str]:
     return _stacks(_history(folder)).get(alias, [])
 
 
+def _aliases(folder: Path) -> dict[str, str]:
+    """The version that each alias points at."""
+    return {alias: stack[-1] for alias, stack in _stacks(_history(folder)).items() if stack}
+
+
 def _stacks(history: list[dict[str, str]]) -> dict[str, list[str]]:
     stacks: dict[str, list[str]] = {}
     for move in history:
@@ -219,6 +245,11 @@ def _stacks(history: list[dict[str, str]]) -> dict[str, list[str]]:
         else:
             stack.append(move["version"])
     return stacks
+
+
+def _moving(folder: Path) -> AbstractContextManager[None]:
+    """Keep others from moving an alias until the end; where the task has no folder there is nothing to move."""
+    return locked(folder / ".aliases.lock", ModelError) if folder.is_dir() else nullcontext()
 
 
 def _append(folder: Path, move: dict[str, str]) -> None:

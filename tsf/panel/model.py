@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from tsf.params import TASK_NAME, Params, TaskParams, parse_params, read_params
 from tsf.presets import PRESETS, preset_block
 from tsf.project import TaskPaths
 from tsf.promql import check_query, selectors
-from tsf.series import Forecast, SeriesSet
+from tsf.series import Forecast, SeriesSet, label_rows
 from tsf.words import Words, words_in
 
 __all__ = ["KEYS", "Choice", "Results", "TaskModel", "written"]
@@ -50,11 +51,20 @@ class Results:
 
     @property
     def urgent_rows(self) -> list[int]:
-        """Rows of the forecast, the likeliest breach first."""
-        chance = self.forecast.p_breach
-        if chance is None:
-            return [*range(len(self.forecast.quantiles))]
-        return [int(row) for row in np.argsort(-np.nan_to_num(chance[:, -1]), kind="stable")]
+        """Rows of the forecast, the most urgent first."""
+        from tsf.stages.urgency import Urgency
+
+        return Urgency(self.history, self.forecast, self.task.alert.alert_line).rows
+
+    @cached_property
+    def history(self) -> SeriesSet:
+        """The data of the forecast's series, in its order; a series that came later has no history here."""
+        series, wanted = self.series, label_rows(self.forecast.labels)
+        places = {frozenset(row.items()): place for place, row in enumerate(label_rows(series.labels))}
+        at = np.array([places.get(frozenset(row.items()), -1) for row in wanted])
+        values = np.where((at >= 0)[:, None], series.values[at], np.nan)
+        limit = None if series.limit is None else np.where((at >= 0)[:, None], series.limit[at], np.nan)
+        return SeriesSet(self.forecast.labels, series.times, series.step_seconds, values, limit)
 
 
 class Choice(NamedTuple):

@@ -13,7 +13,7 @@ from tsf.kinds import chance_text, duration_text
 from tsf.panel.model import KEYS, Choice, Results, TaskModel, written
 from tsf.plots import figure_html, pick_rows, plot_forecast, plot_series
 from tsf.promql import unit_of
-from tsf.series import SeriesSet, label_rows, title_of
+from tsf.series import label_rows, title_of
 from tsf.words import Words
 
 if TYPE_CHECKING:
@@ -156,12 +156,13 @@ def results_html(results: Results | None, words: Words = str) -> str:
         return ""
     forecast, task = results.forecast, results.task
     rows = results.urgent_rows[:SHOWN]
-    series = _in_order(results)
     chance = ["–"] * len(rows)
     if forecast.p_breach is not None:
         chance = [chance_text(share) for share in forecast.p_breach[rows, -1].tolist()]
     line, unit = task.alert.alert_line, unit_of(task.fetch.metric_query)
-    figure = plot_forecast(series, forecast, rows, line=line, unit=unit, time_zone=task.train.time_zone, words=words)
+    figure = plot_forecast(
+        results.history, forecast, rows, line=line, unit=unit, time_zone=task.train.time_zone, words=words
+    )
     names = [title_of(row) for row in label_rows({name: column[rows] for name, column in forecast.labels.items()})]
     heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in (words("series"), words("chance")))
     cells = "".join(
@@ -211,13 +212,3 @@ def _verdict(results: Results, words: Words) -> str:
         version=receipt["version"],
         place=receipt["sent_to"],
     )
-
-
-def _in_order(results: Results) -> SeriesSet:
-    """The data of the forecast's series, in its order; a series that came later has no history here."""
-    series, wanted = results.series, label_rows(results.forecast.labels)
-    places = {frozenset(row.items()): place for place, row in enumerate(label_rows(series.labels))}
-    at = np.array([places.get(frozenset(row.items()), -1) for row in wanted])
-    values = np.where((at >= 0)[:, None], series.values[at], np.nan)
-    limit = None if series.limit is None else np.where((at >= 0)[:, None], series.limit[at], np.nan)
-    return SeriesSet(results.forecast.labels, series.times, series.step_seconds, values, limit)

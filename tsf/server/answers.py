@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from tsf.errors import ParamsError, TsfError
 from tsf.io.files import json_text
@@ -17,9 +17,13 @@ __all__ = [
     "NoProjectError",
     "NotFoundError",
     "json_answer",
+    "or_none",
     "page_of",
     "time_text",
 ]
+
+
+T = TypeVar("T")
 
 
 class NotFoundError(TsfError):
@@ -55,6 +59,14 @@ def json_answer(value: Any) -> Answer:
 def page_of(items: Sequence[Any], offset: int, limit: int, **others: Any) -> dict[str, Any]:
     """A part of a list, and how long all of it is."""
     return {"items": items[offset : offset + limit], "total": len(items), **others}
+
+
+def or_none(read: Callable[[], T]) -> T | None:
+    """What is not there yet, or is damaged, is shown as not there; the run that left it so has said why."""
+    try:
+        return read()
+    except TsfError:
+        return None
 
 
 def time_text(seconds: float | None) -> str | None:

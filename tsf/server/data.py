@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from tsf.promql import check_query as check_metric
 from tsf.promql import selectors
 from tsf.series import SeriesSet, label_rows, title_of
 from tsf.server import worker
-from tsf.server.answers import Answer, NotFoundError, json_answer, page_of, time_text
+from tsf.server.answers import Answer, NotFoundError, json_answer, or_none, page_of, time_text
 from tsf.server.service import Service
 from tsf.server.users import tasks_of
-from tsf.server.views import chart_of, look, series_rows
+from tsf.server.views import by_urgency, chart_of, look, series_rows
 
 __all__ = [
     "check_query",
@@ -52,10 +53,11 @@ def list_task_series(service: Service, task_id: str, offset: int, limit: int) ->
 def list_series(service: Service, offset: int, limit: int) -> Answer:
     """Series of all tasks, the most urgent first."""
     params = read_params(service.root)
-    rows = [row for name in params.tasks for row in _rows_or_none(service.root, params, name, offset + limit)]
-    rows.sort(key=_urgency_key)
-    total = sum(len(_labels_or_none(service.root, params, name)) for name in params.tasks)
-    return json_answer({"items": rows[offset : offset + limit], "total": total})
+    looks = [outlook for name in params.tasks if (outlook := or_none(partial(look, service.root, params, name)))]
+    rows = [row for outlook in looks for row in series_rows(outlook, 0, offset + limit)]
+    order = by_urgency(rows)[offset : offset + limit]
+    total = sum(len(outlook.labels) for outlook in looks)
+    return json_answer({"items": [rows[at] for at in order], "total": total})
 
 
 def read_chart(service: Service, task_id: str, row: int | None, hours: int) -> Answer:
@@ -104,10 +106,10 @@ def explain_forecast(service: Service, body: dict[str, Any]) -> Answer:
 def _check_model(root: Path, task: str, reference: str) -> None:
     """Raise NotFoundError for a model that is not there; where there is none at all, the worker says it."""
     registry = TaskPaths(root, task).registry
-    if versions(registry, task):
-        try:
-            resolve(registry, task, reference)
-        except ModelError as fault:
+    try:
+        resolve(registry, task, reference)
+    except ModelError as fault:
+        if versions(registry, task):
             raise NotFoundError(fault.what, where="model", cure=fault.cure) from None
 
 
@@ -118,7 +120,8 @@ def read_user_metrics(service: Service, user: str, hours: int, offset: int, limi
     asked: list[tuple[str, str | None]] = [(name, None) for name in owned] or [
         (name, user)
         for name in params.tasks
-        if any(labels.get("user") == user for labels in _labels_or_none(service.root, params, name))
+        if (outlook := or_none(partial(look, service.root, params, name)))
+        and any(labels.get("user") == user for labels in outlook.labels)
     ]
     if not asked:
         what = f"nobody called {user!r} owns a task, and no series that was fetched has that label `user`"
@@ -200,9 +203,9 @@ def _newest(params: Params, name: str, user: str | None, hours: int, offset: int
         )
     except SourceError as fault:
         return entry | {"quality": {}, "error": str(fault)}
-    if user is not None:
-        found = found.take(np.flatnonzero(found.labels.get("user", np.full(found.n_series, "", object)) == user))
-    page = page_of([*range(found.n_series)], offset, limit)
+    users = found.labels.get("user", np.full(found.n_series, "", object))
+    rows = [row for row in range(found.n_series) if user in (None, users[row])]
+    page = page_of(rows, offset, limit)
     return entry | {
         "times": found.times,
         "series": _values(found, page["items"]),
@@ -228,25 +231,6 @@ def _values(series: SeriesSet, rows: Iterable[int]) -> list[dict[str, Any]]:
 def _as_limit(query: str) -> FetchParams:
     """A query that is only looked at: a limit may be a size called …_total, which no metric may."""
     return FetchParams.model_construct(metric_query=query, limit=None, covariates={}, step=3600, history=86_400)
-
-
-def _urgency_key(row: dict[str, Any]) -> tuple[float, float]:
-    left = row["seconds_to_limit"]
-    return (float("inf") if left is None else left, -(row["p_breach"] or 0.0))
-
-
-def _rows_or_none(root: Path, params: Params, name: str, count: int) -> list[dict[str, Any]]:
-    try:
-        return series_rows(look(root, params, name), 0, count)
-    except TsfError:
-        return []
-
-
-def _labels_or_none(root: Path, params: Params, name: str) -> tuple[Any, ...]:
-    try:
-        return look(root, params, name).labels
-    except TsfError:
-        return ()
 
 
 def _table(path: Path) -> list[dict[str, Any]]:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tsf.errors import FlowError, ModelError
+from tsf.io.artifacts import read_card
 from tsf.io.files import read_json
-from tsf.io.registry import ModelVersion, promote, rollback, versions
+from tsf.io.registry import NOTEBOOK, ModelVersion, promote, rollback, versions
 from tsf.params import read_params
 from tsf.project import TaskPaths
-from tsf.server.answers import Answer, ConflictError, NotFoundError, json_answer, page_of, time_text
+from tsf.server.answers import Answer, ConflictError, NotFoundError, json_answer, or_none, page_of, time_text
 from tsf.server.service import Service
 from tsf.server.users import tasks_of
 
@@ -122,8 +123,7 @@ def _entry(service: Service, task: str, model: ModelVersion) -> dict[str, Any]:
 def _card(service: Service, task: str, model: ModelVersion) -> Answer:
     paths, spec = TaskPaths(service.root, task), model.card.get("spec", {})
     entry = _entry(service, task, model)
-    # The reports on disk tell of the model that was evaluated last.
-    newest = _evaluated(paths.evaluation / "metrics.json").get("version") == model.version
+    notebook, newest = model.folder / NOTEBOOK, or_none(lambda: read_card(paths.model)["version"])
     return json_answer(
         {
             **entry,
@@ -134,8 +134,9 @@ def _card(service: Service, task: str, model: ModelVersion) -> Answer:
                 "data_hash": entry["data_hash"],
                 "commit": entry["commit"],
                 "trained_until": entry["trained_until"],
-                "notebook": service.shown_path(paths.notebook("train")) if newest else None,
-                "report": f"/reports/{task}/train" if newest else None,
+                "notebook": service.shown_path(notebook) if notebook.is_file() else None,
+                # The page on disk tells of the model that was trained last.
+                "report": f"/reports/{task}/train" if newest == model.version else None,
             },
             "history_of_aliases": _moves(model.folder.parent / "aliases.json"),
         }

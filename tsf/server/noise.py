@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tsf.errors import FlowError, TsfError
+from tsf.errors import TsfError
 from tsf.io.alerts import count_alarms
 from tsf.io.registry import champion_metrics
 from tsf.params import TaskParams, effective, read_params
@@ -52,5 +52,5 @@ def _weekly(paths: TaskPaths) -> float | None:
     """Alarms a week and team in the replay of the model in use."""
     try:
         return float(champion_metrics(paths)["alarms"]["alarms_per_week"])
-    except (FlowError, LookupError, TypeError, ValueError):
+    except (TsfError, LookupError, TypeError, ValueError):
         return None

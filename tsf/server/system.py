@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tsf.kinds import duration_text
 from tsf.params import Params, effective, read_params
 from tsf.project import STAGES, TaskPaths
 from tsf.server import __version__
-from tsf.server.answers import Answer, NoProjectError, NotFoundError, json_answer, time_text
+from tsf.server.answers import Answer, NoProjectError, NotFoundError, json_answer, or_none, time_text
 from tsf.server.openapi import docs_html, document
 from tsf.server.service import Service
 from tsf.server.tasks import task_states
@@ -106,7 +107,7 @@ def stats(service: Service) -> Answer:
     models = Counter(
         one.aliases[0] if one.aliases else "other"
         for name in params.tasks
-        for one in versions(TaskPaths(root, name).registry, name)
+        for one in or_none(partial(versions, TaskPaths(root, name).registry, name)) or ()
     )
     return json_answer(
         {

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from tsf.errors import FlowError, ParamsError, TsfError
+from tsf.errors import FlowError, ParamsError
 from tsf.flow.keys import dotted_edits, flat
 from tsf.flow.progress import failed_sentence, read_progress
 from tsf.flow.queue import ACTIVE, Run, cancel, count_runs, enqueue, latest_runs, list_runs, settings_hash
@@ -21,17 +22,17 @@ from tsf.flow.tasks import add_task as with_task
 from tsf.flow.tasks import edit_params, editing, params_diff, read_text, retire_task, write_params
 from tsf.io.files import read_json
 from tsf.io.pushgateway import retire
-from tsf.io.registry import versions
+from tsf.io.registry import aliased
 from tsf.kinds import horizon_text
 from tsf.params import Params, TaskParams, TrainParams, effective, read_params
 from tsf.project import STAGES, TaskPaths
 from tsf.server import worker
-from tsf.server.answers import Answer, ConflictError, json_answer, page_of, time_text
+from tsf.server.answers import Answer, ConflictError, json_answer, or_none, page_of, time_text
 from tsf.server.noise import noise_of
 from tsf.server.runs import failure_of, run_entry
 from tsf.server.service import Service
 from tsf.server.users import tasks_of
-from tsf.server.views import look, urgency_of
+from tsf.server.views import by_urgency, look, urgency_of
 
 __all__ = [
     "add_task",
@@ -122,8 +123,8 @@ def plan_task(service: Service, body: dict[str, Any]) -> Answer:
 def _list(service: Service, names: Iterable[str], offset: int, limit: int, state: str | None) -> Answer:
     params, runs = read_params(service.root), latest_runs(service.root)
     entries = [_entry(service, params, name, runs.get(name)) for name in names]
-    entries = [entry for entry in entries if state in (None, entry["state"])]
-    entries.sort(key=_urgency_key)
+    entries = sorted((entry for entry in entries if state in (None, entry["state"])), key=itemgetter("name"))
+    entries = [entries[at] for at in by_urgency([entry["urgency"] or {} for entry in entries])]
     counts = count_runs(service.root)
     queue = {"pending": counts.get("pending", 0), "running": counts.get("running", 0), "busy": _busy(service.root)}
     return json_answer(page_of(entries, offset, limit, queue=queue))
@@ -135,18 +136,13 @@ def _busy(root: Path) -> str:
     return next((progress.waiting for progress in found if progress and progress.waiting), "")
 
 
-def _urgency_key(entry: dict[str, Any]) -> tuple[float, float, str]:
-    urgency = entry["urgency"] or {}
-    left, chance = urgency.get("seconds_to_limit"), urgency.get("p_breach")
-    return (float("inf") if left is None else left, -(chance or 0.0), entry["name"])
-
-
 def _entry(service: Service, params: Params, name: str, run: Run | None) -> dict[str, Any]:
     """A task as lists show it."""
     root, task = service.root, params.tasks[name]
     paths = TaskPaths(root, name)
     reports = {stage: _changed(paths.report(stage)) for stage in STAGES}
-    outlook = _or_none(lambda: look(root, params, name))
+    outlook = or_none(lambda: look(root, params, name))
+    champion = or_none(lambda: aliased(paths.registry, name))
     links = {"self": f"/tasks/{name}", "series": f"/tasks/{name}/series", "chart": f"/tasks/{name}/chart"}
     links |= {"models": f"/models/task/{name}"}
     links |= {f"report_{stage}": f"/reports/{name}/{stage}" for stage, moment in reports.items() if moment}
@@ -168,14 +164,10 @@ def _entry(service: Service, params: Params, name: str, run: Run | None) -> dict
         "last_push": time_text(_changed(paths.pushed / "receipt.json")),
         **failure_of(service, name),
         "run": run_entry(service, run) if run else None,
-        "model": _or_none(lambda: _champion(paths, name)),
-        "metrics": _or_none(lambda: read_json(paths.evaluation / "metrics.json")),
+        "model": champion and champion.version,
+        "metrics": or_none(lambda: read_json(paths.evaluation / "metrics.json")),
         "links": links,
     }
-
-
-def _champion(paths: TaskPaths, name: str) -> str | None:
-    return next((one.version for one in versions(paths.registry, name) if "champion" in one.aliases), None)
 
 
 def _state(paths: TaskPaths, task: TaskParams, run: Run | None) -> str:
@@ -202,8 +194,8 @@ def _error(paths: TaskPaths, run: Run | None) -> str:
 
 def _settings_changed(paths: TaskPaths, task: TaskParams, run: Run | None, pushed: float) -> bool:
     """Whether the task asks for another model than the one in use, or for what its last whole run did not know."""
-    cards = [one.card for one in versions(paths.registry, paths.task) if "champion" in one.aliases and one.card]
-    if any(_other_model(card["spec"]["params"], task.train) for card in cards):
+    champion = or_none(lambda: aliased(paths.registry, paths.task))
+    if champion and champion.card and _other_model(champion.card["spec"]["params"], task.train):
         return True
     if run is None or run.state != "completed" or run.alone or (run.ended_at or 0) < pushed:
         return False  # it says nothing of the whole task, or somebody has pushed by hand since
@@ -279,12 +271,4 @@ def _changed(path: Path) -> float | None:
     try:
         return path.stat().st_mtime
     except OSError:
-        return None
-
-
-def _or_none(read: Callable[[], Any]) -> Any:
-    """What is not there yet, or is damaged, is shown as not there; the run that left it so has said why."""
-    try:
-        return read()
-    except TsfError:
         return None

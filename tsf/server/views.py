@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -14,14 +14,14 @@ from tsf.errors import SeriesError
 from tsf.io.artifacts import read_forecast, read_series
 from tsf.io.registry import alert_in_force
 from tsf.io.source import newest_seconds
-from tsf.kinds import horizon_text
+from tsf.kinds import horizon_text, share_in_use, urgent_first
 from tsf.params import AlertParams, Params, TaskParams
 from tsf.project import TaskPaths
 from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
 from tsf.server.answers import NotFoundError, time_text
 
-__all__ = ["Outlook", "chart_of", "look", "series_rows", "urgency_of"]
+__all__ = ["Outlook", "by_urgency", "chart_of", "look", "series_rows", "urgency_of"]
 
 T = TypeVar("T")
 
@@ -65,10 +65,10 @@ class Outlook:
 
     @property
     def order(self) -> list[int]:
-        """Rows, the most urgent first: the soonest, then the likeliest."""
-        left = np.nan_to_num(self.seconds_left, nan=np.inf, posinf=np.inf)
-        share = np.nan_to_num(self.used / self.limit, nan=0.0, posinf=0.0)
-        return [int(row) for row in np.lexsort((-share, -np.nan_to_num(self.p_breach), left))]
+        """Rows, the most urgent first."""
+        growth = self.forecast.growth if self.forecast else None
+        share = share_in_use(self.used, self.limit)
+        return urgent_first(self.seconds_left, self.p_breach, share, growth)
 
 
 def look(root: Path, params: Params, name: str) -> Outlook:
@@ -100,6 +100,7 @@ def look(root: Path, params: Params, name: str) -> Outlook:
 def series_rows(outlook: Outlook, offset: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
     """Rows of a table, the most urgent first."""
     left, alarms, forecast = outlook.seconds_left, outlook.alarms, outlook.forecast
+    share = share_in_use(outlook.used, outlook.limit)
     rows = outlook.order[offset : None if limit is None else offset + limit]
     return [
         {
@@ -109,7 +110,7 @@ def series_rows(outlook: Outlook, offset: int = 0, limit: int | None = None) -> 
             "labels": outlook.labels[row],
             "used": _number(outlook.used[row]),
             "limit": _number(outlook.limit[row]),
-            "share": _number(outlook.used[row] / outlook.limit[row]) if outlook.limit[row] else None,
+            "share": _number(share[row]),
             "p_breach": _number(outlook.p_breach[row]),
             "limit_time": time_text(float(outlook.limit_time[row])),
             "seconds_to_limit": _number(left[row]),
@@ -132,12 +133,19 @@ def urgency_of(outlook: Outlook) -> dict[str, Any] | None:
         "p_breach": first["p_breach"],
         "limit_time": first["limit_time"],
         "seconds_to_limit": first["seconds_to_limit"],
+        "share": first["share"],
         "likely": int(outlook.alarms.sum()),
         "total": len(outlook.labels),
         "silent": 0 if forecast.abstained is None else int((forecast.abstained != "").sum()),
         "horizon": horizon_text(forecast.quantiles.shape[1] * forecast.step_seconds),
         "origin": time_text(forecast.origin_seconds),
     }
+
+
+def by_urgency(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Indices of rows of such tables, or of what is urgent in tasks, the most urgent first; what is null comes last."""
+    columns = [[row.get(key) for row in rows] for key in ("seconds_to_limit", "p_breach", "share")]
+    return urgent_first(*np.array(columns, np.float64))
 
 
 def chart_of(outlook: Outlook, row: int | None, hours: int) -> dict[str, Any]:

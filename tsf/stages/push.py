@@ -20,7 +20,7 @@ from tsf.io.artifacts import read_json, write_forecast, write_json, write_series
 from tsf.io.exposition import Present, forecast_exposition
 from tsf.io.owners import Owners, read_owners
 from tsf.io.pushgateway import send
-from tsf.io.registry import versions
+from tsf.io.registry import aliased
 from tsf.io.source import newest_seconds
 from tsf.learn import Exported
 from tsf.params import PrometheusParams, effective, read_params
@@ -140,7 +140,8 @@ def _shadow(pushed: Pushed) -> Audit | None:
     Whatever is wrong with it, the champion's forecast is out: it is logged, and there is no audit of it.
     """
     name, query, paths = pushed.name, pushed.task.fetch.metric_query, TaskPaths(pushed.root, pushed.name)
-    shadowed = [one.version for one in versions(paths.registry, name) if one.aliases == ("challenger",)]
+    challenger = aliased(paths.registry, name, "challenger")
+    shadowed = [challenger.version] if challenger and "champion" not in challenger.aliases else []
     # The name says of which model and query the file is: with any other there is nothing to compare.
     marks = [hashlib.sha256(f"{version} {query}".encode()).hexdigest()[:12] for version in shadowed]
     kept = [paths.pushed / f"shadow-{mark}.parquet" for mark in marks]

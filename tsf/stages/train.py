@@ -16,7 +16,7 @@ import torch
 from tsf.errors import TsfError
 from tsf.io.artifacts import read_series
 from tsf.io.checkpoint import read_checkpoint, write_checkpoint
-from tsf.io.registry import resolve, versions
+from tsf.io.registry import aliased
 from tsf.kinds import duration_text
 from tsf.learn import Checkpoint, Epoch, Model, device_name, fit, fit_breach, parameter_count
 from tsf.learn.places import least_history
@@ -169,10 +169,11 @@ def _train_here(planned: Plan, root: Path, progress: Callable[[Epoch], None] | N
 
 def _champion(paths: TaskPaths) -> Model | None:
     """The model in use; None, with a word, where there is none yet."""
-    if not any("champion" in one.aliases for one in versions(paths.registry, paths.task)):
+    champion = aliased(paths.registry, paths.task)
+    if champion is None:
         print_line("training starts afresh: the task has no champion yet")
         return None
-    return load_model(resolve(paths.registry, paths.task))[0]
+    return load_model(champion.folder)[0]
 
 
 def _keeper(path: Path) -> Callable[[Checkpoint], None]:

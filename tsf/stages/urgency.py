@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tsf.kinds import AlertLine, chance_text, duration_text, moment_text
+from tsf.kinds import AlertLine, chance_text, duration_text, moment_text, share_in_use, urgent_first
 from tsf.promql import Unit, amount_text
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
 
@@ -59,10 +59,9 @@ class Urgency:
 
     @cached_property
     def rows(self) -> list[int]:
-        """Indices of the series: the soonest first, then the likeliest, then the steepest."""
-        middle = self.forecast.at(0.5)
-        growth = np.nan_to_num(middle[:, -1] - middle[:, 0], nan=-np.inf)
-        return [int(row) for row in np.lexsort((-growth, -self.chance, self.seconds_left))]
+        """Indices of the series, the most urgent first."""
+        share = share_in_use(self.used, self.limit)
+        return urgent_first(self.seconds_left, self.chance, share, self.forecast.growth)
 
     def table(self, n: int) -> pd.DataFrame:
         """The first `n` rows in words and units that a person reads."""

@@ -1,6 +1,6 @@
 /** What every page is given: the server, the feed, and the ways to act on JupyterLab. */
 
-import type { Api } from './model/api';
+import type { Api, Labels } from './model/api';
 import type { Poller } from './model/feed';
 import type { Store } from './model/store';
 
@@ -10,7 +10,8 @@ export type PageName = 'tasks' | 'models' | 'dashboard' | 'log' | 'report' | 'ru
 export interface Page {
   page: PageName;
   task?: string;
-  row?: number;
+  /** Of a series: its labels, as its row may be another's after a push. */
+  labels?: Labels;
   stage?: string;
   run?: number;
   /** Of a panel: the session of its kernel, which a reload finds again. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import type { SeriesRow, Task } from '../src/model/api';
-import { actionsOf, matches, shownSeries, shownTasks, visibleRows } from '../src/model/rows';
+import type { Labels, SeriesRow, Task } from '../src/model/api';
+import { actionsOf, exactly, matches, sameLabels, shownSeries, shownTasks, visibleRows } from '../src/model/rows';
 
 function task(
   name: string,
@@ -82,8 +82,13 @@ describe('shownTasks', () => {
     task('fresh', { state: 'new' })
   ];
 
-  it('puts what reaches its limit first at the top, then what is likely, then the rest', () => {
-    expect(names(shownTasks(tasks, '', 'urgency'))).toEqual(['there', 'soon', 'likely', 'calm', 'fresh']);
+  it('leaves it to the server what is urgent', () => {
+    expect(names(shownTasks(tasks, '', 'urgency'))).toEqual(['calm', 'soon', 'there', 'likely', 'fresh']);
+    expect(names(shownTasks(tasks, 'o', 'urgency', true))).toEqual(['fresh', 'likely', 'there', 'soon', 'calm']);
+  });
+
+  it('sorts by chance, unknown ones last', () => {
+    expect(names(shownTasks(tasks, '', 'chance'))).toEqual(['there', 'likely', 'soon', 'calm', 'fresh']);
   });
 
   it('can be turned round and sorted by name', () => {
@@ -104,6 +109,24 @@ describe('shownSeries', () => {
     const rows = [row('b', 'user=x'), row('a', 'user=y'), row('a', 'user=x')];
     expect(shownSeries(rows, 'user=x')).toEqual([rows[0], rows[2]]);
     expect(shownSeries(rows, ' ')).toEqual(rows);
+  });
+});
+
+describe('the labels of a series', () => {
+  const sets: Labels[] = [{ group: 'a' }, { group: 'a', user: 'b' }, { group: 'a', area: 'c' }];
+  const rows = sets.map(labels => ({ labels }));
+
+  it('are equal only if all are', () => {
+    expect(sameLabels({ group: 'a', user: 'b' }, { user: 'b', group: 'a' })).toBe(true);
+    expect(sameLabels({ group: 'a' }, { group: 'a', user: 'b' })).toBe(false);
+    expect(sameLabels({ group: 'a', user: 'b' }, { group: 'a' })).toBe(false);
+    expect(sameLabels({}, {})).toBe(true);
+  });
+
+  it('say with empty ones what it has not, so that no other series has them', () => {
+    expect(exactly({ group: 'a' }, rows)).toEqual({ group: 'a', user: '', area: '' });
+    expect(exactly({ group: 'a', user: 'b' }, rows)).toEqual({ group: 'a', user: 'b', area: '' });
+    expect(exactly({}, [])).toEqual({});
   });
 });
 

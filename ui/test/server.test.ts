@@ -50,6 +50,13 @@ describe('the routes', () => {
     expect(asked).toEqual(['GET /tasks/a/chart?hours=24', 'GET /tasks/a/chart?row=0&hours=24']);
   });
 
+  it('ask for a forecast of one series alone', async () => {
+    await api.predict('a', { user: 'ann', area: '' }, { steps: 3, model: 'champion' }).catch(() => null);
+    expect(asked).toEqual([
+      'POST /predict {"task":"a","labels":{"user":"ann","area":""},"prediction_steps":3,"model":"champion"}'
+    ]);
+  });
+
   it("fail with the server's own sentence and reason", async () => {
     await expect(api.run('a')).rejects.toMatchObject({
       message: 'there is no /tasks/a/run',

@@ -7,6 +7,7 @@ export type About = Schemas['About'];
 export type Chart = Schemas['Chart'];
 export type Evaluation = Schemas['Evaluation'];
 export type Explanation = Schemas['Explanation'];
+export type Labels = Schemas['Labels'];
 export type Health = Schemas['Health'];
 export type Model = Schemas['Model'];
 export type ModelCard = Schemas['ModelCard'];
@@ -63,9 +64,9 @@ export function createApi(send: Send) {
     cancel: (name: string) => post<Run>(`${task(name)}/cancel`),
     retry: (name: string) => post<Run>(`${task(name)}/retry`),
     remove: (name: string) => ask<{ diff: string; retired?: string | null }>(send, 'DELETE', task(name)),
-    predict: (name: string, row: { steps?: number; model: string }) =>
-      post<Prediction>('/predict', { task: name, prediction_steps: row.steps, model: row.model, limit: MOST }),
-    explain: (name: string, labels: Record<string, string>) => post<Explanation>('/explain', { task: name, labels }),
+    predict: (name: string, labels: Labels, how: { steps?: number; model: string }) =>
+      post<Prediction>('/predict', { task: name, labels, prediction_steps: how.steps, model: how.model }),
+    explain: (name: string, labels: Labels) => post<Explanation>('/explain', { task: name, labels }),
     models: (name: string) => get<{ items: Model[]; total: number }>(`/models/task/${encodeURIComponent(name)}`),
     model: (one: Model) => get<ModelCard>(`/models/${modelId(one)}`),
     promote: (one: Model, alias: string) => post<ModelCard>(`/models/${modelId(one)}/promote`, { alias }),

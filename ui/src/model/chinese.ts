@@ -145,8 +145,8 @@ export const CHINESE: Record<string, string> = {
   stale: '已过期',
   starting: '启动中',
   superseded: '已被取代',
-  'the {nominal} interval held {measured} of {n} values that were held out':
-    '{nominal} 区间覆盖了 {n} 个留出值中的 {measured}',
+  'the {nominal} interval held {measured} of {n} of the newest training values, on windows that did not teach':
+    '{nominal} 区间覆盖了 {n} 个最新训练值中的 {measured}，取自未用于学习的窗口',
   'tsf: what is about to reach its limit': 'tsf：即将达到上限的序列',
   unknown: '未知',
   '{likely} of {total} in alarm': '{total} 个中 {likely} 个告警',
@@ -157,6 +157,10 @@ export const CHINESE: Record<string, string> = {
   '{n} of {total} series call for an alarm': '{total} 个序列中有 {n} 个应告警',
   '{n} of {total} tasks': '{total} 个任务中的 {n} 个',
   '{n} running': '{n} 个运行中',
+  '{series} is no longer in the forecast of {task}. Choose another series.':
+    '{task} 的预测中已没有 {series}。请选择其他序列。',
+  '{series} is not among the {n} most urgent that are listed. Choose another series.':
+    '{series} 不在列出的 {n} 个最紧急序列之中。请选择其他序列。',
   '{share} interval': '{share} 区间',
   '{share} of the limit': '上限的 {share}',
   '{share} of the limit, or {left} left': '上限的 {share}，或仅剩 {left}',

@@ -1,8 +1,9 @@
 /** The curves of a series and of a model's evaluation, from what the server answers. Pure. */
 
-import type { Chart, Evaluation, Prediction } from './api';
+import type { Chart, Evaluation, Labels, Prediction } from './api';
 import type { Curve } from './chart';
 import { amount, percent } from './format';
+import { sameLabels } from './rows';
 import { t } from './words';
 
 export type Forecast = NonNullable<Chart['forecast']>;
@@ -66,10 +67,8 @@ export function chanceCurves(forecast: Forecast | null): Curve[] {
 }
 
 /** The fresh forecast of the series with these labels, in the form of the stored one. */
-export function predicted(prediction: Prediction, labels: Record<string, string>): Forecast | null {
-  const same = (other: Record<string, string>) =>
-    Object.keys({ ...labels, ...other }).every(key => labels[key] === other[key]);
-  const found = prediction.predictions.find(one => same(one.labels));
+export function predicted(prediction: Prediction, labels: Labels): Forecast | null {
+  const found = prediction.predictions.find(one => sameLabels(one.labels, labels));
   return found
     ? {
         times: prediction.timestamps.map(time => Date.parse(time) / 1000),

@@ -37,7 +37,6 @@ export const EMPTY_FEED: Feed = {
 /** Keeps `store` in step with the server; `refresh` asks at once, `start` goes on every `seconds()`. */
 export class Poller {
   readonly store = new Store<Feed>(EMPTY_FEED);
-  private timer: ReturnType<typeof setTimeout> | undefined;
   private asking: Promise<void> | undefined;
   private tookSeconds = 0;
 
@@ -48,13 +47,7 @@ export class Poller {
   ) {}
 
   start(): void {
-    void this.refresh().finally(() => {
-      this.timer = setTimeout(() => this.start(), 1000 * this.pause());
-    });
-  }
-
-  stop(): void {
-    clearTimeout(this.timer);
+    void this.refresh().finally(() => setTimeout(() => this.start(), 1000 * this.pause()));
   }
 
   /** One request at a time: who asks meanwhile waits for the same answer. */

@@ -1,6 +1,6 @@
 /** Which rows of a long list are shown: those that match, in order, within the window. Pure. */
 
-import type { SeriesRow, Task } from './api';
+import type { Labels, SeriesRow, Task } from './api';
 
 /** Rows first … last (exclusive) of `count` that a viewport shows, with some more on both sides. */
 export function visibleRows(scrollTop: number, height: number, rowHeight: number, count: number, spare = 8) {
@@ -20,25 +20,39 @@ export function matches(text: string, search: string): boolean {
 
 export type TaskColumn = 'urgency' | 'name' | 'state' | 'chance' | 'run';
 
-const BY: Record<TaskColumn, (a: Task, b: Task) => number> = {
-  urgency: (a, b) => soonest(a.urgency?.seconds_to_limit, b.urgency?.seconds_to_limit) || BY.chance(a, b),
+const BY: Record<Exclude<TaskColumn, 'urgency'>, (a: Task, b: Task) => number> = {
   name: (a, b) => a.name.localeCompare(b.name),
   state: (a, b) => a.state.localeCompare(b.state),
   chance: (a, b) => (b.urgency?.p_breach ?? -1) - (a.urgency?.p_breach ?? -1),
   run: (a, b) => (b.last_run ?? '').localeCompare(a.last_run ?? '')
 };
 
-/** `tasks` that match, sorted; equal ones by name. */
+/** `tasks` that match, sorted: by urgency as the server has them, else equal ones by name. */
 export function shownTasks(tasks: readonly Task[], search: string, column: TaskColumn, down = false): Task[] {
   const sign = down ? -1 : 1;
-  return tasks
-    .filter(task => matches(`${task.name} ${task.user} ${task.preset} ${task.state} ${task.metric_query}`, search))
-    .sort((a, b) => sign * BY[column](a, b) || BY.name(a, b));
+  const found = tasks.filter(task =>
+    matches(`${task.name} ${task.user} ${task.preset} ${task.state} ${task.metric_query}`, search)
+  );
+  if (column === 'urgency') {
+    return down ? found.reverse() : found;
+  }
+  return found.sort((a, b) => sign * BY[column](a, b) || BY.name(a, b));
 }
 
 /** `series` that match, in the server's order: the most urgent first. */
 export function shownSeries(series: readonly SeriesRow[], search: string): SeriesRow[] {
   return search.trim() === '' ? [...series] : series.filter(row => matches(`${row.task} ${row.title}`, search));
+}
+
+/** Whether these are the labels of one series: all that either has are equal. */
+export function sameLabels(one: Labels, other: Labels): boolean {
+  return Object.keys({ ...one, ...other }).every(name => one[name] === other[name]);
+}
+
+/** `labels`, and every other name that one of `rows` has as empty, which is "has it not": no other series has these. */
+export function exactly(labels: Labels, rows: readonly { labels: Labels }[]): Labels {
+  const names = new Set(rows.flatMap(row => Object.keys(row.labels)));
+  return { ...Object.fromEntries([...names].map(name => [name, ''])), ...labels };
 }
 
 /** What a person may do with a task now. */
@@ -48,9 +62,4 @@ export function actionsOf(task: Task): Record<'run' | 'cancel' | 'retry' | 'pred
   const retry = ended && task.run !== null; // what somebody ran by hand has no run to repeat
   const predict = Boolean(task.model);
   return { run: !active && !retry, cancel: active, retry, predict, push: predict && !active };
-}
-
-function soonest(a: number | null | undefined, b: number | null | undefined): number {
-  const [left, right] = [a ?? Infinity, b ?? Infinity];
-  return left === right ? 0 : left - right;
 }

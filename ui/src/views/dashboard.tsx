@@ -3,11 +3,11 @@
 import * as React from 'react';
 
 import type { Desk, Page } from '../desk';
-import type { Chart, Prediction, SeriesRow, Task } from '../model/api';
+import type { Chart, Labels, Prediction, SeriesRow, Task } from '../model/api';
 import type { Feed } from '../model/feed';
 import { amount, moment, percent, span, toLimit } from '../model/format';
 import { chanceCurves, lastOf, predicted, seriesCurves, type Forecast } from '../model/curves';
-import { actionsOf, shownSeries } from '../model/rows';
+import { actionsOf, exactly, sameLabels, shownSeries } from '../model/rows';
 import type { Store } from '../model/store';
 import { t } from '../model/words';
 import { act, Bar, Chip, Choice, Guarded, SearchBox, useAsked, useStore, useWindow } from './common';
@@ -35,7 +35,9 @@ function Dashboard({ desk, feed, page }: { desk: Desk; feed: Feed; page: Store<P
   if (!task) {
     return <p className="tsf-note">{t('There is no task yet. New task makes one from a preset.')}</p>;
   }
-  const row = shown.row ?? rows[0]?.row;
+  const labels = shown.labels;
+  const row = labels ? rows.find(one => sameLabels(one.labels, labels)) : rows[0];
+  const known = rows.length > 0 || task.urgency !== null; // else the server says why there is nothing
   const choices = [...new Set([...HOURS, preferences.hours])].sort((a, b) => a - b);
   return (
     <>
@@ -58,10 +60,14 @@ function Dashboard({ desk, feed, page }: { desk: Desk; feed: Feed; page: Store<P
         <Picker
           rows={rows}
           total={task.urgency?.total ?? 0}
-          row={row}
-          pick={one => page.set({ page: 'dashboard', task: task.name, row: one })}
+          row={row?.row}
+          pick={one => page.set({ page: 'dashboard', task: task.name, labels: one.labels })}
         />
-        <SeriesView key={task.name} desk={desk} task={task} row={row} hours={hours} />
+        {labels && !row && known ? (
+          <Gone labels={labels} task={task} listed={rows.length} />
+        ) : (
+          <SeriesView key={task.name} desk={desk} task={task} row={row?.row} rows={rows} hours={hours} />
+        )}
       </div>
     </>
   );
@@ -71,7 +77,7 @@ function Picker(props: {
   rows: readonly SeriesRow[];
   total: number;
   row?: number;
-  pick: (row: number) => void;
+  pick: (row: SeriesRow) => void;
 }): React.ReactElement {
   const [search, setSearch] = React.useState('');
   const found = React.useMemo(() => shownSeries(props.rows, search), [props.rows, search]);
@@ -94,7 +100,7 @@ function Picker(props: {
                 className="tsf-entry"
                 aria-current={one.row === props.row ? 'true' : undefined}
                 title={one.title}
-                onClick={() => props.pick(one.row)}
+                onClick={() => props.pick(one)}
               >
                 <span className="tsf-entry-title">{one.title}</span>
                 <span className="tsf-entry-when">{toLimit(one)}</span>
@@ -108,27 +114,53 @@ function Picker(props: {
   );
 }
 
-function SeriesView(props: { desk: Desk; task: Task; row?: number; hours: number }): React.ReactElement {
-  const { desk, task, row, hours } = props;
-  const [prediction, setPrediction] = React.useState<Prediction | null>(null);
-  const key = `${task.name} ${row} ${hours} ${task.last_push} ${task.last_run}`;
-  React.useEffect(() => setPrediction(null), [task.last_push]); // what was pushed since is newer
-  const { value: chart, error } = useAsked(() => desk.api.chart(task.name, row, hours), key);
+/** What was chosen once and is in the list no more: no other series may stand in its place. */
+function Gone({ labels, task, listed }: { labels: Labels; task: Task; listed: number }): React.ReactElement {
+  const series = Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(', ');
   return (
     <section className="tsf-main" aria-label={t('Series')}>
-      <Predict desk={desk} task={task} prediction={prediction} setPrediction={setPrediction} />
-      {error && <p className="tsf-note">{error}</p>}
-      {chart && <Charts chart={chart} prediction={prediction} />}
-      {chart?.forecast && <Why desk={desk} chart={chart} />}
+      <p className="tsf-note">
+        {(task.urgency?.total ?? 0) > listed
+          ? t('{series} is not among the {n} most urgent that are listed. Choose another series.', {
+              series,
+              n: listed
+            })
+          : t('{series} is no longer in the forecast of {task}. Choose another series.', { series, task: task.name })}
+      </p>
     </section>
   );
 }
 
-function Charts({ chart, prediction }: { chart: Chart; prediction: Prediction | null }): React.ReactElement {
-  const forecast = React.useMemo(
-    () => (prediction && predicted(prediction, chart.labels)) ?? chart.forecast,
+function SeriesView(props: {
+  desk: Desk;
+  task: Task;
+  row?: number;
+  rows: readonly SeriesRow[];
+  hours: number;
+}): React.ReactElement {
+  const { desk, task, row, rows, hours } = props;
+  const [prediction, setPrediction] = React.useState<Prediction | null>(null);
+  const key = `${task.name} ${row} ${hours} ${task.last_push} ${task.last_run}`;
+  React.useEffect(() => setPrediction(null), [task.last_push]); // what was pushed since is newer
+  const { value: chart, error } = useAsked(() => desk.api.chart(task.name, row, hours), key);
+  const labels = React.useMemo(() => chart && exactly(chart.labels, rows), [chart, rows]);
+  const fresh = React.useMemo(
+    () => (chart && prediction ? predicted(prediction, chart.labels) : null), // of another series there may be one
     [chart, prediction]
   );
+  return (
+    <section className="tsf-main" aria-label={t('Series')}>
+      <Predict desk={desk} task={task} labels={labels} prediction={fresh && prediction} setPrediction={setPrediction} />
+      {error && <p className="tsf-note">{error}</p>}
+      {chart && <Charts chart={chart} forecast={fresh ?? chart.forecast} />}
+      {chart?.forecast && labels && <Why desk={desk} chart={chart} labels={labels} />}
+    </section>
+  );
+}
+
+function Charts({ chart, forecast }: { chart: Chart; forecast: Forecast | null }): React.ReactElement {
   const curves = React.useMemo(() => seriesCurves(chart, forecast), [chart, forecast]);
   const chances = React.useMemo(() => chanceCurves(forecast), [forecast]);
   const marks = React.useMemo(() => marksOf(chart), [chart]);
@@ -199,14 +231,15 @@ function Verdict({ chart, forecast }: { chart: Chart; forecast: Forecast | null 
   );
 }
 
-/** Forecast from the newest samples at once; nothing is written back. */
+/** Forecast the series from the newest samples at once; nothing is written back. */
 function Predict(props: {
   desk: Desk;
   task: Task;
+  labels?: Labels;
   prediction: Prediction | null;
   setPrediction: (prediction: Prediction | null) => void;
 }): React.ReactElement {
-  const { desk, task, prediction } = props;
+  const { desk, task, labels, prediction } = props;
   const [steps, setSteps] = React.useState('');
   const [model, setModel] = React.useState('champion');
   const [asking, setAsking] = React.useState(false);
@@ -215,10 +248,11 @@ function Predict(props: {
     const request = { stage: 'push', alone: true, force: true } as const;
     void act(desk, () => desk.api.run(task.name, request), t('{task} is queued', { task: task.name }));
   };
-  const predict = async () => {
+  const predict = async (series: Labels) => {
     setAsking(true);
     try {
-      props.setPrediction(await desk.api.predict(task.name, { steps: steps ? Number(steps) : undefined, model }));
+      const how = { steps: steps ? Number(steps) : undefined, model };
+      props.setPrediction(await desk.api.predict(task.name, series, how));
     } catch (error) {
       desk.notify((error as Error).message, 'error');
     } finally {
@@ -231,7 +265,9 @@ function Predict(props: {
       aria-label={t('Predict {task}', { task: task.name })}
       onSubmit={event => {
         event.preventDefault();
-        void predict();
+        if (labels) {
+          void predict(labels);
+        }
       }}
     >
       <label className="tsf-choice">
@@ -254,7 +290,7 @@ function Predict(props: {
         ]}
         onChange={setModel}
       />
-      <button type="submit" className="tsf-button tsf-primary" disabled={!task.model || asking}>
+      <button type="submit" className="tsf-button tsf-primary" disabled={!task.model || !labels || asking}>
         {asking ? t('Predicting…') : t('Predict now')}
       </button>
       <button
@@ -279,7 +315,7 @@ function Predict(props: {
   );
 }
 
-/** What stands in place of a made-up confidence: how often the interval held on data that the model had not seen. */
+/** What stands in place of a made-up confidence: how often the interval held on windows that chose when to stop and calibrated it. */
 function Coverage({ prediction }: { prediction: Prediction }): React.ReactElement {
   const { coverage, model, origin } = prediction;
   const from = origin ? moment(Date.parse(origin) / 1000) : '';
@@ -288,11 +324,14 @@ function Coverage({ prediction }: { prediction: Prediction }): React.ReactElemen
       <Chip kind="completed">{t('from {time} UTC by {model}', { time: from, model: model.name })}</Chip>{' '}
       {coverage.measured === null
         ? coverage.reason
-        : t('the {nominal} interval held {measured} of {n} values that were held out', {
-            nominal: percent(coverage.nominal),
-            measured: percent(coverage.measured),
-            n: coverage.n ?? 0
-          })}
+        : t(
+            'the {nominal} interval held {measured} of {n} of the newest training values, on windows that did not teach',
+            {
+              nominal: percent(coverage.nominal),
+              measured: percent(coverage.measured),
+              n: coverage.n ?? 0
+            }
+          )}
     </>
   );
 }

@@ -64,7 +64,7 @@ function Series({ desk, feed }: { desk: Desk; feed: Feed }): React.ReactElement 
                 row={row}
                 task={tasks.get(row.task)}
                 now={now}
-                open={() => desk.open({ page: 'dashboard', task: row.task, row: row.row })}
+                open={() => desk.open({ page: 'dashboard', task: row.task, labels: row.labels })}
               />
             </li>
           ))}

@@ -3,7 +3,7 @@
 import * as React from 'react';
 
 import type { Desk } from '../desk';
-import type { Chart } from '../model/api';
+import type { Chart, Labels } from '../model/api';
 import { amount, moment } from '../model/format';
 import { heaviest } from '../model/reasons';
 import { t } from '../model/words';
@@ -11,19 +11,22 @@ import { useAsked } from './common';
 
 const SHOWN = 8;
 
-export function Why({ desk, chart }: { desk: Desk; chart: Chart }): React.ReactElement {
+/** labels: those that no other series of the task has. */
+type Shown = { desk: Desk; chart: Chart; labels: Labels };
+
+export function Why({ desk, chart, labels }: Shown): React.ReactElement {
   const [open, setOpen] = React.useState(false);
   return (
     <details className="tsf-numbers" onToggle={event => setOpen(event.currentTarget.open)}>
       <summary>{t('Why it is forecast so')}</summary>
-      {open && <Reasons key={`${chart.task} ${chart.row}`} desk={desk} chart={chart} />}
+      {open && <Reasons key={`${chart.task} ${chart.row}`} desk={desk} chart={chart} labels={labels} />}
     </details>
   );
 }
 
-function Reasons({ desk, chart }: { desk: Desk; chart: Chart }): React.ReactElement {
+function Reasons({ desk, chart, labels }: Shown): React.ReactElement {
   const key = String(chart.forecast?.origin);
-  const { value, error } = useAsked(() => desk.api.explain(chart.task, chart.labels), key);
+  const { value, error } = useAsked(() => desk.api.explain(chart.task, labels), key);
   if (error || !value) {
     return <p className="tsf-note">{error ?? t('Loading…')}</p>;
   }
