@@ -29,10 +29,11 @@ BUCKETS = 4  # parts of the horizon that are scored by themselves
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """O origins x N series x H steps of truth, what each forecaster said of them, and the scores.
+    """O origins x N series x H steps of truth, and the scores of what each forecaster said of them.
 
-    origins_seconds: (O,) Unix time of the last step seen. truth: (O, N, H). quantiles: forecaster -> (O, N, H, Q).
-    p_breach: forecaster -> (O, N, H), for those that give it. limit: (O, N) last known limit at each origin, or None.
+    origins_seconds: (O,) Unix time of the last step seen. truth: (O, N, H). limit: (O, N) last known limit at each
+    origin, or None. examples: forecaster -> its forecast from the middle origin; those from all the others would fill
+    the memory. calibration: a row per level, a column per forecaster: the share of values up to that quantile.
     table: a row per forecaster: `wql`, `mase`, `coverage` of the 80 % interval, `points` (error in points of limit),
     `answered` (share of known values that it forecast), `n` (values that all forecasters answered; the rest of the
     columns is over these). by_horizon, by_dimension, by_night: the same, per bucket of steps, label value, time of day.
@@ -43,9 +44,9 @@ class Backtest:
     step_seconds: int
     levels: Floats
     truth: Floats
-    quantiles: Mapping[str, Floats]
-    p_breach: Mapping[str, Floats]
     limit: Floats | None
+    examples: Mapping[str, Forecast]
+    calibration: pd.DataFrame
     table: pd.DataFrame
     by_horizon: pd.DataFrame
     by_dimension: pd.DataFrame
@@ -90,26 +91,21 @@ def backtest(
             cure="lengthen the history or the holdout, or shorten the horizon",
         )
     grid = np.asarray(levels, np.float64)
-    said: dict[str, list[Floats]] = {name: [] for name in forecasters}
-    chance: dict[str, list[Floats]] = {name: [] for name in forecasters}
-    truth, scales = [], []
+    shape = len(origins), series.n_series, horizon
+    said = {name: _Said.of(shape, grid) for name in forecasters}
+    examples: dict[str, Forecast] = {}
+    truth, scales = np.empty(shape), np.empty(shape[:2])
     season = season or season_steps(series.step_seconds)
-    for origin in origins:
+    for number, origin in enumerate(origins):
         past = series.between(0, origin + 1)
-        truth.append(series.values[:, origin + 1 : origin + 1 + horizon])
-        scales.append(seasonal_error(past.values, season))
+        truth[number] = series.values[:, origin + 1 : origin + 1 + horizon]
+        scales[number] = seasonal_error(past.values, season)
         for name, forecaster in forecasters.items():
             forecast = forecaster(past, horizon)
-            same = np.array_equal(forecast.levels, grid)
-            said[name].append(
-                forecast.quantiles if same else np.stack([forecast.at(level) for level in levels], axis=2)
-            )
-            if forecast.p_breach is not None:
-                chance[name].append(forecast.p_breach)
-    quantiles = {name: np.stack(parts) for name, parts in said.items()}
-    known = np.stack(truth)
-    answers = {name: _answers(known, parts, grid) for name, parts in quantiles.items()}
-    judged = _Judged(known, answers, np.stack(scales), _limits(series, origins))
+            said[name].add(number, truth[number], forecast)
+            if number == len(origins) // 2:
+                examples[name] = forecast
+    judged = _Judged(truth, {name: one.answers for name, one in said.items()}, scales, _limits(series, origins))
     ahead = series.times[np.asarray(origins)][:, None] + series.step_seconds * np.arange(1, horizon + 1)
     nights = is_night(ahead.ravel(), time_zone, night or NightParams()).reshape(ahead.shape)  # (O, H)
     return Backtest(
@@ -118,9 +114,9 @@ def backtest(
         step_seconds=series.step_seconds,
         levels=grid,
         truth=judged.truth,
-        quantiles=quantiles,
-        p_breach={name: np.stack(parts) for name, parts in chance.items() if parts},
         limit=judged.limit,
+        examples=examples,
+        calibration=pd.DataFrame({name: one.calibration for name, one in said.items()}, pd.Index(grid, name="level")),
         table=judged.table(np.ones_like(judged.truth, bool)).set_index("forecaster"),
         by_horizon=_by_horizon(judged, horizon),
         by_dimension=_by_dimension(judged, series.labels, dimensions),
@@ -143,9 +139,38 @@ class _Answers(NamedTuple):
     high: Floats
 
 
-def _answers(truth: Floats, quantiles: Floats, levels: Floats) -> _Answers:
-    three = (quantiles[..., int(np.abs(levels - wanted).argmin())] for wanted in (0.1, 0.5, 0.9))
-    return _Answers(pinball(truth, quantiles, levels).mean(-1), *three)
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """What is kept of a forecaster's quantiles, origin by origin; all of them would be many times as much."""
+
+    levels: Floats  # (Q,)
+    answers: _Answers
+    below: NDArray[np.int64]  # (O, Q) values up to each quantile
+    known: NDArray[np.int64]  # (O,) values that can be below one
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int], levels: Floats) -> _Said:
+        """Nothing yet, of `shape` (O, N, H)."""
+        answers = _Answers(*(np.empty(shape) for _ in _Answers._fields))
+        return cls(levels, answers, np.zeros((shape[0], len(levels)), np.int64), np.zeros(shape[0], np.int64))
+
+    def add(self, number: int, truth: Floats, forecast: Forecast) -> None:
+        """Take what is wanted of the forecast of (N, H) `truth` from origin `number`."""
+        quantiles = forecast.quantiles  # (N, H, Q)
+        if not np.array_equal(forecast.levels, self.levels):
+            quantiles = np.stack([forecast.at(level) for level in self.levels.tolist()], axis=2)
+        self.answers.loss[number] = pinball(truth, quantiles, self.levels).mean(-1)
+        for kept, wanted in zip(self.answers[1:], (0.1, 0.5, 0.9), strict=True):
+            kept[number] = quantiles[..., int(np.abs(self.levels - wanted).argmin())]
+        known = np.isfinite(truth) & np.isfinite(quantiles[..., 0])
+        self.below[number] = (truth[known][:, None] <= quantiles[known]).sum(axis=0)
+        self.known[number] = known.sum()
+
+    @property
+    def calibration(self) -> Floats:
+        """(Q,) share of the values up to each quantile, NaN where it answered nothing."""
+        total = self.known.sum()
+        return self.below.sum(axis=0) / total if total else np.full(len(self.levels), np.nan)
 
 
 @dataclass(frozen=True, eq=False)
