@@ -1,7 +1,9 @@
+import time
 import tracemalloc
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.learn.conftest import daily_waves, series_of
@@ -72,6 +74,31 @@ def test_scores_are_told_by_horizon_dimension_and_night(scored):
     assert set(scored.by_night["time"]) == {"day", "night"}
     counts = scored.by_night.groupby("time")["n"].first()
     assert counts.sum() == scored.table["n"].iloc[0]
+
+
+def test_a_label_value_is_scored_as_if_its_series_were_alone():
+    values = daily_waves(9)
+    values[[3, 7], 440:] = np.nan  # of one group nothing is known
+    values[2, 400:500] = np.nan
+    groups = np.array([f"g{row % 4}" for row in range(9)], object)
+    series = series_of(values, limit=np.full(values.shape, 300.0))
+    series = replace(series, labels={"group": groups, **series.labels})
+    forecasters, origins = default_baselines(3_600, 480, LEVELS), rolling_origins(480, 36, 12, 6)
+    found = backtest(forecasters, series, origins, 12, LEVELS, dimensions=["group"]).by_dimension
+    assert found["value"].drop_duplicates().tolist() == ["g0", "g1", "g2", "g3"]
+    for group, part in found.groupby("value"):
+        rows = np.flatnonzero(series.labels["group"] == group)
+        alone = backtest(forecasters, series.take(rows), origins, 12, LEVELS).table
+        told = part.drop(columns=["dimension", "value"]).set_index("forecaster")
+        pd.testing.assert_frame_equal(told, alone, rtol=1e-12, check_names=False)
+
+
+def test_twenty_thousand_label_values_are_scored_in_seconds():
+    series = series_of(np.random.default_rng(1).random((20_000, 8)))
+    began = time.process_time()
+    found = backtest({"last": last_value(LEVELS)}, series, [5], 2, LEVELS, dimensions=["user"])
+    assert len(found.by_dimension) == 20_000
+    assert time.process_time() - began < 4
 
 
 def test_what_one_forecaster_does_not_answer_counts_for_none():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -128,10 +128,7 @@ def backtest(
 
 
 class _Answers(NamedTuple):
-    """What a forecaster said, (O, N, H) each: its pinball loss, the mean over the levels, and three of the quantiles.
-
-    A table is made for every label value: computing the loss once for all of them is most of what a backtest saves.
-    """
+    """What a forecaster said, (O, N, H) each: its pinball loss, mean over the levels, and three of the quantiles."""
 
     loss: Floats
     low: Floats
@@ -180,32 +177,34 @@ class _Judged:
     scales: Floats  # (O, N)
     limit: Floats | None  # (O, N)
 
-    def take(self, rows: NDArray[np.int64]) -> _Judged:
-        """The series of `rows` alone."""
-        answers = {name: _Answers(*(part[:, rows] for part in said)) for name, said in self.answers.items()}
-        limit = None if self.limit is None else self.limit[:, rows]
-        return _Judged(self.truth[:, rows], answers, self.scales[:, rows], limit)
+    def table(self, where: NDArray[np.bool_], parts: NDArray[np.int64] | None = None) -> pd.DataFrame:
+        """Scores of every forecaster over the values of an (O, N, H) mask that all of them answered.
 
-    def table(self, where: NDArray[np.bool_]) -> pd.DataFrame:
-        """Scores of every forecaster over the values of an (O, N, H) mask that all of them answered."""
+        parts: (O, N, H) numbers from 0 on; then a row per part and forecaster.
+        """
         known = where & np.isfinite(self.truth)
         answered = {name: np.isfinite(said.loss) for name, said in self.answers.items()}
         common = known & np.logical_and.reduce(list(answered.values()))
         truth = np.where(common, self.truth, np.nan)
         scales = np.repeat(self.scales[..., None], truth.shape[2], axis=2)
-        rows = []
+
+        def count(values: NDArray[np.bool_]) -> NDArray[np.int64]:
+            return np.array([values.sum()]) if parts is None else np.bincount(parts[values], minlength=parts.max() + 1)
+
+        asked, judged = count(known), count(common)
+        tables = []
         for name, said in self.answers.items():
-            row = {
+            columns: dict[str, Any] = {
                 "forecaster": name,
-                "wql": wql(truth, said.loss),
-                "mase": mase(truth, said.middle, scales),
-                "coverage": coverage(truth, said.low, said.high),
+                "wql": wql(truth, said.loss, parts),
+                "mase": mase(truth, said.middle, scales, parts),
+                "coverage": coverage(truth, said.low, said.high, parts),
             }
             if self.limit is not None:
-                row["points"] = points_of_limit(truth, said.middle, self.limit[..., None])
-            row["answered"] = float((answered[name] & known).sum() / max(known.sum(), 1))
-            rows.append(row | {"n": int(common.sum())})
-        return pd.DataFrame(rows)
+                columns["points"] = points_of_limit(truth, said.middle, self.limit[..., None], parts)
+            columns |= {"answered": count(answered[name] & known) / np.maximum(asked, 1), "n": judged}
+            tables.append(pd.DataFrame(columns))
+        return pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)  # the forecasters of a part together
 
 
 def _limits(series: SeriesSet, origins: Sequence[int]) -> Floats | None:
@@ -225,9 +224,9 @@ def _by_horizon(judged: _Judged, horizon: int) -> pd.DataFrame:
 
 
 def _by_dimension(judged: _Judged, labels: Labels, dimensions: Iterable[str] | None) -> pd.DataFrame:
-    parts = []
+    parts, everything = [], np.ones_like(judged.truth, bool)
     for name in labels if dimensions is None else [name for name in dimensions if name in labels]:
-        for value in sorted(set(labels[name])):
-            part = judged.take(np.flatnonzero(labels[name] == value))
-            parts.append(part.table(np.ones_like(part.truth, bool)).assign(dimension=name, value=value))
+        rows, values = pd.factorize(labels[name], sort=True)
+        table = judged.table(everything, np.broadcast_to(rows[:, None], judged.truth.shape))
+        parts.append(table.assign(dimension=name, value=np.repeat(values, len(judged.answers))))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
