@@ -195,7 +195,7 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     _check_unseen(card.get("trained_until"), int(series.times[origins[0]]), name)
     result = backtest(
         {train.model_type: model_forecaster(model, line=task.alert.alert_line)}
-        | default_baselines(series.step_seconds, series.n_steps - held, train.quantiles),
+        | default_baselines(series.step_seconds, series.n_steps - held, train.quantiles, train.edges),
         series,
         origins,
         train.prediction_steps,

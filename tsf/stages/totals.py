@@ -183,8 +183,7 @@ def forecast_totals(
     for row in np.flatnonzero((silent > 0) & (abstained == "")):
         abstained[row] = f"{silent[row]} of its {members[row]} series have no forecast"
     told = (abstained == "")[:, None]
-    low = -np.inf if model.params.bounds[0] is None else model.params.bounds[0]
-    moved = np.maximum(own.quantiles + (summed - own.at(0.5))[..., None], low)
+    moved = np.maximum(own.quantiles + (summed - own.at(0.5))[..., None], model.params.edges[0])
     return replace(
         own,
         quantiles=np.where(told[..., None], moved, np.nan),
