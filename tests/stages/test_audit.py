@@ -81,6 +81,8 @@ def test_the_same_moment_pushed_again_counts_once_and_old_ones_are_let_go(tmp_pa
     assert keep_issued(issued_at(180), PUSH, path).n_steps == 174  # 168 and the longest horizon
     assert keep_issued(issued_at(10_000), PUSH, path).n_steps == 1
     assert keep_issued(issued_at(10_001), PUSH, path, anew=True).n_steps == 1
+    off = forecast_of(LABELS, origin_seconds=START + STEP * 10_002 + 60)
+    assert keep_issued(off, PUSH, path).n_steps == 1  # no grid holds both
 
 
 def test_series_that_come_and_go_keep_their_own_past(tmp_path: Path) -> None:
