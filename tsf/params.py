@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -241,6 +242,12 @@ class TrainParams(_Section):
         if low is not None and high is not None and low >= high:
             raise ValueError(f"bounds {low} … {high} leave no room; the first must be lower")
         return self
+
+    @property
+    def edges(self) -> tuple[float, float]:
+        """`bounds` with infinity where there is none."""
+        low, high = self.bounds
+        return -math.inf if low is None else low, math.inf if high is None else high
 
 
 class EvaluateParams(_Section):

@@ -58,6 +58,16 @@ def test_a_smaller_budget_never_makes_more_alarms() -> None:
     assert weekly == sorted(weekly, reverse=True)
 
 
+def test_where_no_choice_keeps_the_budget_the_quietest_one_wins() -> None:
+    chance, breaches = fleet()
+    chance[:5] = 1.0  # whatever the threshold, these fire
+    policy = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=0.5, as_set=SET)
+    assert policy.chosen
+    assert policy.reason == "no choice keeps to 0.5 alarms a week; this is the quietest"
+    weekly = [choice.score.weekly for choice in policy.curve]
+    assert score_of(policy).weekly == min(weekly) < max(weekly)
+
+
 def test_with_few_breaches_all_stays_as_set() -> None:
     used, as_set = np.full((3, 100), 0.5), Policy(0.4, 3, 0.3, "", ())
     breaches = find_breaches(used, np.ones_like(used))

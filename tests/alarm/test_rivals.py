@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tests.servers import OpenMetric, openmetrics, run_promtool, running_prometheus
 from tsf.alarm.rivals import History, Rule, breach_rule, default_rules, evaluate_rule, rolling_linear
 from tsf.kinds import AlertLine
-from tsf.learn.baselines import linear_prediction
+from tsf.learn import predict_linear
+from tsf.series import SeriesSet
 
 STEP, START = 3_600, 1_700_006_400
 STEPS = 24 * 12
@@ -105,9 +106,12 @@ def test_for_is_honoured_as_prometheus_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize("left_open", [False, True])
 def test_rolling_predict_linear_is_the_one_of_the_baselines_at_every_step(window: int, left_open: bool) -> None:
     values = quotas().used
-    rolling = rolling_linear(values, STEP, window, 21_600, left_open=left_open)
+    labels = {"series": np.array([str(row) for row in range(len(values))], object)}
+    series = SeriesSet(labels, START + STEP * np.arange(STEPS), STEP, values)
+    rolling = rolling_linear(values, STEP, window, 6 * STEP, left_open=left_open)
+    baseline = predict_linear(window, [0.5], left_open=left_open)
     for step in range(0, STEPS, 7):
-        once = linear_prediction(values[:, : step + 1], STEP, window, 21_600, left_open=left_open)
+        once = baseline(series.between(0, step + 1), 6).quantiles[:, -1, 0]
         np.testing.assert_allclose(rolling[:, step], once, rtol=1e-9)
 
 

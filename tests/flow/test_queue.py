@@ -33,7 +33,7 @@ from tsf.flow.queue import (
     recover,
     retry,
 )
-from tsf.flow.runner import runner_is_alive, start_runner
+from tsf.flow.runner import PRIVATE, runner_is_alive, start_runner
 from tsf.flow.store import opened
 
 LOG = """storage: 'notebooks' didn't change, skipping
@@ -243,6 +243,17 @@ def test_a_run_is_cancelled_with_all_its_processes_and_a_killed_runner_starts_an
     wait_for(lambda: not processes(project))
 
 
+def test_no_process_of_a_run_has_the_keys_of_the_server(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PRIVATE:
+        monkeypatch.setenv(name, "hunter2")
+    enqueue(project, "cpu", "fetch")
+    start_runner(project)
+    wait_for(lambda: len(processes(project)) >= 3)  # runner, run and DVC
+    found = [told for process in processes(project) if (told := environment(process))]
+    assert found
+    assert all(b"PYTHONPATH=" in told and b"hunter2" not in told for told in found)
+
+
 def test_a_run_waits_for_the_dvc_command_of_somebody_else(project: Path) -> None:
     from dvc.rwlock import RWLOCK_FILE
 
@@ -261,6 +272,14 @@ def test_a_run_waits_for_the_dvc_command_of_somebody_else(project: Path) -> None
 
 
 def arguments(process: int) -> bytes:
+    return told_of(process, "cmdline")
+
+
+def environment(process: int) -> bytes:
+    return told_of(process, "environ")
+
+
+def told_of(process: int, what: str) -> bytes:
     with suppress(OSError):
-        return Path(f"/proc/{process}/cmdline").read_bytes()
+        return Path(f"/proc/{process}/{what}").read_bytes()
     return b""

@@ -1,11 +1,14 @@
+import time
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.learn.conftest import daily_waves, series_of
 from tsf.errors import HistoryError
-from tsf.learn import default_baselines, last_value, model_forecaster, rolling_origins, seasonal_naive
+from tsf.learn import default_baselines, last_value, model_forecaster, predict, rolling_origins, seasonal_naive
 from tsf.learn.backtest import backtest
 from tsf.params import NightParams
 
@@ -34,12 +37,33 @@ def test_the_table_has_every_forecaster_over_the_same_values(scored):
     assert (scored.table[["wql", "mase", "points"]] > 0).all(axis=None)
 
 
-def test_the_truth_and_all_quantiles_are_kept(scored, limited_series):
+def test_the_truth_and_the_forecasts_from_the_middle_origin_are_kept(scored, small_model, limited_series):
     assert scored.truth.shape == (6, 12, 12)
     assert np.array_equal(scored.truth[0], limited_series.values[:, 408:420], equal_nan=True)
-    assert scored.quantiles["model"].shape == (6, 12, 12, 3)
-    assert scored.p_breach["model"].shape == (6, 12, 12)
     assert scored.limit.shape == (6, 12)
+    middle = predict(small_model, limited_series.between(0, 407 + 3 * 12 + 1), horizon=12)
+    assert scored.examples["model"].origin_seconds == scored.origins_seconds[3] == middle.origin_seconds
+    assert np.array_equal(scored.examples["model"].quantiles, middle.quantiles)
+    assert np.array_equal(scored.examples["model"].p_breach, middle.p_breach)
+
+
+def test_calibration_is_the_share_of_values_below_each_quantile(scored, small_model, limited_series):
+    origins = rolling_origins(480, 72, 12, 12)
+    said = [predict(small_model, limited_series.between(0, origin + 1)) for origin in origins]
+    known = np.isfinite(scored.truth)
+    shares = [(scored.truth <= np.stack([one.at(level) for one in said]))[known].mean() for level in LEVELS]
+    assert scored.calibration["model"].tolist() == shares
+
+
+def test_the_memory_does_not_grow_with_the_levels():
+    """Quantiles of all origins would be most of it; three of them are kept whatever is asked."""
+    series, peaks = series_of(daily_waves(40)), []
+    for levels in (LEVELS, tuple(np.linspace(0.1, 0.9, 81))):
+        tracemalloc.start()
+        backtest({"last": last_value(levels)}, series, rolling_origins(480, 240, 12, 1), 12, levels, dimensions=[])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0]
 
 
 def test_scores_are_told_by_horizon_dimension_and_night(scored):
@@ -50,6 +74,31 @@ def test_scores_are_told_by_horizon_dimension_and_night(scored):
     assert set(scored.by_night["time"]) == {"day", "night"}
     counts = scored.by_night.groupby("time")["n"].first()
     assert counts.sum() == scored.table["n"].iloc[0]
+
+
+def test_a_label_value_is_scored_as_if_its_series_were_alone():
+    values = daily_waves(9)
+    values[[3, 7], 440:] = np.nan  # of one group nothing is known
+    values[2, 400:500] = np.nan
+    groups = np.array([f"g{row % 4}" for row in range(9)], object)
+    series = series_of(values, limit=np.full(values.shape, 300.0))
+    series = replace(series, labels={"group": groups, **series.labels})
+    forecasters, origins = default_baselines(3_600, 480, LEVELS), rolling_origins(480, 36, 12, 6)
+    found = backtest(forecasters, series, origins, 12, LEVELS, dimensions=["group"]).by_dimension
+    assert found["value"].drop_duplicates().tolist() == ["g0", "g1", "g2", "g3"]
+    for group, part in found.groupby("value"):
+        rows = np.flatnonzero(series.labels["group"] == group)
+        alone = backtest(forecasters, series.take(rows), origins, 12, LEVELS).table
+        told = part.drop(columns=["dimension", "value"]).set_index("forecaster")
+        pd.testing.assert_frame_equal(told, alone, rtol=1e-12, check_names=False)
+
+
+def test_twenty_thousand_label_values_are_scored_in_seconds():
+    series = series_of(np.random.default_rng(1).random((20_000, 8)))
+    began = time.process_time()
+    found = backtest({"last": last_value(LEVELS)}, series, [5], 2, LEVELS, dimensions=["user"])
+    assert len(found.by_dimension) == 20_000
+    assert time.process_time() - began < 4
 
 
 def test_what_one_forecaster_does_not_answer_counts_for_none():
@@ -97,5 +146,5 @@ def test_values_after_an_origin_do_not_change_what_is_said_there(seed, small_mod
         for series in (limited_series, replace(limited_series, values=values, limit=limit))
     ]
     for name in forecasters:
-        assert np.array_equal(said[0].quantiles[name], said[1].quantiles[name])
-    assert np.array_equal(said[0].p_breach["model"], said[1].p_breach["model"])
+        assert np.array_equal(*(one.examples[name].quantiles for one in said))
+    assert np.array_equal(*(one.examples["model"].p_breach for one in said))

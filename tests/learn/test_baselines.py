@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 from tests.learn.conftest import START, daily_waves, series_of
 from tests.servers import OpenMetric, openmetrics
 from tsf.learn import default_baselines, last_value, predict_linear, seasonal_naive
-from tsf.learn.baselines import linear_prediction
 
 LEVELS = (0.1, 0.5, 0.9)
+
+
+def linear(values, step_seconds, window_seconds, steps, *, left_open=False):
+    """(N,) what predict_linear says so many steps ahead of (N, T) values."""
+    forecaster = predict_linear(window_seconds, LEVELS, left_open=left_open)
+    return forecaster(series_of(values, step_seconds=step_seconds), steps).at(0.5)[:, -1]
 
 
 def test_last_value_repeats_the_newest_sample_and_widens():
@@ -31,25 +36,24 @@ def test_predict_linear_goes_through_a_straight_line():
     assert forecast.at(0.5)[0] == pytest.approx(63 + 2 * np.arange(1, 5))
 
 
-def test_predict_linear_of_a_constant_is_the_constant_and_of_infinity_nothing():
-    values = np.array([[7.1] * 5, [1.0, 2.0, np.inf, 2.0, 1.0], [np.nan, np.nan, np.nan, np.nan, 1.0]])
-    found = linear_prediction(values, 60, 240, 600)
+def test_predict_linear_of_a_constant_is_the_constant_and_of_one_sample_nothing():
+    found = linear(np.array([[7.1] * 5, [np.nan, np.nan, np.nan, np.nan, 1.0]]), 60, 240, 10)
     assert found[0] == 7.1
-    assert np.isnan(found[1:]).all()
+    assert np.isnan(found[1])
 
 
 def test_a_left_open_window_holds_one_sample_less():
     values = np.array([[100.0, 1.0, 2.0, 3.0]])
-    assert linear_prediction(values, 60, 180, 60, left_open=True) == pytest.approx(4.0)
-    assert linear_prediction(values, 60, 180, 60)[0] < 0
+    assert linear(values, 60, 180, 1, left_open=True) == pytest.approx(4.0)
+    assert linear(values, 60, 180, 1)[0] < 0
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(0, 2**31))
 def test_predict_linear_moves_with_the_data(shift, factor, seed):
     values = np.random.default_rng(seed).normal(0, 1, (3, 13))
-    plain = linear_prediction(values, 60, 720, 3_600)
-    moved = linear_prediction(values * factor + shift, 60, 720, 3_600)
+    plain = linear(values, 60, 720, 60)
+    moved = linear(values * factor + shift, 60, 720, 60)
     assert moved == pytest.approx(plain * factor + shift, rel=1e-6, abs=1e-6 * factor)
 
 
@@ -73,7 +77,7 @@ def test_predict_linear_agrees_with_prometheus_to_1e_9(prometheus_server):
         theirs = np.full(len(values), np.nan)
         for one in answer:
             theirs[int(one["metric"]["row"])] = float(one["value"][1])
-        ours = linear_prediction(values, step, seconds, ahead)
+        ours = linear(values, step, seconds, ahead // step)
         assert (np.isnan(ours) == np.isnan(theirs)).all()
         both = ~np.isnan(ours)
         assert ours[both] == pytest.approx(theirs[both], rel=1e-9)
@@ -87,6 +91,17 @@ def test_every_baseline_abstains_from_a_series_without_samples():
         assert forecast.abstained.tolist() == ["", "", "too few samples"], name
         assert np.isnan(forecast.quantiles[2]).all()
         assert np.isfinite(forecast.quantiles[:2]).all()
+
+
+def test_the_rivals_of_a_model_keep_to_the_bounds_that_it_keeps_to():
+    random = np.random.default_rng(2)
+    past = series_of(np.concatenate([random.uniform(0, 3, (2, 480)), random.uniform(97, 100, (2, 480))]))
+    free, bound = (default_baselines(3_600, 480, LEVELS, *bounds) for bounds in ([], [(0.0, 100.0)]))
+    for name, forecaster in bound.items():
+        wide = free[name](past, 48).quantiles
+        assert wide.min() < 0, name
+        assert wide.max() > 100, name
+        assert np.array_equal(forecaster(past, 48).quantiles, wide.clip(0, 100)), name
 
 
 def test_the_rivals_of_hourly_data_are_last_value_day_week_and_predict_linear():

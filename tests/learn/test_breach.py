@@ -50,6 +50,14 @@ def test_with_few_breaches_the_walk_counts_more_than_what_these_windows_say() ->
     assert agreement(300, 0.1, 1) > agreement(300, 0.1, 0)
 
 
+def test_of_hardly_any_independent_breach_nothing_is_believed_but_network_and_walk() -> None:
+    features, events, newest = windows(2000, 1.0)
+    head = fit_head(features, events, newest, 1e-4)
+    assert head is not None
+    believed = breach.NETWORK_SHARE * features[..., 0] + (1 - breach.NETWORK_SHARE) * features[..., 1]
+    np.testing.assert_allclose(breach._odds(features, head), believed, rtol=0.01, atol=0.01)
+
+
 def test_many_breaches_tell_the_network_from_a_wrong_walk() -> None:
     assert agreement(40_000, 1.0, 0) > 0.8
 

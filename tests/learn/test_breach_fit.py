@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.learn.conftest import series_of, small_params
-from tsf.learn import Model, fit, fit_breach, predict, rolling_forecasts
+from tsf.learn import Model, breach, breach_fit, fit, fit_breach, predict, rolling_forecasts
+from tsf.learn.places import judged_steps
 from tsf.series import SeriesSet
 
 pytestmark = pytest.mark.models
@@ -33,6 +34,21 @@ def model(weekly: SeriesSet) -> Model:
     found = fit(older, small_params(sequence_length=CONTEXT))
     alone = replace(found, calibration=replace(found.calibration, week_share=0.0))  # the head is what is asked here
     return fit_breach(alone, older)
+
+
+def test_the_head_learns_of_windows_before_a_breach_and_is_measured_on_those_that_judged(
+    model: Model, weekly: SeriesSet
+) -> None:
+    total, horizon, lines = 8 * WEEK, model.params.prediction_steps, np.array(breach_fit.LINES)
+    judged = total - judged_steps(total, horizon, 3_600)  # the first step that judged
+    origins = np.unique(np.linspace(CONTEXT - 1, total - horizon - 1, 96).astype(int))
+    assert ((origins < judged) & (origins + horizon >= judged)).any()
+    below = weekly.values[:, origins, None] < lines * weekly.limit[:, origins, None]
+    head = fit_breach(model, weekly.between(0, total)).breach
+    assert head.windows == below.sum()
+    assert head.measured[:, 2].sum() == below[:, origins + horizon >= judged].sum()
+    independent = head.events / len(lines)  # the lines of an origin tell the same
+    assert head.belief[-1] == pytest.approx(breach.BELIEF_EVENTS / (breach.BELIEF_EVENTS + independent))
 
 
 def test_a_burst_of_every_week_is_told_from_a_quiet_half_day(model: Model, weekly: SeriesSet) -> None:

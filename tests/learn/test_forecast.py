@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.learn.conftest import MODEL_TYPES, daily_waves, series_of, small_params
@@ -205,6 +205,7 @@ def test_more_series_than_a_batch_come_out_in_order(small_model, limited_series)
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**31), scale=st.floats(1e-6, 1e9), gaps=st.floats(0, 0.6))
+@example(seed=13388650, scale=1.0, gaps=0.5)  # quantiles that are cut at one edge differed in the last bit
 def test_any_context_gives_increasing_finite_quantiles_or_a_reason(small_model, seed, scale, gaps):
     random = np.random.default_rng(seed)
     values = scale * random.standard_t(2, (4, 60)).cumsum(1)

@@ -635,6 +635,14 @@ async def test_no_secret_of_the_environment_is_ever_told(
         assert b"hunter2" not in reply.body, path
 
 
+async def test_health_hides_a_secret_that_stands_in_a_sentence(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_PASSWORD", "hunter2")
+    monkeypatch.setenv("PROMETHEUS_URL", "http://127.0.0.1:1/hunter2")
+    told = json.dumps((await call("GET", "/health"))[1])
+    assert "http://127.0.0.1:1/***" in told
+    assert "hunter2" not in told
+
+
 class TestOutsideOfAProject:
     """Lab may be started anywhere; then tsf says what it needs."""
 

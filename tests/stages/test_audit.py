@@ -81,6 +81,8 @@ def test_the_same_moment_pushed_again_counts_once_and_old_ones_are_let_go(tmp_pa
     assert keep_issued(issued_at(180), PUSH, path).n_steps == 174  # 168 and the longest horizon
     assert keep_issued(issued_at(10_000), PUSH, path).n_steps == 1
     assert keep_issued(issued_at(10_001), PUSH, path, anew=True).n_steps == 1
+    off = forecast_of(LABELS, origin_seconds=START + STEP * 10_002 + 60)
+    assert keep_issued(off, PUSH, path).n_steps == 1  # no grid holds both
 
 
 def test_series_that_come_and_go_keep_their_own_past(tmp_path: Path) -> None:
@@ -93,6 +95,22 @@ def test_series_that_come_and_go_keep_their_own_past(tmp_path: Path) -> None:
         np.isfinite(truth_of().values[:, 2]).sum(), np.isfinite(truth_of().values[2:, 3]).sum()
     ]  # fmt: skip
     assert kept.n_series == 4 * 2 * 3
+
+
+def test_a_label_that_a_series_lacks_is_as_one_that_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "issued.parquet"
+    keep_issued(forecast_of({"group": ["a", "b"]}, origin_seconds=START), PUSH, path)
+    more = forecast_of({"group": ["b", "c"], "zone": ["", "z"]}, origin_seconds=START + STEP)
+    kept = keep_issued(more, PUSH, path)
+    assert (kept.n_series, kept.n_steps) == (3 * 2 * 3, 2)
+    truth = SeriesSet({"group": np.array(["b", "a"], object)}, truth_of().times, STEP, np.tile([[100.0], [0.0]], STEPS))
+    moments = Audit(kept, truth).moments.set_index(["horizon", "time"])
+    assert moments.loc[(2 * STEP, START + 2 * STEP), "n"] == 2
+    assert moments.loc[(2 * STEP, START + 3 * STEP), "n"] == 1
+    nameless = replace(forecast_of({"group": ["a"]}, origin_seconds=START), labels={})
+    without = keep_issued(nameless, PUSH, tmp_path / "single.parquet")
+    single = SeriesSet({}, truth_of().times, STEP, np.zeros((1, STEPS)))
+    assert Audit(without, single).moments["n"].tolist() == [1, 1]
 
 
 def test_a_damaged_file_begins_the_audit_again(tmp_path: Path) -> None:

@@ -56,3 +56,11 @@ def test_a_model_is_not_judged_by_what_it_has_learnt_from(folder: Folder, limite
     write_series(limited_series.between(0, limited_series.n_steps - 1), folder.paths.series)  # an earlier moment
     with pytest.raises(HistoryError, match=r"learnt from samples up to .*, the held-out ones begin after .* from its"):
         evaluate("a", folder.root)
+
+
+def test_the_model_and_its_rivals_keep_to_the_same_bounds(folder: Folder) -> None:
+    folder.set(bounds=[60, 90])
+    train(plan("a", folder.root), folder.root)
+    for name, example in evaluate("a", folder.root).result.examples.items():
+        assert np.nanmin(example.quantiles) >= 60, name
+        assert np.nanmax(example.quantiles) <= 90, name

@@ -154,6 +154,22 @@ def test_a_challenger_forecasts_in_shadow_and_is_compared_with_the_champion(
 
 
 @pytest.mark.models
+def test_a_register_of_owners_that_cannot_be_read_is_told_and_the_forecast_is_pushed_all_the_same(
+    two_models: TaskPaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_values(two_models.root, {"tasks.a.alert.owners": "people.csv"})
+    with caplog.at_level(logging.WARNING):
+        pushed = push("a", two_models.root)
+    assert "people.csv" in pushed.receipt["owners"]
+    assert "The owner of the task is named instead." in caplog.text
+    told = "".join(path.read_text() for path in two_models.textfile.iterdir())
+    assert "\ntsf_forecast{" in told
+    assert "tsf_owner_info" not in told
+    set_values(two_models.root, {"tasks.a.alert.owners": ""})
+    assert "owners" not in push("a", two_models.root).receipt
+
+
+@pytest.mark.models
 def test_the_same_model_forecasts_the_same_samples_once(two_models: TaskPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     root, calls, predict = two_models.root, [], module.predict
     monkeypatch.setattr(module, "predict", lambda *a, **k: calls.append(k) or predict(*a, **k))

@@ -151,6 +151,20 @@ def test_a_total_abstains_where_a_member_that_is_there_does(small_model: Model, 
     [reason] = totals.forecast.abstained.tolist()
     assert re.fullmatch(r"1 of its \d+ series have no forecast", reason)
     assert np.isnan(totals.forecast.quantiles).all()
+    assert np.isnan(totals.forecast.p_breach).all()
+    assert np.isnan(totals.forecast.limit_time).all()
+
+
+@pytest.mark.models
+def test_no_quantile_of_a_total_is_below_what_is_possible(small_model: Model, limited_series: SeriesSet) -> None:
+    params, task = project()
+    forecast = predict(small_model, limited_series, line=0.98)
+    empty = replace(forecast, quantiles=np.zeros_like(forecast.quantiles))
+    totals = read_totals(params, task, small_model, limited_series, empty)
+    assert totals is not None
+    assert totals.forecast.quantiles.min() == 0
+    assert (totals.forecast.at(0.5) == 0).all()
+    assert totals.forecast.quantiles.max() > 0
 
 
 def asked(task: TaskParams, *totals: tuple[str, ...]) -> TaskParams:

@@ -22,7 +22,7 @@ from tsf.errors import AuthError, ConnectError, ParamsError, QueryError, ServerE
 from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
 from tsf.params import FILES, PrometheusParams
 
-__all__ = ["Client", "TooMuchError", "not_prometheus", "opened"]
+__all__ = ["Bearer", "Client", "TooMuchError", "not_prometheus", "opened"]
 
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.5  # doubled each time, and scattered so that many clients do not come back together
@@ -129,13 +129,14 @@ def opened(server: PrometheusParams, environ: Mapping[str, str]) -> Iterator[Cli
         yield Client(server, session)
 
 
-class _Bearer(AuthBase):
+class Bearer(AuthBase):
     """A token, or nothing; as an object of its own it keeps requests from sending what ~/.netrc holds."""
 
     def __init__(self, token: str) -> None:
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """`request` with the token in its header."""
         if self._token:
             request.headers["Authorization"] = f"Bearer {self._token}"
         return request
@@ -158,7 +159,7 @@ def _auth(environ: Mapping[str, str]) -> AuthBase:
             raise ParamsError(f"{file!r} cannot be read", where=where, cure="mend the path or its rights") from None
     if (file and not token) or not (token.isascii() and token.isprintable()) or " " in token:
         raise ParamsError("the token is empty or holds what no token holds", where=where, cure="set it again")
-    return _Bearer(token)
+    return Bearer(token)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError
 from tsf.errors import SinkError
 from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
 from tsf.io.files import one_line
+from tsf.io.http import Bearer
 from tsf.io.textfile import delete_textfile, write_textfile
 from tsf.params import PrometheusParams
 
@@ -180,27 +181,15 @@ def _cause(fault: Exception) -> str:
     return inner.group(1) if inner else one_line(fault)
 
 
-class _Bearer(AuthBase):
-    """A token, or nothing; as an object of its own it keeps requests from sending what ~/.netrc holds."""
-
-    def __init__(self, token: str) -> None:
-        self.token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self.token:
-            request.headers["Authorization"] = f"Bearer {self.token}"
-        return request
-
-
 def _auth(environ: Mapping[str, str]) -> AuthBase:
     if token := environ.get("PUSHGATEWAY_BEARER_TOKEN", "").strip():
         if not (token.isascii() and token.isprintable()) or " " in token:
             where = "PUSHGATEWAY_BEARER_TOKEN"
             raise SinkError("the token holds a sign that no token holds", where=where, cure="set it again")
-        return _Bearer(token)
+        return Bearer(token)
     if user := environ.get("PUSHGATEWAY_USERNAME"):
         return HTTPBasicAuth(user.encode(), environ.get("PUSHGATEWAY_PASSWORD", "").encode())
-    return _Bearer("")
+    return Bearer("")
 
 
 def _tls(server: PrometheusParams) -> Tls:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,10 +29,11 @@ BUCKETS = 4  # parts of the horizon that are scored by themselves
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """O origins x N series x H steps of truth, what each forecaster said of them, and the scores.
+    """O origins x N series x H steps of truth, and the scores of what each forecaster said of them.
 
-    origins_seconds: (O,) Unix time of the last step seen. truth: (O, N, H). quantiles: forecaster -> (O, N, H, Q).
-    p_breach: forecaster -> (O, N, H), for those that give it. limit: (O, N) last known limit at each origin, or None.
+    origins_seconds: (O,) Unix time of the last step seen. truth: (O, N, H). limit: (O, N) last known limit at each
+    origin, or None. examples: forecaster -> its forecast from the middle origin; those from all the others would fill
+    the memory. calibration: a row per level, a column per forecaster: the share of values up to that quantile.
     table: a row per forecaster: `wql`, `mase`, `coverage` of the 80 % interval, `points` (error in points of limit),
     `answered` (share of known values that it forecast), `n` (values that all forecasters answered; the rest of the
     columns is over these). by_horizon, by_dimension, by_night: the same, per bucket of steps, label value, time of day.
@@ -43,9 +44,9 @@ class Backtest:
     step_seconds: int
     levels: Floats
     truth: Floats
-    quantiles: Mapping[str, Floats]
-    p_breach: Mapping[str, Floats]
     limit: Floats | None
+    examples: Mapping[str, Forecast]
+    calibration: pd.DataFrame
     table: pd.DataFrame
     by_horizon: pd.DataFrame
     by_dimension: pd.DataFrame
@@ -90,26 +91,21 @@ def backtest(
             cure="lengthen the history or the holdout, or shorten the horizon",
         )
     grid = np.asarray(levels, np.float64)
-    said: dict[str, list[Floats]] = {name: [] for name in forecasters}
-    chance: dict[str, list[Floats]] = {name: [] for name in forecasters}
-    truth, scales = [], []
+    shape = len(origins), series.n_series, horizon
+    said = {name: _Said.of(shape, grid) for name in forecasters}
+    examples: dict[str, Forecast] = {}
+    truth, scales = np.empty(shape), np.empty(shape[:2])
     season = season or season_steps(series.step_seconds)
-    for origin in origins:
+    for number, origin in enumerate(origins):
         past = series.between(0, origin + 1)
-        truth.append(series.values[:, origin + 1 : origin + 1 + horizon])
-        scales.append(seasonal_error(past.values, season))
+        truth[number] = series.values[:, origin + 1 : origin + 1 + horizon]
+        scales[number] = seasonal_error(past.values, season)
         for name, forecaster in forecasters.items():
             forecast = forecaster(past, horizon)
-            same = np.array_equal(forecast.levels, grid)
-            said[name].append(
-                forecast.quantiles if same else np.stack([forecast.at(level) for level in levels], axis=2)
-            )
-            if forecast.p_breach is not None:
-                chance[name].append(forecast.p_breach)
-    quantiles = {name: np.stack(parts) for name, parts in said.items()}
-    known = np.stack(truth)
-    answers = {name: _answers(known, parts, grid) for name, parts in quantiles.items()}
-    judged = _Judged(known, answers, np.stack(scales), _limits(series, origins))
+            said[name].add(number, truth[number], forecast)
+            if number == len(origins) // 2:
+                examples[name] = forecast
+    judged = _Judged(truth, {name: one.answers for name, one in said.items()}, scales, _limits(series, origins))
     ahead = series.times[np.asarray(origins)][:, None] + series.step_seconds * np.arange(1, horizon + 1)
     nights = is_night(ahead.ravel(), time_zone, night or NightParams()).reshape(ahead.shape)  # (O, H)
     return Backtest(
@@ -118,9 +114,9 @@ def backtest(
         step_seconds=series.step_seconds,
         levels=grid,
         truth=judged.truth,
-        quantiles=quantiles,
-        p_breach={name: np.stack(parts) for name, parts in chance.items() if parts},
         limit=judged.limit,
+        examples=examples,
+        calibration=pd.DataFrame({name: one.calibration for name, one in said.items()}, pd.Index(grid, name="level")),
         table=judged.table(np.ones_like(judged.truth, bool)).set_index("forecaster"),
         by_horizon=_by_horizon(judged, horizon),
         by_dimension=_by_dimension(judged, series.labels, dimensions),
@@ -132,10 +128,7 @@ def backtest(
 
 
 class _Answers(NamedTuple):
-    """What a forecaster said, (O, N, H) each: its pinball loss, the mean over the levels, and three of the quantiles.
-
-    A table is made for every label value: computing the loss once for all of them is most of what a backtest saves.
-    """
+    """What a forecaster said, (O, N, H) each: its pinball loss, mean over the levels, and three of the quantiles."""
 
     loss: Floats
     low: Floats
@@ -143,9 +136,38 @@ class _Answers(NamedTuple):
     high: Floats
 
 
-def _answers(truth: Floats, quantiles: Floats, levels: Floats) -> _Answers:
-    three = (quantiles[..., int(np.abs(levels - wanted).argmin())] for wanted in (0.1, 0.5, 0.9))
-    return _Answers(pinball(truth, quantiles, levels).mean(-1), *three)
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """What is kept of a forecaster's quantiles, origin by origin; all of them would be many times as much."""
+
+    levels: Floats  # (Q,)
+    answers: _Answers
+    below: NDArray[np.int64]  # (O, Q) values up to each quantile
+    known: NDArray[np.int64]  # (O,) values that can be below one
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int], levels: Floats) -> _Said:
+        """Nothing yet, of `shape` (O, N, H)."""
+        answers = _Answers(*(np.empty(shape) for _ in _Answers._fields))
+        return cls(levels, answers, np.zeros((shape[0], len(levels)), np.int64), np.zeros(shape[0], np.int64))
+
+    def add(self, number: int, truth: Floats, forecast: Forecast) -> None:
+        """Take what is wanted of the forecast of (N, H) `truth` from origin `number`."""
+        quantiles = forecast.quantiles  # (N, H, Q)
+        if not np.array_equal(forecast.levels, self.levels):
+            quantiles = np.stack([forecast.at(level) for level in self.levels.tolist()], axis=2)
+        self.answers.loss[number] = pinball(truth, quantiles, self.levels).mean(-1)
+        for kept, wanted in zip(self.answers[1:], (0.1, 0.5, 0.9), strict=True):
+            kept[number] = quantiles[..., int(np.abs(self.levels - wanted).argmin())]
+        known = np.isfinite(truth) & np.isfinite(quantiles[..., 0])
+        self.below[number] = (truth[known][:, None] <= quantiles[known]).sum(axis=0)
+        self.known[number] = known.sum()
+
+    @property
+    def calibration(self) -> Floats:
+        """(Q,) share of the values up to each quantile, NaN where it answered nothing."""
+        total = self.known.sum()
+        return self.below.sum(axis=0) / total if total else np.full(len(self.levels), np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,32 +177,34 @@ class _Judged:
     scales: Floats  # (O, N)
     limit: Floats | None  # (O, N)
 
-    def take(self, rows: NDArray[np.int64]) -> _Judged:
-        """The series of `rows` alone."""
-        answers = {name: _Answers(*(part[:, rows] for part in said)) for name, said in self.answers.items()}
-        limit = None if self.limit is None else self.limit[:, rows]
-        return _Judged(self.truth[:, rows], answers, self.scales[:, rows], limit)
+    def table(self, where: NDArray[np.bool_], parts: NDArray[np.int64] | None = None) -> pd.DataFrame:
+        """Scores of every forecaster over the values of an (O, N, H) mask that all of them answered.
 
-    def table(self, where: NDArray[np.bool_]) -> pd.DataFrame:
-        """Scores of every forecaster over the values of an (O, N, H) mask that all of them answered."""
+        parts: (O, N, H) numbers from 0 on; then a row per part and forecaster.
+        """
         known = where & np.isfinite(self.truth)
         answered = {name: np.isfinite(said.loss) for name, said in self.answers.items()}
         common = known & np.logical_and.reduce(list(answered.values()))
         truth = np.where(common, self.truth, np.nan)
         scales = np.repeat(self.scales[..., None], truth.shape[2], axis=2)
-        rows = []
+
+        def count(values: NDArray[np.bool_]) -> NDArray[np.int64]:
+            return np.array([values.sum()]) if parts is None else np.bincount(parts[values], minlength=parts.max() + 1)
+
+        asked, judged = count(known), count(common)
+        tables = []
         for name, said in self.answers.items():
-            row = {
+            columns: dict[str, Any] = {
                 "forecaster": name,
-                "wql": wql(truth, said.loss),
-                "mase": mase(truth, said.middle, scales),
-                "coverage": coverage(truth, said.low, said.high),
+                "wql": wql(truth, said.loss, parts),
+                "mase": mase(truth, said.middle, scales, parts),
+                "coverage": coverage(truth, said.low, said.high, parts),
             }
             if self.limit is not None:
-                row["points"] = points_of_limit(truth, said.middle, self.limit[..., None])
-            row["answered"] = float((answered[name] & known).sum() / max(known.sum(), 1))
-            rows.append(row | {"n": int(common.sum())})
-        return pd.DataFrame(rows)
+                columns["points"] = points_of_limit(truth, said.middle, self.limit[..., None], parts)
+            columns |= {"answered": count(answered[name] & known) / np.maximum(asked, 1), "n": judged}
+            tables.append(pd.DataFrame(columns))
+        return pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)  # the forecasters of a part together
 
 
 def _limits(series: SeriesSet, origins: Sequence[int]) -> Floats | None:
@@ -200,9 +224,9 @@ def _by_horizon(judged: _Judged, horizon: int) -> pd.DataFrame:
 
 
 def _by_dimension(judged: _Judged, labels: Labels, dimensions: Iterable[str] | None) -> pd.DataFrame:
-    parts = []
+    parts, everything = [], np.ones_like(judged.truth, bool)
     for name in labels if dimensions is None else [name for name in dimensions if name in labels]:
-        for value in sorted(set(labels[name])):
-            part = judged.take(np.flatnonzero(labels[name] == value))
-            parts.append(part.table(np.ones_like(part.truth, bool)).assign(dimension=name, value=value))
+        rows, values = pd.factorize(labels[name], sort=True)
+        table = judged.table(everything, np.broadcast_to(rows[:, None], judged.truth.shape))
+        parts.append(table.assign(dimension=name, value=np.repeat(values, len(judged.answers))))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

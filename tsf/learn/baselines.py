@@ -6,7 +6,9 @@ quantiles, normal ones from the errors that the same rule made in the past.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from tsf.learn.features import seasons_of
 from tsf.series import Forecast, SeriesSet, carried
 
-__all__ = ["Forecaster", "default_baselines", "last_value", "linear_prediction", "predict_linear", "seasonal_naive"]
+__all__ = ["Forecaster", "default_baselines", "last_value", "predict_linear", "seasonal_naive"]
 
 Floats = NDArray[np.float64]
 RECENT_STEPS = 1_000  # that tell how wrong a rule is; older ones would cost time, and are of another time
@@ -23,15 +25,21 @@ Forecaster = Callable[[SeriesSet, int], Forecast]
 """(the past, up to and with the origin; horizon in steps) -> Forecast."""
 
 
-def default_baselines(step_seconds: int, n_steps: int, levels: Sequence[float]) -> dict[str, Forecaster]:
-    """The rivals of every model: last value, the seasons that fit into `n_steps`, predict_linear over 12 hours."""
+def default_baselines(
+    step_seconds: int, n_steps: int, levels: Sequence[float], bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> dict[str, Forecaster]:
+    """The rivals of every model: last value, the seasons that fit into `n_steps`, predict_linear over 12 hours.
+
+    bounds: lowest and highest possible value; they keep to them as a model does, or it would win by what it was told.
+    """
     found = {"last_value": last_value(levels)}
     for name, seconds in {"day": 86_400, "week": 604_800}.items():
         if (steps := round(seconds / step_seconds)) in seasons_of(step_seconds, n_steps // 2):
             found[f"seasonal_naive_{name}"] = seasonal_naive(steps, levels)
     window = 43_200 if step_seconds <= 14_400 else 12 * step_seconds
     hours = f"{window // 3600}h"
-    return found | {f"predict_linear_{hours}": predict_linear(window, levels)}
+    found[f"predict_linear_{hours}"] = predict_linear(window, levels)
+    return {name: _kept_within(bounds, forecaster) for name, forecaster in found.items()}
 
 
 def last_value(levels: Sequence[float]) -> Forecaster:
@@ -67,6 +75,7 @@ def seasonal_naive(period_steps: int, levels: Sequence[float]) -> Forecaster:
 def predict_linear(window_seconds: int, levels: Sequence[float], *, left_open: bool = False) -> Forecaster:
     """`predict_linear(v[window], h * step)` of Prometheus for every step; the interval is that of least squares.
 
+    https://prometheus.io/docs/prometheus/latest/querying/functions/: at least 2 samples; a constant gives itself.
     left_open: the window is (t - w, t] as in Prometheus 3; else [t - w, t] as in Prometheus 2.
     """
 
@@ -79,16 +88,12 @@ def predict_linear(window_seconds: int, levels: Sequence[float], *, left_open: b
     return forecast
 
 
-def linear_prediction(
-    values: Floats, step_seconds: int, window_seconds: int, ahead_seconds: float, *, left_open: bool = False
-) -> Floats:
-    """(N,) what `predict_linear(v[window], ahead)` gives at the last step of (N, T) values; NaN where it gives none.
+def _kept_within(bounds: tuple[float, float], forecaster: Forecaster) -> Forecaster:
+    def forecast(past: SeriesSet, horizon: int) -> Forecast:
+        free = forecaster(past, horizon)
+        return replace(free, quantiles=free.quantiles.clip(*bounds))
 
-    Least squares over the samples in the window, x relative to the time of evaluation, at least 2 samples; a constant
-    series gives itself, an infinite sample NaN. https://prometheus.io/docs/prometheus/latest/querying/functions/
-    """
-    window = _window(values, step_seconds, window_seconds, left_open)
-    return _least_squares(window, step_seconds, np.array([ahead_seconds]))[0][:, 0]
+    return forecast
 
 
 def _window(values: Floats, step_seconds: int, window_seconds: int, left_open: bool) -> Floats:

@@ -181,7 +181,9 @@ def _answer(
     if not len(at):
         return
     start = max(0, int(origins[0]) + 1 - model.reads)  # the breach head may look farther back
-    steps, peaks = forecast(recent.between(start, recent.n_steps), rows, origins[at] - start)
+    said = forecast(recent.between(start, recent.n_steps), rows, origins[at] - start)
+    # The same number comes out a last bit apart from a vector and from a scalar instruction: quantiles must not cross.
+    steps, peaks = (np.maximum.accumulate(quantiles, axis=2) for quantiles in said)
     found.steps[at, rows] = steps
     if found.peaks is not None:
         found.peaks[at, rows] = peaks

@@ -46,13 +46,10 @@ def _quantiles(
     steps, peaks = model.network(window)
     share = model.calibration.week_share
     weeks = windows.weeks(*chosen, scale, week_steps(spec.step_seconds)) if share else (None, None)
-    low, high = (
-        edge if edge is not None else free for edge, free in zip(params.bounds, (-np.inf, np.inf), strict=True)
-    )
 
     def real(scaled: torch.Tensor, factors: Floats, same_hours: torch.Tensor | None) -> Floats:
         moved = torch.from_numpy(stretched(scaled.double().cpu().numpy(), factors, params.quantiles)).to(device)
         whole = moved if same_hours is None else averaged(moved, same_hours, share)
-        return np.asarray(scale.unscaled(whole).cpu().numpy().clip(low, high))
+        return np.asarray(scale.unscaled(whole).cpu().numpy().clip(*params.edges))
 
     return real(steps, model.calibration.steps, weeks[0]), real(peaks, model.calibration.peaks, weeks[1])

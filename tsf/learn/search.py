@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from tsf.errors import HistoryError
 from tsf.learn.backtest import backtest, model_forecaster, rolling_origins
-from tsf.learn.forecast import least_context
 from tsf.learn.model import Epoch
+from tsf.learn.places import least_history
 from tsf.learn.train import fit
 from tsf.params import NightParams, TrainParams
 from tsf.series import SeriesSet
@@ -30,7 +30,7 @@ def cross_validate(
     """
     block = block_steps(series.n_steps, params.prediction_steps)
     first = series.n_steps - folds * block
-    if (need := least_context(params) + 2 * params.prediction_steps) > first:
+    if (need := least_history(params)) > first:
         raise HistoryError(
             f"{folds} folds of {block} steps leave {first} of {series.n_steps} steps, training needs {need}",
             cure="lengthen fetch.history or take fewer folds",

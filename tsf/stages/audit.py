@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tsf.errors import ModelError, SeriesError
 from tsf.io.artifacts import read_series, write_series
@@ -17,6 +19,7 @@ from tsf.series import Floats, Forecast, SeriesSet
 
 __all__ = ["Audit", "Duel", "keep_issued", "within"]
 
+Ints = NDArray[np.int64]
 HORIZON, QUANTILE = "__horizon__", "__quantile__"  # labels that no series of Prometheus has
 KEPT_STEPS = 168  # moments that are audited, at most
 
@@ -86,15 +89,18 @@ class Audit:
             f"before, {verdict}: it should hold {promised:.0%}."
         )
 
-    def _said(self, horizon: int, rows: np.ndarray) -> Floats:
+    @cached_property
+    def _rows(self) -> Ints:
+        """Of each row of `issued` the row of the truth that it speaks of, -1 where that is not asked any more."""
+        return _rows_in(self.truth, self.issued, aside={HORIZON, QUANTILE})
+
+    def _said(self, horizon: int, rows: NDArray[np.bool_]) -> Floats:
         """(N, T) what was said for each sample of the truth so long before, NaN where nothing was."""
         said = np.full(self.truth.values.shape, np.nan)
-        known = {_key(self.truth, row): row for row in range(self.truth.n_series)}
         column = (self.truth.times - horizon - self.issued.times[0]) // self.issued.step_seconds
         there = (column >= 0) & (column < self.issued.n_steps)
-        for row in np.flatnonzero(rows).tolist():
-            if (own := known.get(_key(self.issued, row))) is not None:
-                said[own, there] = self.issued.values[row, column[there]]
+        known = np.flatnonzero(rows & (self._rows >= 0))
+        said[np.ix_(self._rows[known], there)] = self.issued.values[np.ix_(known, column[there])]
         return said
 
 
@@ -194,10 +200,9 @@ def keep_issued(forecast: Forecast, push: PushParams, path: Path, *, anew: bool 
     except SeriesError:  # the first forecast, or a file that is damaged: the audit begins again
         old = None
     if old is not None:  # of other horizons or quantiles there is nothing more to compare
-        asked = {(repr(seconds), repr(level)) for seconds in push.horizons for level in levels}
-        still = zip(old.labels[HORIZON], old.labels[QUANTILE], strict=True)
-        rows = np.flatnonzero([pair in asked for pair in still])
-        old = old.take(rows) if len(rows) else None
+        horizons, quantiles = (pd.Index(old.labels[name]) for name in (HORIZON, QUANTILE))
+        asked = horizons.isin([repr(seconds) for seconds in push.horizons]) & quantiles.isin([repr(q) for q in levels])
+        old = old.take(asked) if asked.any() else None
     most = KEPT_STEPS + max(push.horizons) // forecast.step_seconds
     kept = new if old is None else _joined(old, new, most)
     write_series(kept, path)
@@ -211,21 +216,32 @@ def _joined(old: SeriesSet, new: SeriesSet, most: int) -> SeriesSet:
         return new
     start, stop = max(0, ahead + 1 - most), ahead + 1
     past = old.values[:, start:stop]
-    rows = {_key(new, row, whole=True): row for row in range(new.n_series)}
-    place = [rows.setdefault(_key(old, row, whole=True), len(rows)) for row in range(old.n_series)]
-    values = np.full((len(rows), stop - start), np.nan)
+    place = _rows_in(new, old)
+    gone = np.flatnonzero(place < 0)
+    place[gone] = new.n_series + np.arange(len(gone))
+    values = np.full((new.n_series + len(gone), stop - start), np.nan)
     values[place, : past.shape[1]] = past
     values[: new.n_series, -1] = new.values[:, 0]
     kept = np.isfinite(values).any(axis=1)  # series that are gone for long are let go
     kept[: new.n_series] = True
-    names = sorted({name for key in rows for name, _ in key})
-    texts = [dict(key) for key, keep in zip(rows, kept.tolist(), strict=True) if keep]
-    labels = {name: np.array([text.get(name, "") for text in texts], object) for name in names}
+    names = sorted({*new.labels, *old.labels})
+    columns = {name: np.concatenate([_column(new, name), _column(old, name)[gone]]) for name in names}
+    labels = {name: column[kept] for name, column in columns.items() if column.any()}
     times = old.times[0] + old.step_seconds * np.arange(start, stop, dtype=np.int64)
     return SeriesSet(labels, times, new.step_seconds, values[kept])
 
 
-def _key(series: SeriesSet, row: int, *, whole: bool = False) -> frozenset[tuple[str, str]]:
-    """The labels that a series has, those of the forecast aside unless `whole`."""
-    own = () if whole else (HORIZON, QUANTILE)
-    return frozenset((name, column[row]) for name, column in series.labels.items() if column[row] and name not in own)
+def _rows_in(known: SeriesSet, asked: SeriesSet, *, aside: Set[str] = frozenset()) -> Ints:
+    """The row of `known` that has the labels of each row of `asked`, those `aside` left out; -1 where none has."""
+    names = sorted({*known.labels, *asked.labels} - aside)
+    here, there = (
+        zip([""] * one.n_series, *(_column(one, name).tolist() for name in names), strict=True)  # there may be no name
+        for one in (known, asked)
+    )
+    rows = {key: row for row, key in enumerate(here)}
+    return np.array([rows.get(key, -1) for key in there], np.int64)
+
+
+def _column(series: SeriesSet, name: str) -> NDArray[np.object_]:
+    """(N,) values of a label, empty where no series has it."""
+    return series.labels[name] if name in series.labels else np.full(series.n_series, "", object)

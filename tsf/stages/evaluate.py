@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -113,25 +113,12 @@ class Evaluation:
     @property
     def coverage(self) -> pd.DataFrame:
         """Per quantile level of the model: the share of values below it."""
-        said, truth = self.result.quantiles[self.model_name], self.result.truth
-        known = np.isfinite(truth) & np.isfinite(said[..., 0])
-        measured = [(truth <= said[..., i])[known].mean() for i in range(len(self.result.levels))]
-        return pd.DataFrame({"measured": measured}, index=pd.Index(self.result.levels, name="nominal"))
+        return self.result.calibration[[self.model_name]].set_axis(["measured"], axis=1).rename_axis("nominal")
 
     @property
     def example(self) -> Forecast:
         """The model's forecast from the middle origin."""
-        origin = len(self.result.origins_seconds) // 2
-        chance = self.result.p_breach.get(self.model_name)
-        return Forecast(
-            labels=self.series.labels,
-            origin_seconds=int(self.result.origins_seconds[origin]),
-            step_seconds=self.series.step_seconds,
-            levels=self.result.levels,
-            quantiles=self.result.quantiles[self.model_name][origin],
-            p_breach=None if chance is None else chance[origin],
-            model_version=self.version,
-        )
+        return replace(self.result.examples[self.model_name], model_version=self.version)
 
     @property
     def example_rows(self) -> list[int]:
@@ -208,7 +195,7 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     _check_unseen(card.get("trained_until"), int(series.times[origins[0]]), name)
     result = backtest(
         {train.model_type: model_forecaster(model, line=task.alert.alert_line)}
-        | default_baselines(series.step_seconds, series.n_steps - held, train.quantiles),
+        | default_baselines(series.step_seconds, series.n_steps - held, train.quantiles, train.edges),
         series,
         origins,
         train.prediction_steps,

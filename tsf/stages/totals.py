@@ -121,8 +121,8 @@ def label_totals(series: SeriesSet, sets: Sequence[Sequence[str]]) -> tuple[list
 def sum_series(series: SeriesSet, rows: Sequence[Mapping[str, str]], total_of: NDArray[np.intp]) -> SeriesSet:
     """The sums with the labels `rows` over their members, as `label_totals` has both; at least one.
 
-    A member counts as nothing before its first sample and after its last one. Limits add up as values do; covariates
-    are averaged.
+    A member counts as nothing before its first sample; its last one is carried on for CARRIED_STEPS, then it counts as
+    nothing again. Limits add up as values do; covariates are averaged.
     """
     n_totals, names = len(rows), dict.fromkeys(name for row in rows for name in row)
     known = np.isfinite(series.values)
@@ -183,8 +183,7 @@ def forecast_totals(
     for row in np.flatnonzero((silent > 0) & (abstained == "")):
         abstained[row] = f"{silent[row]} of its {members[row]} series have no forecast"
     told = (abstained == "")[:, None]
-    low = -np.inf if model.params.bounds[0] is None else model.params.bounds[0]
-    moved = np.maximum(own.quantiles + (summed - own.at(0.5))[..., None], low)
+    moved = np.maximum(own.quantiles + (summed - own.at(0.5))[..., None], model.params.edges[0])
     return replace(
         own,
         quantiles=np.where(told[..., None], moved, np.nan),
