@@ -129,9 +129,9 @@ def test_a_short_a_stale_and_an_empty_context_abstain_with_the_reason(any_model,
     values[2, -10:] = np.nan
     forecast = predict(any_model, replace(limited_series, values=values))
     assert forecast.abstained[:4].tolist() == [
-        "no sample in the last 48 steps",
-        f"{np.isfinite(values[1, -48:]).sum()} samples in the last 48 steps, 6 are needed",
-        "the newest sample is 10 steps old, 6 are allowed",
+        "no sample (in the last 48 steps)",
+        f"too few samples ({np.isfinite(values[1, -48:]).sum()} in the last 48 steps, 6 are needed)",
+        "too old (the newest sample is 10 steps old, 6 are allowed)",
         "",
     ]
     assert np.isnan(forecast.quantiles[:3]).all()
@@ -170,7 +170,7 @@ def test_hard_series_get_finite_increasing_quantiles_inside_the_bounds(model_typ
     ]  # fmt: skip
     series = series_of(np.array(rows))
     forecast = predict(fit(series, small_params(model_type=model_type, epochs=2, bounds=(0.0, 100.0))), series)
-    assert forecast.abstained.tolist() == [""] * 6 + ["no sample in the last 48 steps"]
+    assert forecast.abstained.tolist() == [""] * 6 + ["no sample (in the last 48 steps)"]
     answers = forecast.quantiles[:6]
     assert np.isfinite(answers).all()
     assert (np.diff(answers, axis=2) >= 0).all()

@@ -226,19 +226,19 @@ def least_context(params: TrainParams) -> int:
 
 
 def _abstained(past: Floats, params: TrainParams) -> NDArray[np.object_]:
-    """(N,) why a series with these newest samples gets no forecast, "" where it gets one."""
-    need, oldest = least_context(params), max(2, -(-params.prediction_steps // 2))
+    """(N,) why a series with these newest samples gets no forecast, as `Forecast.abstained` says it."""
+    need, length, oldest = least_context(params), params.sequence_length, max(2, -(-params.prediction_steps // 2))
     seen = np.isfinite(past)
     count = seen.sum(1)
     age = np.argmax(seen[:, ::-1], axis=1)
     reasons = np.full(len(past), "", object)
     for row in np.flatnonzero((count < need) | (age > oldest)):
         if count[row] == 0:
-            reasons[row] = f"no sample in the last {params.sequence_length} steps"
+            reasons[row] = f"no sample (in the last {length} steps)"
         elif count[row] < need:
-            reasons[row] = f"{count[row]} samples in the last {params.sequence_length} steps, {need} are needed"
+            reasons[row] = f"too few samples ({count[row]} in the last {length} steps, {need} are needed)"
         else:
-            reasons[row] = f"the newest sample is {age[row]} steps old, {oldest} are allowed"
+            reasons[row] = f"too old (the newest sample is {age[row]} steps old, {oldest} are allowed)"
     return reasons
 
 
