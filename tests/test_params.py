@@ -159,6 +159,19 @@ def test_a_password_in_an_address_is_refused_and_not_shown() -> None:
         assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["base_url", "pushgateway_url"])
+@pytest.mark.parametrize("end", ["/?apikey=s3cret", "?s3cret", "/#s3cret"])
+def test_an_address_with_a_query_is_refused_and_its_key_not_shown(key: str, end: str) -> None:
+    with pytest.raises(ParamsError, match=r"goes on with \? or #, where no path can follow; end it") as caught:
+        parse_params({"prometheus": {key: f"https://localhost:19090{end}"}})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_owners_may_be_asked_for_by_a_query() -> None:
+    made = parse_params(task(alert__owners="https://cmdb/owners?form=csv")).task("a")
+    assert made.alert.owners == "https://cmdb/owners?form=csv"
+
+
 def test_a_task_that_is_not_there_lists_those_that_are() -> None:
     with pytest.raises(ParamsError, match=r"tasks: there is no task 'b'; choose from a\."):
         parse_params(task()).task("b")

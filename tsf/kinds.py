@@ -198,12 +198,22 @@ def _address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _server(url: str) -> str:
+    """The address of a server, to which paths are appended; a query may be a key, so no message shows it."""
+    if "?" in url or "#" in url:
+        raise ValueError(
+            "the address goes on with ? or #, where no path can follow; end it before, and put credentials in the "
+            "environment (PROMETHEUS_BEARER_TOKEN, …)"
+        )
+    return _address(url)
+
+
 def _source(url: str) -> str:
-    return url if url == "demo" else _address(url)
+    return url if url == "demo" else _server(url)
 
 
 def _sink(url: str) -> str:
-    return url if url == "textfile" else _address(url)
+    return url if url == "textfile" else _server(url)
 
 
 def _owners(place: str) -> str:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
@@ -161,7 +162,7 @@ def _fault(problem: requests.Response | requests.RequestException, url: str, tim
         cure = "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN"
         return SinkError(f"it refuses these credentials ({status})", where=url, cure=cure)
     if 300 <= status < 400:
-        target = problem.headers.get("Location", "elsewhere")
+        target = urlsplit(problem.headers.get("Location", "elsewhere"))._replace(query="", fragment="").geturl()
         return SinkError(
             f"it redirects to {target}", where=url, cure="write that address in prometheus.pushgateway_url"
         )
