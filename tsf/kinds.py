@@ -24,6 +24,7 @@ __all__ = [
     "AlertLine",
     "Amount",
     "Duration",
+    "Holidays",
     "Label",
     "LabelSets",
     "Level",
@@ -175,6 +176,22 @@ def _zone(name: str) -> str:
     return name
 
 
+def _calendar(name: str) -> str:
+    if not name:
+        return name
+    import holidays  # here, as it takes as long as all other imports of a command
+
+    country, _, region = name.partition("-")
+    try:
+        holidays.country_holidays(country, subdiv=region or None)
+    except NotImplementedError:  # what this package raises for a country or region that it does not have
+        raise ValueError(
+            f"no calendar of holidays is known for {name!r}; name a country and, if it matters, a region by their ISO "
+            "codes: DE, CN or DE-BY"
+        ) from None
+    return name
+
+
 def _moment(text: str) -> str:
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
@@ -286,6 +303,7 @@ Duration = Annotated[
 """Written `1h` in YAML, whole seconds in Python."""
 TimeOfDay = Annotated[str, AfterValidator(_time_of_day), Field(title="time of day")]
 Zone = Annotated[str, AfterValidator(_zone), Field(title="time zone")]
+Holidays = Annotated[str, Field(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$"), AfterValidator(_calendar)]
 Moment = Annotated[str, AfterValidator(_moment), Field(title="time")]
 Query = Annotated[str, AfterValidator(_query), Field(title="PromQL")]
 Label = Annotated[str, AfterValidator(_label), Field(title="label")]
