@@ -31,7 +31,7 @@ BELOW = {  # room -> the rooms that it may import
 SHARED = {("flow", "tsf.io.files")}  # whole files and JSON; it knows nothing of data
 FACES = {"cli", "doctor", "panel", "server"}  # they may use a stage inside the command that runs it
 THIRD_PARTY = {  # rooms that keep to a list; the others are only kept from torch
-    "words": {"numpy", "pandas", "promql_parser", "pydantic", "ruamel", "typing_extensions"},
+    "words": {"holidays", "numpy", "pandas", "promql_parser", "pydantic", "ruamel", "typing_extensions"},
     "learn": {"holidays", "numpy", "onnxruntime", "pandas", "pydantic", "sklearn", "torch", "typing_extensions"},
     "alarm": {"numpy"},
     "io": {"numpy", "promql_parser", "pyarrow", "pydantic", "requests", "safetensors", "urllib3", "typing_extensions"},

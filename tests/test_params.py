@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,11 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         "train.night.start: '25:00' is not a time of day; write it quoted, as '20:00'.",
     ),
     (task(train__holidays="china"), "tasks.a.train.holidays: 'china'"),
+    (
+        task(train__holidays="XX"),
+        "tasks.a.train.holidays: no calendar of holidays is known for 'XX'; name a country and, if it",
+    ),
+    (task(train__holidays="DE-XX"), "tasks.a.train.holidays: no calendar of holidays is known for 'DE-XX'; name"),
     # queries
     (task(fetch__metric_query="sum("), "tasks.a.fetch.metric_query: 'sum(' is not PromQL (unclosed left parenthesis)"),
     (task(fetch__metric_query=""), "tasks.a.fetch.metric_query: '' is not PromQL"),
@@ -157,6 +164,28 @@ def test_a_password_in_an_address_is_refused_and_not_shown() -> None:
         with pytest.raises(ParamsError, match="carries a password; put it in the environment") as caught:
             parse_params({"prometheus": {"base_url": url}})
         assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["base_url", "pushgateway_url"])
+@pytest.mark.parametrize("end", ["/?apikey=s3cret", "?s3cret", "/#s3cret"])
+def test_an_address_with_a_query_is_refused_and_its_key_not_shown(key: str, end: str) -> None:
+    with pytest.raises(ParamsError, match=r"goes on with \? or #, where no path can follow; end it") as caught:
+        parse_params({"prometheus": {key: f"https://localhost:19090{end}"}})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_what_takes_long_to_import_waits_until_there_are_holidays() -> None:
+    code = "import sys; from tsf.params import TrainParams as T; a = 'holidays' in sys.modules; T(holidays='DE-BY')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print(a, 'holidays' in sys.modules)"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_owners_may_be_asked_for_by_a_query() -> None:
+    made = parse_params(task(alert__owners="https://cmdb/owners?form=csv")).task("a")
+    assert made.alert.owners == "https://cmdb/owners?form=csv"
 
 
 def test_a_task_that_is_not_there_lists_those_that_are() -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "AlertLine",
     "Amount",
     "Duration",
+    "Holidays",
     "Label",
     "LabelSets",
     "Level",
@@ -175,6 +176,22 @@ def _zone(name: str) -> str:
     return name
 
 
+def _calendar(name: str) -> str:
+    if not name:
+        return name
+    import holidays  # here, as it takes as long as all other imports of a command
+
+    country, _, region = name.partition("-")
+    try:
+        holidays.country_holidays(country, subdiv=region or None)
+    except NotImplementedError:  # what this package raises for a country or region that it does not have
+        raise ValueError(
+            f"no calendar of holidays is known for {name!r}; name a country and, if it matters, a region by their ISO "
+            "codes: DE, CN or DE-BY"
+        ) from None
+    return name
+
+
 def _moment(text: str) -> str:
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
@@ -198,12 +215,22 @@ def _address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _server(url: str) -> str:
+    """The address of a server, to which paths are appended; a query may be a key, so no message shows it."""
+    if "?" in url or "#" in url:
+        raise ValueError(
+            "the address goes on with ? or #, where no path can follow; end it before, and put credentials in the "
+            "environment (PROMETHEUS_BEARER_TOKEN, …)"
+        )
+    return _address(url)
+
+
 def _source(url: str) -> str:
-    return url if url == "demo" else _address(url)
+    return url if url == "demo" else _server(url)
 
 
 def _sink(url: str) -> str:
-    return url if url == "textfile" else _address(url)
+    return url if url == "textfile" else _server(url)
 
 
 def _owners(place: str) -> str:
@@ -276,6 +303,7 @@ Duration = Annotated[
 """Written `1h` in YAML, whole seconds in Python."""
 TimeOfDay = Annotated[str, AfterValidator(_time_of_day), Field(title="time of day")]
 Zone = Annotated[str, AfterValidator(_zone), Field(title="time zone")]
+Holidays = Annotated[str, Field(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$"), AfterValidator(_calendar)]
 Moment = Annotated[str, AfterValidator(_moment), Field(title="time")]
 Query = Annotated[str, AfterValidator(_query), Field(title="PromQL")]
 Label = Annotated[str, AfterValidator(_label), Field(title="label")]

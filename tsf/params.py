@@ -29,6 +29,7 @@ from tsf.kinds import (
     AlertLine,
     Amount,
     Duration,
+    Holidays,
     Label,
     LabelSets,
     Level,
@@ -191,7 +192,7 @@ class TrainParams(_Section):
     )
     time_zone: Zone = Field("UTC", description="the clock that people on this cluster live by")
     night: NightParams = Field(NightParams(), description="the hours that count as night")
-    holidays: str = Field("", pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$", description="country, such as CN or US-CA")
+    holidays: Holidays = Field("", description="country, such as CN or US-CA")
     bounds: tuple[float | None, float | None] = Field((0.0, None), description="lowest and highest possible value")
     epochs: int = Field(60, ge=1, le=100_000, description="passes at the most; early stopping ends sooner")
     batch_size: int = Field(

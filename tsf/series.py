@@ -210,8 +210,10 @@ class Forecast:
     origin_seconds: Unix time of the last step the model saw; step h (1 … H) is at origin + h * step_seconds.
     levels: (Q,) increasing, inside 0 … 1. quantiles: (N, H, Q), never crossing, NaN where the model abstained.
     p_breach: (N, H) probability that the limit is reached at or before step h, or None without a limit.
-    limit_time: (N,) Unix seconds when the limit is expected to be reached, +Inf for "not within the horizon", or None.
-    abstained: (N,) strings, the reason why a series has no forecast, "" where it has one.
+    limit_time: (N,) Unix seconds when the limit is expected to be reached, +Inf for "not within the horizon", the
+    origin where it is reached already, or None.
+    abstained: (N,) strings, the reason why a series has no forecast, "" where it has one. It begins with one of a few
+    kinds; figures follow in parentheses, as in "too old (the newest sample is 9 steps old, 6 are allowed)".
     """
 
     labels: Labels

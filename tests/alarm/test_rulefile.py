@@ -116,11 +116,21 @@ def test_annotations_say_who_when_and_whose_with_hostile_labels(tmp_path: Path) 
     }
     labels = {"severity": "ticket", "task": "storage", "horizon": "24h", "group": group, "user": "ann"}
     alert = {"exp_labels": labels, "exp_annotations": expected}
+    summary = f"{group}, ann: the limit is expected in 10h 56m 40s, at a chance of 30%"
+    near = {
+        "exp_labels": {"severity": "info", "task": "storage", "group": group, "user": "ann"},
+        "exp_annotations": {"summary": summary, "owner": "{{ Eve }}"},
+    }
     holds(
         tmp_path,
         terms,
         inputs,
-        {"alert_rule_test": [{"eval_time": "10m", "alertname": "TsfBreachSoon", "exp_alerts": [alert]}]},
+        {
+            "alert_rule_test": [
+                {"eval_time": "10m", "alertname": "TsfBreachSoon", "exp_alerts": [alert]},
+                {"eval_time": "10m", "alertname": "TsfLimitNear", "exp_alerts": [near]},
+            ]
+        },
     )
 
 

@@ -15,6 +15,7 @@ from tests.faults import Answer, FaultServer
 from tests.servers import Server, free_port
 from tsf.errors import AuthError, ConnectError, ParamsError, QueryError, ServerError, TsfError
 from tsf.io import http
+from tsf.io.hints import check_no_counters, short_ranges
 from tsf.io.http import TooMuchError, opened
 from tsf.io.lineage import pushed_version
 from tsf.io.prometheus import check_data
@@ -131,6 +132,15 @@ def test_a_dripping_server_is_left_after_ten_times_the_time_out(
         ask(server.url, timeout=0.1, **({"ca_file": ca_file} if secure else {}))
     assert 1 <= time.monotonic() - start < 5
     assert len(server.requests) == 1  # another attempt would take as long
+
+
+def test_what_is_only_advice_is_asked_for_once(fault_server: Faults) -> None:
+    server = fault_server(Answer(503))
+    with opened(PrometheusParams(base_url=server.url), {}) as client:
+        check_no_counters(client, "used_bytes", "fetch.metric_query")
+        assert len(server.requests) == 1
+        assert short_ranges(client, ["rate(used_bytes[1m])"], 1_700_000_000) == []
+        assert len(server.requests) == 2
 
 
 def test_an_answer_that_comes_slowly_is_read_to_its_end(fault_server: Faults) -> None:

@@ -29,6 +29,17 @@ def test_owners_are_found_by_the_labels_of_the_map(tmp_path: Path) -> None:
     assert read_owners("", tmp_path, SERVER) == Owners()
 
 
+def test_a_map_that_speaks_about_no_series_says_so_with_their_labels() -> None:
+    misspelt = Owners(["usr"], [{"usr": "x", "owner": "ann"}, {"usr": "y", "owner": "bob"}])
+    assert misspelt.unused(SERIES) == (
+        "alert.owners: none of its 2 rows, by usr, speaks about a series; "
+        "name labels of the series (cluster, group, user) and their values."
+    )
+    assert "(none)" in misspelt.unused([{}])
+    assert Owners(["user"], [{"user": "y", "owner": "ann"}]).unused(SERIES) == ""
+    assert Owners(["user"], []).unused(SERIES) == Owners().unused(SERIES) == ""
+
+
 def test_an_address_is_asked(
     fault_server: Callable[..., FaultServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,6 +150,13 @@ def test_a_query_that_takes_too_long_is_asked_for_in_halves(
     assert (series.n_steps, quality.missing) == (100, 0)
 
 
+@pytest.mark.parametrize("timeout", [0.25, 3, 5, 7.777, 15, 3_600])
+def test_any_time_out_is_one_that_the_server_reads(server: Server, timeout: float) -> None:
+    params = FetchParams(metric_query="used_bytes", step="1m", history="10m")
+    series, _ = fetch_series(PrometheusParams(base_url=server.url, timeout=timeout), params, END, environ={})
+    assert series.n_series == 6
+
+
 def test_more_than_memory_holds_is_refused_at_the_first_chunk(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranges, "MOST_VALUES", 1000)
     with pytest.raises(QueryError, match=r"6 series of 180 steps do not fit in memory; aggregate"):

@@ -20,7 +20,7 @@ from tests.servers import Server, find_server, free_port, running_pushgateway
 from tsf.errors import SinkError
 from tsf.io import pushgateway as module
 from tsf.io.exposition import ModelInfo, Present, forecast_exposition, output_cardinality
-from tsf.io.pushgateway import Tls, delete_task, push_text, retire, send
+from tsf.io.pushgateway import Tls, check_ready, delete_task, push_text, retire, send
 from tsf.params import PrometheusParams, PushParams
 from tsf.promql import quote
 from tsf.series import Forecast
@@ -282,8 +282,11 @@ def test_a_gateway_that_fails_is_asked_three_times(fault_server: Callable[..., F
     [
         (Answer(404, b"page not found"), r"there is no Pushgateway \(404\)"),
         (Answer(301, headers={"Location": "https://other/metrics"}), "it redirects to https://other/metrics; write"),
+        (Answer(302, headers={"Location": "https://sso/in?key=S3#a"}), "it redirects to https://sso/in; write"),
         (Answer(413, b"<html>too large</html>"), r"it refuses the metrics \(413: <html>too large</html>\)"),
         (Answer(400), r"it refuses the metrics \(400: Bad Request\)"),
+        (Answer(200, b"Sign in", {"Content-Type": "text/html"}), r"a page \(200, HTML\).* this may be a login page"),
+        (Answer(202, b"\n<!doctype html><title>Sign in</title>"), r"there is no Pushgateway, but a page \(202, HTML\)"),
         (Answer(204), r"it refuses the metrics \(204: No Content\)"),
     ],
 )
@@ -295,6 +298,15 @@ def test_an_answer_that_is_no_success_is_one_sentence_at_once(
         push_text(b"x 1\n", server.url, "task", 5, {})
     assert caught.value.where == server.url
     assert len(server.requests) == 1
+
+
+@pytest.mark.servers
+def test_a_page_is_no_ready_gateway(pushgateway: Server, fault_server: Callable[..., FaultServer]) -> None:
+    check_ready(PrometheusParams(pushgateway_url=pushgateway.url), {})
+    check_ready(PrometheusParams(pushgateway_url=fault_server(Answer(200, b"OK")).url), {})
+    page = fault_server(Answer(200, b"<html>Sign in</html>"))
+    with pytest.raises(SinkError, match="there is no Pushgateway, but a page"):
+        check_ready(PrometheusParams(pushgateway_url=page.url), {})
 
 
 def test_a_gateway_that_cannot_be_reached_is_one_sentence(fault_server: Callable[..., FaultServer]) -> None:

@@ -148,7 +148,7 @@ def test_rollback_goes_back_step_by_step_and_keeps_the_history(stored: tuple[Pat
     assert rollback(root, "storage") == second
     assert rollback(root, "storage") == first
     assert resolve(root, "storage").name == first
-    with pytest.raises(ModelError, match=f"has pointed only at {first}"):
+    with pytest.raises(ModelError, match=f"points at {first}, and nothing lies before it; promote a version"):
         rollback(root, "storage")
     promote(root, "storage", third)
     assert rollback(root, "storage") == first

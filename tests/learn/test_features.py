@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsf.errors import ParamsError
 from tsf.learn import is_night, seasons_of
 from tsf.learn.features import CALENDAR, calendar
 from tsf.params import NightParams, TrainParams
@@ -56,9 +55,3 @@ def test_features_stay_between_minus_one_and_one():
 )
 def test_seasons_are_the_natural_cycles_that_fit(step, longest, seasons):
     assert seasons_of(step, longest) == seasons
-
-
-@pytest.mark.parametrize("country", ["ZZ", "DE-XX"])
-def test_holidays_that_nobody_knows_are_refused_with_the_cure(country):
-    with pytest.raises(ParamsError, match=rf"train.holidays: no calendar .* for '{country}'.*ISO codes"):
-        calendar(np.array([0]), TrainParams(holidays=country))

@@ -60,9 +60,24 @@ def test_breach_probability_never_falls_and_fits_the_limit_time(any_model, limit
     forecast = predict(any_model, replace(limited_series, limit=levels))
     assert (np.diff(forecast.p_breach, axis=1) >= 0).all()
     assert ((forecast.p_breach >= 0) & (forecast.p_breach <= 1)).all()
-    for chance, when in zip(forecast.p_breach, forecast.limit_time, strict=True):
+    there = limited_series.values[:, -1] >= levels[:, -1]
+    assert 0 < there.sum() < len(there)
+    for full, chance, when in zip(there, forecast.p_breach, forecast.limit_time, strict=True):
         likely = np.flatnonzero(chance >= 0.5)
-        assert when == (forecast.times[likely[0]] if len(likely) else np.inf)
+        later = forecast.times[likely[0]] if len(likely) else np.inf
+        assert when == (forecast.origin_seconds if full else later)
+
+
+def test_a_series_at_its_limit_is_there_at_its_newest_sample_whatever_comes(small_model, limited_series):
+    values, limit = limited_series.values.copy(), np.full(limited_series.values.shape, 1e4)
+    values[0, -2:] = 9_900, np.nan  # the newest sample is missing
+    limit[1, -3:] = np.nan
+    values[2] = np.nan
+    values[2, -20] = 1e5  # too old for a forecast
+    forecast = predict(small_model, replace(limited_series, values=values, limit=limit), line=0.98, confidence=0.999)
+    assert forecast.limit_time[0] == limited_series.times[-1]
+    assert np.isinf(forecast.limit_time[1])
+    assert np.isnan(forecast.limit_time[2])
 
 
 def test_a_far_limit_is_not_reached_and_a_passed_one_is(any_model, limited_series):
@@ -71,7 +86,7 @@ def test_a_far_limit_is_not_reached_and_a_passed_one_is(any_model, limited_serie
     assert np.isinf(far.limit_time).all()
     passed = predict(any_model, limited_series, line=0.01)
     assert (passed.p_breach > 0.99).all()
-    assert (passed.limit_time == limited_series.times[-1] + 3_600).all()
+    assert (passed.limit_time == limited_series.times[-1]).all()
 
 
 def test_what_must_be_left_of_a_limit_counts_as_a_lower_limit_of_that_series(any_model, limited_series):
@@ -87,7 +102,7 @@ def test_what_must_be_left_of_a_limit_counts_as_a_lower_limit_of_that_series(any
 def test_a_limit_of_which_all_must_be_left_is_reached_from_the_start(any_model, limited_series):
     forecast = predict(any_model, limited_series, line=AlertLine(0.98, 1e9))
     assert (forecast.p_breach > 0.98).all()
-    assert (forecast.limit_time == limited_series.times[-1] + 3_600).all()
+    assert (forecast.limit_time == limited_series.times[-1]).all()
 
 
 def test_without_a_limit_there_is_no_breach_output(small_model, limited_series):
@@ -129,9 +144,9 @@ def test_a_short_a_stale_and_an_empty_context_abstain_with_the_reason(any_model,
     values[2, -10:] = np.nan
     forecast = predict(any_model, replace(limited_series, values=values))
     assert forecast.abstained[:4].tolist() == [
-        "no sample in the last 48 steps",
-        f"{np.isfinite(values[1, -48:]).sum()} samples in the last 48 steps, 6 are needed",
-        "the newest sample is 10 steps old, 6 are allowed",
+        "no sample (in the last 48 steps)",
+        f"too few samples ({np.isfinite(values[1, -48:]).sum()} in the last 48 steps, 6 are needed)",
+        "too old (the newest sample is 10 steps old, 6 are allowed)",
         "",
     ]
     assert np.isnan(forecast.quantiles[:3]).all()
@@ -170,7 +185,7 @@ def test_hard_series_get_finite_increasing_quantiles_inside_the_bounds(model_typ
     ]  # fmt: skip
     series = series_of(np.array(rows))
     forecast = predict(fit(series, small_params(model_type=model_type, epochs=2, bounds=(0.0, 100.0))), series)
-    assert forecast.abstained.tolist() == [""] * 6 + ["no sample in the last 48 steps"]
+    assert forecast.abstained.tolist() == [""] * 6 + ["no sample (in the last 48 steps)"]
     answers = forecast.quantiles[:6]
     assert np.isfinite(answers).all()
     assert (np.diff(answers, axis=2) >= 0).all()

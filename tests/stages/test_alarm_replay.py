@@ -24,11 +24,11 @@ TASK = {"fetch": {"metric_query": "x", "limit": 100}, "train": {"holdout": "4w",
 
 
 def replayed(
-    values: np.ndarray, chance: np.ndarray, monkeypatch: pytest.MonkeyPatch, left: float | None = None
+    values: np.ndarray, chance: np.ndarray, monkeypatch: pytest.MonkeyPatch, **alert: float | str
 ) -> AlarmReplay:
     """The replay of a model that says these (N, T) chances."""
     series = series_of(values, limit=np.full(values.shape, 100.0))
-    task: TaskParams = parse_params({"tasks": {"a": TASK | {"alert": TASK["alert"] | {"left": left}}}}).tasks["a"]
+    task: TaskParams = parse_params({"tasks": {"a": TASK | {"alert": TASK["alert"] | alert}}}).tasks["a"]
     blank = np.full(values.shape, np.nan)
 
     def said(*_: object) -> tuple[np.ndarray, ...]:
@@ -61,6 +61,16 @@ def test_what_comes_in_the_judged_weeks_changes_nothing_of_the_choice(monkeypatc
     again = replayed(values, chance, monkeypatch).policy
     assert (again.threshold, again.for_steps, again.gate) == (first.threshold, first.for_steps, first.gate)
     assert [one.score.cost for one in again.curve] == [one.score.cost for one in first.curve]
+
+
+def test_a_team_that_is_no_label_is_told_in_log_and_report(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = "No series has the label squad of alert.team: all alarms are counted as those of one team."
+    assert replayed(*history(), monkeypatch, team="squad").summary.endswith(f". {words}")
+    assert words in caplog.text
+    assert "alert.team" not in replayed(*history(), monkeypatch, team="user").summary
+    assert "alert.team" not in replayed(*history(), monkeypatch).summary
 
 
 def test_nothing_is_judged_that_was_chosen_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -328,6 +328,22 @@ def test_until_a_training_has_passed_a_shorter_champion_pushes_and_alerts_on_wha
 
 
 @pytest.mark.models
+def test_a_map_of_owners_that_knows_no_series_is_told_in_log_and_receipt(
+    two_models: TaskPaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = two_models.root
+    (root / "owners.csv").write_text("usr,owner\nann,ann\n")
+    set_values(root, {"tasks.a.alert.owners": "owners.csv"})
+    with caplog.at_level(logging.WARNING):
+        pushed = push("a", root)
+    told = pushed.receipt["owners"]
+    assert told.startswith("alert.owners: none of its 1 rows, by usr, speaks about a series; name labels of")
+    assert f"{told} The owner of the task is named instead." in caplog.text
+    (root / "owners.csv").write_text(f"node,owner\n{pushed.context.labels['node'][0]},ann\n")
+    assert "owners" not in push("a", root).receipt
+
+
+@pytest.mark.models
 def test_when_nothing_is_left_of_what_was_pushed_before_the_audit_begins_anew(two_models: TaskPaths) -> None:
     root = two_models.root
     push("a", root)

@@ -149,7 +149,7 @@ def test_a_total_abstains_where_a_member_that_is_there_does(small_model: Model, 
     assert totals is not None
     assert totals.forecast.abstained is not None
     [reason] = totals.forecast.abstained.tolist()
-    assert re.fullmatch(r"1 of its \d+ series have no forecast", reason)
+    assert re.fullmatch(r"members without a forecast \(1 of \d+\)", reason)
     assert np.isnan(totals.forecast.quantiles).all()
     assert np.isnan(totals.forecast.p_breach).all()
     assert np.isnan(totals.forecast.limit_time).all()

@@ -144,13 +144,14 @@ def _breach_alerts(terms: RuleTerms) -> list[list[str]]:
     when = (
         f"{NAMES}: the limit is expected in {{{{ $value | humanizeDuration }}}}, at a chance of {terms.confidence:.0%}"
     )
-    more = {"expected": _expected(terms), "contributors": _contributors(terms)}
+    owner = {"owner": _owner(terms)}
+    more = owner | {"expected": _expected(terms), "contributors": _contributors(terms)}
     return [
         _alert(terms, "TsfBreachSoon", f"{terms.soon} unless ignoring (horizon) {night}", terms.for_text, "ticket",
                summary, more),
         _alert(terms, "TsfBreachSoon", f"{terms.soon} and ignoring (horizon) {night}", terms.for_text, "page",
                summary + ", and nobody is at work before", more),
-        _alert(terms, "TsfLimitNear", near, terms.for_text, "info", when),
+        _alert(terms, "TsfLimitNear", near, terms.for_text, "info", when, owner),
     ]  # fmt: skip
 
 
@@ -192,8 +193,7 @@ def _alert(
     summary: str,
     more: dict[str, str] | None = None,
 ) -> list[str]:
-    owner = _owner(terms) if more else _literal(terms.owner)
-    notes = {"summary": summary, "owner": owner, "runbook_url": _literal(terms.runbook), **(more or {})}
+    notes = {"summary": summary, "owner": _literal(terms.owner), "runbook_url": _literal(terms.runbook), **(more or {})}
     return [
         f"      - alert: {name}",
         f"        expr: {_yaml(expression)}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,6 @@ from tsf.series import Floats, Forecast, label_rows
 __all__ = ["ModelInfo", "Present", "forecast_exposition", "output_cardinality", "output_names"]
 
 RESERVED = {"task", "horizon", "quantile", "job"}
-MAX_REASONS = 10  # lines of tsf_abstained_series; rarer reasons are counted together
 HELP = {
     "tsf_forecast": "Forecast in the unit of the task's metric, by horizon and quantile.",
     "tsf_breach_probability_ratio": "Probability that the limit is reached within the horizon, 0 to 1.",
@@ -105,9 +104,9 @@ def forecast_exposition(
         lines += _family("tsf_owner_info", [own], owners, np.ones((len(owners), 1), np.int64))
     lines += _family("tsf_forecast_issued_timestamp_seconds", [own], [""], np.array([[issued_seconds]]))
     lines += _family("tsf_shifted_series", [own], [""], np.array([[present.shifted]]))
-    reasons = _reasons(reason for reason in np.asarray(forecast.abstained).tolist() if reason)
-    counts = np.array([[count] for count in reasons.values()])
-    lines += _family("tsf_abstained_series", [own], [f",reason={_quoted(reason)}" for reason in reasons], counts)
+    kinds = _abstained_kinds(forecast)
+    counts = np.array([[count] for count in kinds.values()])
+    lines += _family("tsf_abstained_series", [own], [f",reason={_quoted(kind)}" for kind in kinds], counts)
     lineage = "".join(f",{name}={_quoted(value)}" for name, value in vars(info).items())
     lines += _family("tsf_model_info", [own], [lineage], np.array([[1]]))
     return ("\n".join(lines) + "\n").encode()
@@ -210,14 +209,13 @@ def output_names(names: Sequence[str]) -> dict[str, str]:
     return renamed
 
 
-def _reasons(reasons: Iterable[str]) -> dict[str, int]:
-    """Reason -> count, the most frequent ones first; "" -> 0 where nothing abstained, so that the metric is there."""
-    counts = sorted(Counter(reasons).items(), key=lambda item: (-item[1], item[0]))
-    kept = dict(counts[:MAX_REASONS])
-    if len(counts) > MAX_REASONS:
-        kept = dict(counts[: MAX_REASONS - 1])
-        kept["other"] = kept.get("other", 0) + sum(count for _, count in counts[MAX_REASONS - 1 :])
-    return kept or {"": 0}
+def _abstained_kinds(forecast: Forecast) -> dict[str, int]:
+    """Kind of reason -> count, without the figures, each of which would be a series of its own.
+
+    "" -> 0 where nothing abstained, so that the metric is there.
+    """
+    reasons = np.asarray(forecast.abstained).tolist()
+    return dict(sorted(Counter(reason.partition(" (")[0] for reason in reasons if reason).items())) or {"": 0}
 
 
 def _number(value: float) -> str:

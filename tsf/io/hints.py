@@ -22,7 +22,7 @@ def check_no_counters(client: Client, query: str, where: str) -> None:
     """Raise QueryError if `query` reads a metric that its exporter calls a counter without rate() or the like."""
     for name in {selector.name for selector in raw_selectors(query) if selector.name}:
         try:
-            data = client.ask_data("/api/v1/metadata", {"metric": name}, where, method="GET")
+            data = client.once.ask_data("/api/v1/metadata", {"metric": name}, where, method="GET")
             kinds = {entry["type"] for entry in data.get(name, [])}
         except (SourceError, LookupError, TypeError, AttributeError):
             continue  # some stores keep no metadata, some proxies hide it, and this is only advice
@@ -40,7 +40,7 @@ def short_ranges(client: Client, queries: Iterable[str], at_seconds: int) -> lis
     for text in dict.fromkeys(text for query in queries for text in range_selectors(query)):
         form: dict[str, str | int] = {"query": f"quantile(0.5, count_over_time({text}))", "time": at_seconds}
         try:
-            found = client.ask_vector(form, text)
+            found = client.once.ask_vector(form, text)
         except SourceError:
             continue  # this is only advice
         samples = found[0][1] if found else FEWEST_SAMPLES

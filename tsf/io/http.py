@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,25 +47,31 @@ class _PassingError(Exception):
 
 @dataclass(frozen=True)
 class Client:
-    """An open connection to one server; not for two threads at once."""
+    """An open connection to one server; not for two threads at once. attempts: how often it asks, at most."""
 
     server: PrometheusParams
     session: requests.Session = field(repr=False)
+    attempts: int = ATTEMPTS
+
+    @property
+    def once(self) -> Client:
+        """The same connection, for what is only advice: it is asked for once."""
+        return replace(self, attempts=1)
 
     def ask(self, path: str, form: Mapping[str, str | int], where: str, *, method: str = "POST") -> bytes:
         """The body that the server answers to `form`; `where` names the question in errors.
 
-        5xx, silence for server.timeout and answers that break off are tried again, at most four times in all.
+        5xx, silence for server.timeout and answers that break off are tried again, at most `attempts` times in all.
         Raises ConnectError, AuthError, QueryError (TooMuchError where a part of it might work) and ServerError.
         """
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self.attempts + 1):
             try:
                 return self._ask_once(path, form, f"{self.server.base_url}, {where}", method)
             except _PassingError as passing:  # noqa: PERF203
-                if attempt == ATTEMPTS:
+                if attempt == self.attempts:
                     raise passing.fault from None
                 pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311
-                log.warning("%s Attempt %d of %d follows in %.1f s.", passing, attempt + 1, ATTEMPTS, pause)
+                log.warning("%s Attempt %d of %d follows in %.1f s.", passing, attempt + 1, self.attempts, pause)
                 time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 

@@ -34,6 +34,14 @@ class Owners:
         known = {tuple(labels.get(name, "") for name in self.columns) for labels in series}
         return [row for row in self.rows if tuple(row[name] for name in self.columns) in known]
 
+    def unused(self, series: Sequence[Mapping[str, str]]) -> str:
+        """A sentence where there are rows and none speaks about one of the `series`, else ""."""
+        if not self.rows or self.of(series):
+            return ""
+        labels = ", ".join(sorted({name for row in series for name in row})) or "none"
+        what = f"none of its {len(self.rows)} rows, by {', '.join(self.columns)}, speaks about a series"
+        return str(SourceError(what, where=KEY, cure=f"name labels of the series ({labels}) and their values"))
+
 
 def read_owners(place: str, root: Path, server: PrometheusParams) -> Owners:
     """Read the CSV at `place`, an address or a path from `root` on; "" gives an empty map.

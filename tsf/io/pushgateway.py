@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
@@ -136,7 +137,7 @@ def _request(
         except (requests.RequestException, HTTPError, OSError) as fault:  # OSError: a certificate that is not there
             raise SinkError(f"it cannot be asked ({one_line(fault)})", where=url, cure="mend the address") from None
         else:
-            if reply.status_code in (200, 202):
+            if reply.status_code in (200, 202) and not _is_page(reply):
                 return
             problem = reply
             if reply.status_code < 500:
@@ -154,12 +155,15 @@ def _fault(problem: requests.Response | requests.RequestException, url: str, tim
         return SinkError(f"no answer within {timeout:g} s", where=url, cure="raise prometheus.timeout")
     if isinstance(problem, requests.RequestException):
         return SinkError(_cause(problem), where=url, cure="start the Pushgateway or mend prometheus.pushgateway_url")
+    if _is_page(problem) and problem.status_code < 300:
+        cure = "write the address of the Pushgateway itself in prometheus.pushgateway_url; this may be a login page"
+        return SinkError(f"there is no Pushgateway, but a page ({problem.status_code}, HTML)", where=url, cure=cure)
     status, text = problem.status_code, one_line(ValueError(problem.text)) if problem.text.strip() else problem.reason
     if status in (401, 403):
         cure = "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN"
         return SinkError(f"it refuses these credentials ({status})", where=url, cure=cure)
     if 300 <= status < 400:
-        target = problem.headers.get("Location", "elsewhere")
+        target = urlsplit(problem.headers.get("Location", "elsewhere"))._replace(query="", fragment="").geturl()
         return SinkError(
             f"it redirects to {target}", where=url, cure="write that address in prometheus.pushgateway_url"
         )
@@ -168,6 +172,11 @@ def _fault(problem: requests.Response | requests.RequestException, url: str, tim
     if status < 500:
         return SinkError(f"it refuses the metrics ({status}: {text})", where=url, cure="what it served before stays")
     return SinkError(f"it fails ({status}: {text})", where=url, cure="look at the Pushgateway's log and push again")
+
+
+def _is_page(reply: requests.Response) -> bool:
+    """Whether a reply is HTML; a Pushgateway answers with nothing or a word."""
+    return "html" in reply.headers.get("Content-Type", "").lower() or reply.content.lstrip()[:1] == b"<"
 
 
 def _cause(fault: Exception) -> str:

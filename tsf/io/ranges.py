@@ -115,6 +115,7 @@ def _bodies(
     client: Client, query: str, times: NDArray[np.int64], step: int, where: str
 ) -> Iterator[tuple[int, int, bytes]]:
     """The answers that together cover `times`: the index each starts at, how many points it has, its bytes."""
+    milliseconds = max(1, round(900 * client.server.timeout))  # whole: Prometheus reads no fraction with a unit
     with ThreadPoolExecutor(1) as worker:
 
         def ask(start: int, points: int) -> Future[bytes]:
@@ -124,7 +125,7 @@ def _bodies(
                 "end": int(times[start + points - 1]),
                 "step": step,
                 "nocache": 1,  # or VictoriaMetrics moves start and end to a grid of its own
-                "timeout": f"{0.9 * client.server.timeout:g}s",  # the server gives up first, and says so
+                "timeout": f"{milliseconds}ms",  # the server gives up first, and says so
             }
             return worker.submit(client.ask, "/api/v1/query_range", form, where)
 

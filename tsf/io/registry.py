@@ -136,7 +136,7 @@ def rollback(root: Path, task: str, alias: str = "champion") -> str:
     with _moving(folder):
         stack = _stack(folder, alias)
         if len(stack) < 2:
-            state = f"has pointed only at {stack[0]}" if stack else "points at nothing"
+            state = f"points at {stack[0]}, and nothing lies before it" if stack else "points at nothing"
             raise ModelError(f"{alias} of task {task} {state}", cure="promote a version by its name")
         _append(folder, {"act": "rollback", "alias": alias, "version": stack[-2]})
     return stack[-2]

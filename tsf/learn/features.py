@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tsf.errors import ParamsError
 from tsf.kinds import minute_of_day
 from tsf.params import NightParams, TrainParams
 from tsf.series import SeriesSet
@@ -21,10 +20,7 @@ NATURAL_SECONDS = (3_600, 86_400, 604_800, 1_209_600)  # hour, day, week, two we
 
 
 def calendar(times: NDArray[np.int64], params: TrainParams) -> NDArray[np.float32]:
-    """(T, len(CALENDAR)) features of Unix `times` on the clock of `params.time_zone`, daylight saving included.
-
-    Raises ParamsError where nobody knows the holidays of `params.holidays`.
-    """
+    """(T, len(CALENDAR)) features of Unix `times` on the clock of `params.time_zone`, daylight saving included."""
     local = pd.to_datetime(times, unit="s", utc=True).tz_convert(params.time_zone)
     day = (local.hour * 3_600 + local.minute * 60 + local.second).to_numpy() / 86_400
     week = (local.day_of_week.to_numpy() + day) / 7
@@ -75,12 +71,6 @@ def _holiday(local: pd.DatetimeIndex, country: str) -> NDArray[np.bool_]:
         return np.zeros(len(local), bool)
     name, _, region = country.partition("-")
     years = range(local.year.min(), local.year.max() + 1)
-    try:
-        days = holidays.country_holidays(name, subdiv=region or None, years=years)
-    except NotImplementedError:  # what this package raises for a country or region that it does not have
-        cure = "name a country and, if it matters, a region by their ISO codes: DE, CN or DE-BY"
-        raise ParamsError(
-            f"no calendar of holidays is known for {country!r}", where="train.holidays", cure=cure
-        ) from None
+    days = holidays.country_holidays(name, subdiv=region or None, years=years)
     unique, index = np.unique(local.strftime("%Y-%m-%d").to_numpy(str), return_inverse=True)
     return np.array([day in days for day in unique.tolist()])[index]

@@ -15,7 +15,7 @@ from tsf.learn.breach import BreachHead, corrected
 from tsf.learn.breach_inputs import past_of, season_steps
 from tsf.learn.spec import Spec
 from tsf.params import TrainParams
-from tsf.series import Forecast, SeriesSet, carried
+from tsf.series import Forecast, SeriesSet, carried, newest
 
 __all__ = ["Answers", "Forecasting", "WindowQuantiles", "exceedance", "least_context", "predict", "rolling_answers",
            "rolling_forecasts"]  # fmt: skip
@@ -69,12 +69,17 @@ def predict(
     """Forecast every series from its last step on; only the last `model.looks_back` steps are read.
 
     line: where the last known limit counts as reached; a number is a share of it. confidence: the time to the limit is
-    the earliest step with this chance of a breach. horizon: steps ahead, the model's own by default, never more.
+    the earliest step with this chance of a breach; the origin where the newest value is at the line already. horizon:
+    steps ahead, the model's own by default, never more.
     Series without enough fresh samples get NaN and the reason in `abstained`. Labels never seen in training are fine.
     Raises ModelError where the step differs from the model's, or the horizon is longer than it has learnt.
     """
-    newest, line = [series.n_steps - 1], line if isinstance(line, AlertLine) else AlertLine(line)
-    return next(rolling_forecasts(model, series, newest, line=line, horizon=horizon, confidence=confidence))
+    line = line if isinstance(line, AlertLine) else AlertLine(line)
+    said = next(rolling_forecasts(model, series, [series.n_steps - 1], line=line, horizon=horizon))
+    if said.p_breach is None or series.limit is None:
+        return said
+    there = newest(series.values) >= line.level(newest(series.limit))
+    return replace(said, limit_time=_limit_time(said, said.p_breach, there, confidence))
 
 
 def rolling_forecasts(
@@ -84,9 +89,11 @@ def rolling_forecasts(
     *,
     line: AlertLine = LIMIT,
     horizon: int | None = None,
-    confidence: float = 0.5,
 ) -> Iterator[Forecast]:
-    """What `predict` says of `series` up to and with each of the increasing `origins`, many computed at once."""
+    """What `predict` says of `series` up to and with each of the increasing `origins`, but for the time to the limit.
+
+    Many are computed at once.
+    """
     spec, params = model.spec, model.spec.params
     if series.step_seconds != spec.step_seconds:
         raise ModelError(
@@ -102,15 +109,13 @@ def rolling_forecasts(
         quantiles = said.steps[:, :horizon]
         quantiles.flags.writeable = False  # so that the forecast need not copy what is its largest part
         chance = None if said.chance is None else said.chance[:, :horizon]
-        now = int(series.times[origin])
         yield Forecast(
             labels=series.labels,
-            origin_seconds=now,
+            origin_seconds=int(series.times[origin]),
             step_seconds=series.step_seconds,
             levels=np.array(params.quantiles),
             quantiles=quantiles,
             p_breach=chance,
-            limit_time=None if chance is None else _limit_time(chance, now, series.step_seconds, confidence),
             abstained=said.abstained,
         )
 
@@ -175,8 +180,7 @@ def _answer(
     """Write into `found`, (O, N, ...) each, what is said of all of `recent` at each of its O steps `origins`."""
     length = model.params.sequence_length
     for number, origin in enumerate(origins.tolist()):
-        newest = recent.values[:, max(0, origin + 1 - length) : origin + 1]
-        found.abstained[number] = _abstained(newest, model.params)
+        found.abstained[number] = _abstained(recent.values[:, max(0, origin + 1 - length) : origin + 1], model.params)
     at, rows = np.nonzero(found.abstained == "")
     if not len(at):
         return
@@ -228,23 +232,24 @@ def least_context(params: TrainParams) -> int:
 
 
 def _abstained(past: Floats, params: TrainParams) -> NDArray[np.object_]:
-    """(N,) why a series with these newest samples gets no forecast, "" where it gets one."""
-    need, oldest = least_context(params), max(2, -(-params.prediction_steps // 2))
+    """(N,) why a series with these newest samples gets no forecast, as `Forecast.abstained` says it."""
+    need, length, oldest = least_context(params), params.sequence_length, max(2, -(-params.prediction_steps // 2))
     seen = np.isfinite(past)
     count = seen.sum(1)
     age = np.argmax(seen[:, ::-1], axis=1)
     reasons = np.full(len(past), "", object)
     for row in np.flatnonzero((count < need) | (age > oldest)):
         if count[row] == 0:
-            reasons[row] = f"no sample in the last {params.sequence_length} steps"
+            reasons[row] = f"no sample (in the last {length} steps)"
         elif count[row] < need:
-            reasons[row] = f"{count[row]} samples in the last {params.sequence_length} steps, {need} are needed"
+            reasons[row] = f"too few samples ({count[row]} in the last {length} steps, {need} are needed)"
         else:
-            reasons[row] = f"the newest sample is {age[row]} steps old, {oldest} are allowed"
+            reasons[row] = f"too old (the newest sample is {age[row]} steps old, {oldest} are allowed)"
     return reasons
 
 
-def _limit_time(p_breach: Floats, origin: int, step_seconds: int, confidence: float) -> Floats:
+def _limit_time(forecast: Forecast, p_breach: Floats, there: NDArray[np.bool_], confidence: float) -> Floats:
+    """(N,) Unix seconds: the origin for series that are `there` already, NaN where no chance is known."""
     likely = p_breach >= confidence
-    when = origin + step_seconds * (np.argmax(likely, axis=1) + 1.0)
-    return np.where(np.isnan(p_breach[:, 0]), np.nan, np.where(likely.any(1), when, np.inf))
+    when = np.where(likely.any(1), forecast.times[np.argmax(likely, axis=1)], np.inf)
+    return np.where(np.isnan(p_breach[:, 0]), np.nan, np.where(there, forecast.origin_seconds, when))

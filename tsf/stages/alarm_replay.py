@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ from tsf.kinds import AlertLine
 from tsf.learn import Model, rolling_forecasts
 from tsf.params import TaskParams
 from tsf.series import Floats, SeriesSet, carried
-from tsf.stages.alarms import OURS, WEEK, AlarmReplay
+from tsf.stages.alarms import OURS, WEEK, AlarmReplay, no_team
 from tsf.stages.shards import over_shards
 
 __all__ = ["replay_alarms"]
@@ -99,5 +100,7 @@ def _before(breaches: Breaches, step: int) -> Breaches:
 
 def _teams(series: SeriesSet, label: str) -> NDArray[np.int64]:
     if label not in series.labels:
+        if label:
+            logging.getLogger(__name__).warning(no_team(label))
         return np.zeros(series.n_series, np.int64)
     return np.asarray(pd.factorize(series.labels[label])[0], np.int64)

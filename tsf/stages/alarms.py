@@ -29,10 +29,15 @@ from tsf.params import TaskParams
 from tsf.plots import Timeline
 from tsf.series import Floats, SeriesSet, label_rows, title_of
 
-__all__ = ["OURS", "WEEK", "AlarmReplay"]
+__all__ = ["OURS", "WEEK", "AlarmReplay", "no_team"]
 
 WEEK = 604_800
 OURS = "tsf"
+
+
+def no_team(label: str) -> str:
+    """What is said where no series has the label of alert.team."""
+    return f"No series has the label {label} of alert.team: all alarms are counted as those of one team."
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +100,13 @@ class AlarmReplay:
         step = self.series.step_seconds
         gate = f" while {self.policy.gate:.0%} of the limit or more are in use" if self.policy.gate > 0 else ""
         hold = f", held for {duration_text(self.policy.for_steps * step)}" if self.policy.for_steps else ""
+        team = self.task.alert.team
+        teamless = f" {no_team(team)}" if team and team not in self.series.labels else ""
         return (
             f"{len(self.rules)} rules were replayed over {self.weeks:.1f} weeks and {self.series.n_series:,} series, "
             f"with a forecast every {duration_text(self.every_steps * step)}. Ours fires at a breach probability of "
             f"{self.policy.threshold:.0%} within {duration_text(self.terms.horizon_steps * step)}{gate}{hold}: "
-            f"{self.policy.reason}."
+            f"{self.policy.reason}.{teamless}"
         )
 
     @property

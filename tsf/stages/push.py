@@ -169,10 +169,13 @@ def _is_new(predicted: Predicted) -> bool:
 def _owners(predicted: Predicted, server: PrometheusParams) -> tuple[Owners, str]:
     """The map of owners, and what is wrong with it: a forecast is not lost because a register is away."""
     try:
-        return read_owners(predicted.task.alert.owners, predicted.root, server), ""
+        owners = read_owners(predicted.task.alert.owners, predicted.root, server)
+        wrong = owners.unused(label_rows(predicted.context.labels))
     except SourceError as fault:
-        logging.getLogger(__name__).warning("%s The owner of the task is named instead.", fault)
-        return Owners(), str(fault)
+        owners, wrong = Owners(), str(fault)
+    if wrong:
+        logging.getLogger(__name__).warning("%s The owner of the task is named instead.", wrong)
+    return owners, wrong
 
 
 def _urgent_entries(predicted: Predicted) -> list[dict[str, Any]]:

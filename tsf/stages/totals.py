@@ -181,7 +181,7 @@ def forecast_totals(
     )
     abstained = np.array(own.abstained, object)
     for row in np.flatnonzero((silent > 0) & (abstained == "")):
-        abstained[row] = f"{silent[row]} of its {members[row]} series have no forecast"
+        abstained[row] = f"members without a forecast ({silent[row]} of {members[row]})"
     told = (abstained == "")[:, None]
     moved = np.maximum(own.quantiles + (summed - own.at(0.5))[..., None], model.params.edges[0])
     return replace(

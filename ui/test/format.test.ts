@@ -41,6 +41,12 @@ describe('what a person reads', () => {
     expect([at(0), at(7200), at(null)]).toEqual(['reached', 'in 2 h', 'not in sight']);
   });
 
+  it('is the moment where a page says that, but never beside a limit that is reached', () => {
+    const row = { limit: 10, p_breach: 0.9, expected: '27 Nov, 04:00' };
+    expect(toLimit({ ...row, seconds_to_limit: null })).toBe('27 Nov, 04:00');
+    expect(toLimit({ ...row, seconds_to_limit: 0 })).toBe('reached');
+  });
+
   it('says that the limit is not in sight only where there is a limit, and a forecast that has looked', () => {
     const row = { limit: 10, p_breach: 0.3, seconds_to_limit: null, abstained: '' };
     expect(toLimit({ ...row, limit: null })).toBe('no limit');

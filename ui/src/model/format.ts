@@ -57,16 +57,21 @@ export interface Prospect {
   /** null where nothing was forecast. */
   p_breach: number | null;
   seconds_to_limit?: number | null;
+  /** The moment in words, for a page that says when and not how soon. */
+  expected?: string | null;
   abstained?: string;
 }
 
 /** When the limit is reached, seen from now; "not in sight" is said only by a forecast that has looked for it. */
-export function toLimit({ limit, p_breach, seconds_to_limit, abstained }: Prospect): string {
+export function toLimit({ limit, p_breach, seconds_to_limit, expected, abstained }: Prospect): string {
   if (limit === null) {
     return t('no limit');
   }
   if (typeof seconds_to_limit === 'number') {
     return seconds_to_limit <= 0 ? t('reached') : t('in {span}', { span: span(seconds_to_limit) });
+  }
+  if (expected) {
+    return expected;
   }
   return p_breach === null || abstained ? t('no forecast') : t('not in sight');
 }

@@ -211,12 +211,13 @@ function Verdict({ chart, forecast }: { chart: Chart; forecast: Forecast | null 
   const chance = (forecast?.p_breach && lastOf(forecast.p_breach)) ?? null;
   const reached = forecast?.limit_time ? Date.parse(forecast.limit_time) / 1000 : null;
   const left = used !== null && level !== null && used >= level ? 0 : null;
-  const prospect = { limit, p_breach: chance, seconds_to_limit: left, abstained: forecast?.abstained };
+  const expected = reached === null ? null : moment(reached, chart.time_zone);
+  const prospect = { limit, p_breach: chance, seconds_to_limit: left, expected, abstained: forecast?.abstained };
   const facts = [
     [t('Used now'), amount(used, chart.unit) + (used !== null && limit ? ` (${percent(used / limit)})` : '')],
     [t('Limit'), limit === null ? t('no limit') : amount(limit, chart.unit)],
     [t('Chance of a breach'), percent(chance)],
-    [t('Limit reached'), reached === null ? toLimit(prospect) : moment(reached, chart.time_zone)],
+    [t('Limit reached'), toLimit(prospect)],
     [t('Forecast by'), forecast ? forecast.abstained || forecast.model : t('no forecast yet')]
   ];
   return (
