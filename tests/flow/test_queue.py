@@ -14,8 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.pipeline.conftest import Project, make_project
+from tests.servers import running_pushgateway
 from tsf.errors import FlowError, ParamsError
 from tsf.flow.progress import WAITING, Progress, error_in, failed_cell, progress_of, read_log
 from tsf.flow.queue import (
@@ -35,6 +37,7 @@ from tsf.flow.queue import (
 )
 from tsf.flow.runner import PRIVATE, runner_is_alive, start_runner
 from tsf.flow.store import opened
+from tsf.flow.tasks import set_values
 
 LOG = """storage: 'notebooks' didn't change, skipping
 storage: Stage 'fetch@storage' didn't change, skipping
@@ -221,6 +224,29 @@ def test_one_runner_works_off_the_queue_and_a_failure_stops_no_other(project: Pa
     assert failed_cell(notebook) is not None
     assert read_run(project, good.id).attempts == 1
     wait_for(lambda: not runner_is_alive(project))
+
+
+def test_prometheus_knows_whether_the_stages_of_a_queued_run_failed(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> set[str]:
+        lines = requests.get(f"{gateway.url}/metrics", timeout=30).text.splitlines()
+        return {line.rpartition("} ")[2] for line in lines if 'stage="fetch",task="cpu"' in line and "_failed{" in line}
+
+    def run() -> str:
+        queued = enqueue(project, "cpu", "fetch")
+        start_runner(project)
+        wait_for(lambda: state(project, queued) not in ACTIVE)
+        return state(project, queued)
+
+    with running_pushgateway(tmp_path / "gateway") as gateway:
+        monkeypatch.setenv("PUSHGATEWAY_URL", gateway.url)
+        set_values(project, {"tasks.cpu.fetch.metric_query": "no_such_metric"})
+        assert (run(), told()) == ("failed", {"1"})
+        set_values(
+            project, {"tasks.cpu.fetch.metric_query": "cpu_usage_percent", "snapshot.until": "2026-10-31T00:00:00Z"}
+        )
+        assert (run(), told()) == ("completed", {"0"})
 
 
 def test_a_run_is_cancelled_with_all_its_processes_and_a_killed_runner_starts_anew(project: Path) -> None:

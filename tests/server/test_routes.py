@@ -398,6 +398,7 @@ async def test_a_task_that_is_deleted_takes_what_it_pushed_along_and_leaves_its_
     status, _ = await call("DELETE", "/tasks/storage", as_="SavedTask")
     assert status == 200
     assert not (project / "textfile/storage.prom").exists()
+    assert 'task="storage"' not in (project / "textfile/tsf-runs.prom").read_text()
     assert "storage" not in params_of(project)["tasks"]
     assert (project / "reports/storage/push.html").exists()
     assert (await call("DELETE", "/tasks/storage"))[0] == 404

@@ -273,7 +273,7 @@ def test_a_tick_tells_what_may_pass_and_that_a_failed_push_is_mended(
     two_models: TaskPaths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told: list[Path] = []
-    monkeypatch.setattr(commands, "_tell_runs", told.append)
+    monkeypatch.setattr(commands, "tell_runs", told.append)
     failed = two_models.failed_notebook("push")
     failed.parent.mkdir(parents=True, exist_ok=True)
     failed.write_text("{}")

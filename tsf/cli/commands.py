@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tsf.cli.runs import run_stages, tell_runs
 from tsf.cli.terminal import (
     clock,
     say,
@@ -30,7 +31,7 @@ from tsf.io.logs import start_log
 from tsf.kinds import parse_duration
 from tsf.params import effective, read_params
 from tsf.presets import PRESETS
-from tsf.project import Stage, TaskPaths, find_root
+from tsf.project import TaskPaths, find_root
 
 __all__ = ["app", "main"]
 
@@ -62,7 +63,7 @@ TaskOption = Annotated[list[str] | None, typer.Option("--task", help="A task of 
 def demo() -> None:
     """Run every task of params.yaml and say where the reports are; on a fresh clone these read the embedded fleet."""
     root = _root()
-    _reproduce(root, (), "push")
+    run_stages(root, (), "push")
     show_results(root, read_params(root))
 
 
@@ -77,7 +78,7 @@ def run(
     root = _root()
     if now:
         show_diff(move_snapshot(root))
-    _reproduce(root, task or (), "push")
+    run_stages(root, task or (), "push")
     show_results(root, read_params(root))
 
 
@@ -94,7 +95,7 @@ def rules(task: TaskOption = None) -> None:
 @app.command(epilog="Example: tsf fetch --task storage")
 def fetch(task: TaskOption = None) -> None:
     """Read the metrics of a task up to snapshot.until."""
-    _reproduce(_root(), task or (), "fetch")
+    run_stages(_root(), task or (), "fetch")
 
 
 @app.command(epilog="Example: tsf train --task storage --model-type gru --epochs 50")
@@ -129,14 +130,14 @@ def train(
     root = _root()
     values = {f"train.{key}": value for key, value in given.items() if value is not None}
     names = _tasks_for_training(root, task, user, metric_query, values)
-    _reproduce(root, names, "train")
+    run_stages(root, names, "train")
 
 
 @app.command(epilog="Example: tsf evaluate --task storage")
 def evaluate(task: TaskOption = None) -> None:
     """Judge the models on held-out data beside their baselines."""
     root = _root()
-    _reproduce(root, task or (), "evaluate")
+    run_stages(root, task or (), "evaluate")
     show_results(root, read_params(root))
 
 
@@ -150,7 +151,7 @@ def push(
 ) -> None:
     """Forecast from the newest samples with the champion model and write the forecast back; nothing is trained."""
     if not every and onnx is None:
-        _reproduce(_root(), task or (), "push", force=True, alone=True)
+        run_stages(_root(), task or (), "push", force=True, alone=True)
         return
     from tsf.flow.index import write_index
     from tsf.flow.ticks import each_tick
@@ -204,7 +205,7 @@ def _push_here(root: Path, name: str, onnx: Path | None) -> None:
         if mended := paths.failed_notebook("push").exists():
             paths.failed_notebook("push").unlink()
     if mended:
-        _tell_runs(root)
+        tell_runs(root)
     say(f"{clock()} {name}: {receipt['series']} series in {time.monotonic() - begin:.1f} s to {receipt['sent_to']}")
 
 
@@ -387,7 +388,7 @@ def tasks_remove(name: Annotated[str, typer.Argument(help="A task of params.yaml
     root = _root()
     server = effective(read_params(root).prometheus, os.environ)
     show_diff(retire_task(root, name, lambda: retire(server, TaskPaths(root, name).textfile, name)))
-    _tell_runs(root)
+    tell_runs(root)
 
 
 @app.command(epilog="Example: tsf doctor")
@@ -420,26 +421,6 @@ def _root() -> Path:
     root = find_root()
     start_log(read_params(root).logging, os.environ)
     return root
-
-
-def _reproduce(root: Path, tasks: Any, stage: Stage, *, force: bool = False, alone: bool = False) -> None:
-    from tsf.flow.runs import reproduce
-
-    try:
-        reproduce(root, tasks, stage, force=force, alone=alone)
-    finally:
-        _tell_runs(root)
-
-
-def _tell_runs(root: Path) -> None:
-    """Let Prometheus know which stages fail; where it cannot be told, its alert on old forecasts will."""
-    from tsf.io.runs import send_runs
-
-    params = read_params(root)
-    try:
-        send_runs(root, effective(params.prometheus, os.environ), params.tasks)
-    except TsfError as fault:
-        warn(f"warning: {fault}", "yellow")
 
 
 def _labels(pairs: list[str]) -> dict[str, str]:

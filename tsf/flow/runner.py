@@ -100,8 +100,9 @@ def _work_off(root: Path, run: Run) -> None:
 
 def _run_once(root: Path, run: Run) -> int:
     """The exit status of one go, in a process group of its own, that is stopped when the run is cancelled."""
+    # By name, as no face may be imported here: it tells Prometheus how the stages fared, as one from the shell does.
     flags = ["--force"] * run.force + ["--alone"] * run.alone
-    command = [sys.executable, "-m", "tsf.flow.runs", run.stage, run.task, *flags]
+    command = [sys.executable, "-m", "tsf.cli.runs", run.stage, run.task, *flags]
     with log_path(root, run.id).open("ab") as log:
         child = subprocess.Popen(
             command,

@@ -1,12 +1,8 @@
-"""Runs of the pipeline: DVC started with the right interpreter, without analytics, and its outcome told plainly.
-
-The queue runs one as `python -m tsf.flow.runs STAGE TASK [--force] [--alone]`.
-"""
+"""Runs of the pipeline: DVC started with the right interpreter, without analytics, and its outcome told plainly."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -19,14 +15,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tsf.errors import FlowError, TsfError
+from tsf.errors import FlowError
 from tsf.flow.index import write_index
-from tsf.flow.parent import end_with_parent
 from tsf.flow.tasks import read_text, set_values
 from tsf.params import Params, read_params
-from tsf.project import STAGES, Stage, TaskPaths, find_root
+from tsf.project import STAGES, Stage, TaskPaths
 
-__all__ = ["main", "move_snapshot", "reproduce"]
+__all__ = ["move_snapshot", "reproduce"]
 
 WATCHED = ("fetch", "train", "evaluate", "push", "alert")  # the sections of a task that are parameters in dvc.yaml
 # What DVC advises after each chain, which is not about what was asked for.
@@ -109,23 +104,3 @@ def _failures(root: Path, tasks: Sequence[str], stages: Sequence[Stage]) -> str:
         f"{stage}@{task}" for task in tasks for stage in stages if TaskPaths(root, task).failed_notebook(stage).exists()
     ]
     return f"{', '.join(failed)} failed" if failed else "dvc repro failed, see above"
-
-
-def main(arguments: list[str]) -> int:
-    """Run a task up to a stage for the queue; 0, or 1 after one sentence on stderr."""
-    names = [argument for argument in arguments if not argument.startswith("--")]
-    try:
-        if len(names) != 2 or names[0] not in STAGES:
-            raise FlowError(f"{' '.join(arguments)!r} is no stage and task", cure=f"write one of {', '.join(STAGES)}")
-        # With DVC and all that it started, when the runner is killed: the next runner starts it again.
-        end_with_parent(lambda: os.killpg(os.getpgrp(), signal.SIGKILL))
-        stage = STAGES[STAGES.index(names[0])]
-        reproduce(find_root(), [names[1]], stage, force="--force" in arguments, alone="--alone" in arguments)
-    except TsfError as fault:
-        sys.stderr.write(f"error: {fault}\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

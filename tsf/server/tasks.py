@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from operator import itemgetter
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from tsf.errors import FlowError, ParamsError
+from tsf.errors import FlowError, ParamsError, SinkError
 from tsf.flow.keys import dotted_edits, flat
 from tsf.flow.progress import failed_sentence, read_progress
 from tsf.flow.queue import ACTIVE, Run, cancel, count_runs, enqueue, latest_runs, list_runs, settings_hash
@@ -23,6 +24,7 @@ from tsf.flow.tasks import edit_params, editing, params_diff, read_text, retire_
 from tsf.io.files import read_json
 from tsf.io.pushgateway import retire
 from tsf.io.registry import aliased
+from tsf.io.runs import send_runs
 from tsf.kinds import horizon_text
 from tsf.params import Params, TaskParams, TrainParams, effective, read_params
 from tsf.project import STAGES, TaskPaths
@@ -109,6 +111,8 @@ def delete_task(service: Service, task_id: str) -> Answer:
         _wait_until_stopped(root, task_id)
     server = effective(params.prometheus, os.environ)
     diff = retire_task(root, task_id, lambda: retire(server, TaskPaths(root, task_id).textfile, task_id))
+    with suppress(SinkError):  # the next run tells it too
+        send_runs(root, server, read_params(root).tasks)
     return json_answer({"id": task_id, "state": None, "diff": diff, "run": None, "retired": server.pushgateway_url})
 
 
