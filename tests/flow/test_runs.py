@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from tests.pipeline.conftest import ROOT, make_project
-from tsf.errors import FlowError
+from tsf.errors import BusyError, FlowError
 from tsf.flow import runs, strip
 from tsf.flow.index import write_index
 from tsf.flow.tasks import read_text
@@ -29,7 +30,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_may_be_left_out_is_written_before_dvc_misses_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "_run_dvc", lambda *_: 0)
+    monkeypatch.setattr(runs, "_run_dvc", lambda *_: (0, ""))
     before = read_params(root)
     runs.reproduce(root)
     assert read_params(root) == before
@@ -41,15 +42,85 @@ def test_what_may_be_left_out_is_written_before_dvc_misses_it(root: Path, monkey
     assert read_text(root) == text
 
 
+def failed_pages(root: Path) -> set[str]:
+    """The stages whose failed notebook lies there."""
+    return {f"{path.name.split('.')[0]}@{path.parent.name}" for path in root.glob("reports/*/*.failed.ipynb")}
+
+
+def fail(root: Path, task: str, stage: Stage) -> None:
+    """Leave what a stage leaves that fails."""
+    failed = TaskPaths(root, task).failed_notebook(stage)
+    failed.parent.mkdir(parents=True, exist_ok=True)
+    failed.unlink(missing_ok=True)
+    failed.write_text("")
+
+
 def test_a_run_names_its_own_failures_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "_run_dvc", lambda *_: 1)
+    def dvc(root: Path, task: str, _: object) -> tuple[int, str]:
+        if task == "a":
+            fail(root, "a", "push")
+        return int(task == "a"), ""
+
+    monkeypatch.setattr(runs, "_run_dvc", dvc)
     pairs: list[tuple[str, Stage]] = [("a", "push"), ("a", "train"), ("b", "train")]
     for task, stage in pairs:
-        failed = TaskPaths(root, task).failed_notebook(stage)
-        failed.parent.mkdir(parents=True, exist_ok=True)
-        failed.write_text("")
+        fail(root, task, stage)
     with pytest.raises(FlowError, match=r"^push@a failed"):
         runs.reproduce(root, ["a"], "push", alone=True)
+    assert failed_pages(root) == {"push@a", "train@a", "train@b"}  # the others were not asked for
+
+
+def test_a_failure_that_was_taken_back_is_forgotten_though_another_task_fails(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dvc(root: Path, task: str, _: object) -> tuple[int, str]:
+        if task == "a":
+            fail(root, "a", "train")
+        return int(task == "a"), ""
+
+    monkeypatch.setattr(runs, "_run_dvc", dvc)
+    pairs: list[tuple[str, Stage]] = [("a", "fetch"), ("a", "push"), ("b", "train")]
+    for task, stage in pairs:
+        fail(root, task, stage)
+    with pytest.raises(FlowError, match=r"^train@a failed;"):
+        runs.reproduce(root)
+    assert failed_pages(root) == {"train@a", "push@a"}  # nobody knows of the push, which was not reached
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        ("", FlowError, "^dvc repro failed for a, see above; mend it"),
+        ("x is busy, it is being blocked by:\n  (PID 7): dvc\n", BusyError, "^a is busy: process 7 runs it; the next"),
+        ("error: push@a: it is running already; wait.\n", BusyError, "^a is busy: another process runs it; the next"),
+    ],
+)  # fmt: skip
+def test_a_run_that_was_stopped_or_is_busy_forgets_no_failure(
+    said: str, kind: type[FlowError], told: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_run_dvc", lambda *_: (1, said))
+    fail(root, "a", "train")
+    with pytest.raises(kind, match=told):
+        runs.reproduce(root, ["a"])
+    assert failed_pages(root) == {"train@a"}
+
+
+def test_a_run_beside_another_says_who_is_busy_and_never_to_remove_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = make_project(tmp_path, ("storage", "cpu"))
+    monkeypatch.chdir(project.root)
+    monkeypatch.setenv("PYTHONPATH", str(project.root))
+    strip.main()
+    me = {"pid": os.getpid(), "cmd": "dvc repro"}
+    lock = project.root / ".dvc/tmp/rwlock"
+    lock.parent.mkdir()
+    stripped, data = str(project.root / "notebooks/.stripped"), str(project.root / "data/cpu")
+    lock.write_text(json.dumps({"read": {stripped: [me]}, "write": {data: me}}))
+    with pytest.raises(BusyError, match=f"^cpu is busy: process {os.getpid()} runs it; wait for it or stop it"):
+        runs.reproduce(project.root, stage="fetch")
+    assert TaskPaths(project.root, "storage").series.exists()
+    assert capsys.readouterr().err == ""
 
 
 def test_another_server_in_the_environment_is_another_file_without_its_address(

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tsf.cli.terminal import warn
-from tsf.errors import FlowError, TsfError
+from tsf.errors import BusyError, FlowError, TsfError
 from tsf.params import effective, read_params
 from tsf.project import STAGES, Stage, find_root
 
@@ -41,7 +41,7 @@ def tell_runs(root: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a task up to a stage for the queue; 0, or 1 after one sentence on stderr."""
+    """Run a task up to a stage for the queue; 0, or after one sentence on stderr 1, or EX_TEMPFAIL if it is busy."""
     from tsf.flow.parent import end_with_parent
 
     names = [argument for argument in arguments if not argument.startswith("--")]
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
         run_stages(find_root(), [names[1]], stage, force="--force" in arguments, alone="--alone" in arguments)
     except TsfError as fault:
         sys.stderr.write(f"error: {fault}\n")
-        return 1
+        return os.EX_TEMPFAIL if isinstance(fault, BusyError) else 1
     return 0
 
 

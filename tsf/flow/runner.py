@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -28,7 +27,6 @@ __all__ = ["main", "runner_is_alive", "start_runner"]
 
 POLL_SECONDS = 0.3
 BUSY_SECONDS = 5.0
-BLOCKED = re.compile(r"is busy, it is being blocked by|it is running already")
 PATIENCE_SECONDS = 10.0  # between asking a run to stop and making it
 KEPT_LOGS = 200
 PRIVATE = ("JUPYTER_TOKEN", "JPY_API_TOKEN", "JUPYTERHUB_API_TOKEN")  # no run needs the keys of the server
@@ -86,11 +84,11 @@ def _work_off(root: Path, run: Run) -> None:
         if read_run(root, run.id).cancelling:
             finish(root, run.id, "cancelled")
             return
-        said = read_log(root, run.id, start, 10_000_000)[0]
         if status == 0:
             finish(root, run.id, "completed")
             return
-        if not BLOCKED.search(said):
+        if status != os.EX_TEMPFAIL:
+            said = read_log(root, run.id, start, 10_000_000)[0]
             finish(root, run.id, "failed", error_in(said) or f"it ended with status {status}; its log says more.")
             return
         with log_path(root, run.id).open("a") as log:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import partial
-from itertools import product
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from tsf.errors import FlowError
+from tsf.errors import BusyError, FlowError
 from tsf.flow.index import write_index
 from tsf.flow.tasks import read_text, set_values
 from tsf.params import Params, read_params
@@ -24,8 +25,21 @@ from tsf.project import STAGES, Stage, TaskPaths
 __all__ = ["move_snapshot", "reproduce"]
 
 WATCHED = ("fetch", "train", "evaluate", "push", "alert")  # the sections of a task that are parameters in dvc.yaml
+HELD = "is busy, it is being blocked by"  # DVC's words, with the advice to remove the locks of a run that goes on
+BUSY = re.compile(f"{HELD}|it is running already")
+PID = re.compile(r"\(PID (\d+)\)")
 # What DVC advises after each chain, which is not about what was asked for.
 HINTS = ("To track the changes", "To enable auto staging", "git add ", "dvc config core.autostage", "Use `dvc push`")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the stages of a task ended: DVC's exit status, which of them failed if one did, and why they are `busy`."""
+
+    task: str
+    status: int
+    failed: Stage | None = None
+    busy: str = ""
 
 
 def reproduce(
@@ -35,7 +49,8 @@ def reproduce(
 
     Tasks share nothing, so each core runs one, in a DVC process of its own that waits for the others' locks.
     force: run even where nothing changed. alone: run this stage only, on what the stages before it left.
-    The index of reports is renewed in any case. Raises FlowError that names the stages which failed.
+    The index of reports is renewed in any case. Raises FlowError that names the stages which failed, BusyError where
+    none did, but another process works on the same files.
     """
     params = read_params(root)  # a mistake in params.yaml is told in our words, before DVC meets it
     sys.stdout.write(_complete(root, params))
@@ -43,17 +58,16 @@ def reproduce(
     if not names:
         raise FlowError("params.yaml has no tasks", cure="add one: tsf tasks add NAME --preset storage")
     stages = [stage] if alone else STAGES[: STAGES.index(stage) + 1]
-    options = ["--force"] * force + ["--single-item"]
     # Each chain is named stage by stage: DVC would lock what they share, the notebooks, against one another.
-    _run_dvc(root, "", ["notebooks"])
+    _run_dvc(root, "", ["notebooks"])  # where a training reads them, they are as they should be
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        chains = ([*options, *(f"{one}@{name}" for one in stages)] for name in names)
-        failed = list(pool.map(partial(_run_dvc, root), names, chains))
-    if not any(failed) and not alone:
-        _forget_failures(root, names, stages)
+        outcomes = list(pool.map(lambda name: _run_chain(root, name, stages, ["--force"] * force), names))
     write_index(root)
-    if any(failed):
-        raise FlowError(_failures(root, names, stages), cure="mend it and run the same command again; the rest is done")
+    if failed := [one for one in outcomes if one.status and not one.busy]:
+        raise FlowError(_failures(failed), cure="mend it and run the same command again; the rest is done")
+    if busy := [f"{one.task} is busy: {one.busy}" for one in outcomes if one.busy]:
+        cure = "the next push catches up" if stage == "push" else "wait for it or stop it, then run this again"
+        raise BusyError(", ".join(busy), cure=cure)
 
 
 def _complete(root: Path, params: Params) -> str:
@@ -67,17 +81,66 @@ def _complete(root: Path, params: Params) -> str:
     return set_values(root, edits) if edits else ""
 
 
-def _run_dvc(root: Path, name: str, arguments: list[str]) -> int:
-    """`dvc repro` with `arguments`, each line of its output told with the `name` of the task; its exit status."""
+def _run_chain(root: Path, task: str, stages: Sequence[Stage], options: Sequence[str]) -> Outcome:
+    """Run the stages of one task, and forget the failures of those that are in order now, be it that DVC skips them.
+
+    A mistake taken back makes DVC run nothing again. What a run that is stopped or busy did not reach stays as it was.
+    """
+    paths = TaskPaths(root, task)
+    before = {stage: _written(paths.failed_notebook(stage)) for stage in stages}
+    status, said = _run_dvc(root, task, [*options, "--single-item", *(f"{stage}@{task}" for stage in stages)])
+    anew = [one for one in stages if _written(paths.failed_notebook(one)) not in (0, before[one])]
+    failed = anew[0] if status and anew else None
+    if status and not failed and BUSY.search(said):
+        holder = PID.search(said)
+        return Outcome(task, status, busy=f"process {holder[1]} runs it" if holder else "another process runs it")
+    passed = stages if not status else stages[: stages.index(failed)] if failed else ()
+    for stage in passed:
+        if _written(paths.failed_notebook(stage)) == before[stage]:  # else somebody else's run has failed since
+            paths.failed_notebook(stage).unlink(missing_ok=True)
+    return Outcome(task, status, failed)
+
+
+def _written(path: Path) -> int:
+    """When the file was last written, in ns; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _run_dvc(root: Path, name: str, arguments: list[str]) -> tuple[int, str]:
+    """`dvc repro` with `arguments`, each line of its output told with the `name` of the task; status and stderr."""
     command = [sys.executable, "-m", "tsf.flow.parent", "--wait-for-lock", "repro", *arguments]
+    heard: list[str] = []
     with subprocess.Popen(
-        command, cwd=root, env=dvc_environment(), stdout=subprocess.PIPE, text=True, errors="replace"
+        command,
+        cwd=root,
+        env=dvc_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
     ) as process:
+        listener = Thread(target=_listen, args=(process.stderr, heard))
+        listener.start()
         for line in process.stdout or ():
             if name and line.strip() and not line.lstrip().startswith(HINTS):
                 sys.stdout.write(f"{name}: {line}")
                 sys.stdout.flush()
-    return process.returncode
+        listener.join()
+    return process.returncode, "".join(heard)
+
+
+def _listen(said: Iterable[str], heard: list[str]) -> None:
+    """Pass on what DVC says on stderr, but not its last words where another process holds its files."""
+    held = False
+    for line in said:
+        heard.append(line)
+        held = held or HELD in line
+        if not held:
+            sys.stderr.write(line)
+            sys.stderr.flush()
 
 
 def dvc_environment() -> dict[str, str]:
@@ -93,14 +156,10 @@ def move_snapshot(root: Path, now: datetime | None = None) -> str:
     return set_values(root, {"snapshot.until": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
 
 
-def _forget_failures(root: Path, tasks: Iterable[str], stages: Iterable[Stage]) -> None:
-    """A mistake taken back makes DVC run nothing again: what failed then is no longer so."""
-    for task, stage in product(tasks, stages):
-        TaskPaths(root, task).failed_notebook(stage).unlink(missing_ok=True)
-
-
-def _failures(root: Path, tasks: Sequence[str], stages: Sequence[Stage]) -> str:
-    failed = [
-        f"{stage}@{task}" for task in tasks for stage in stages if TaskPaths(root, task).failed_notebook(stage).exists()
-    ]
-    return f"{', '.join(failed)} failed" if failed else "dvc repro failed, see above"
+def _failures(outcomes: Iterable[Outcome]) -> str:
+    """Which stages failed, and of which tasks DVC did before it came to one."""
+    stages = [f"{one.failed}@{one.task}" for one in outcomes if one.failed]
+    others = [one.task for one in outcomes if not one.failed]
+    parts = [f"{', '.join(stages)} failed"] * bool(stages)
+    parts += [f"dvc repro failed for {', '.join(others)}, see above"] * bool(others)
+    return " and ".join(parts)
