@@ -123,6 +123,34 @@ def test_a_run_beside_another_says_who_is_busy_and_never_to_remove_the_lock(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("left", [b"", b'{"write": {"/p/data/cpu": {"pi'])
+def test_locks_that_a_full_disk_has_cut_stop_no_later_run(
+    left: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path, ("cpu",))
+    monkeypatch.setenv("PYTHONPATH", str(project.root))
+    lock = project.root / ".dvc/tmp/rwlock"
+    lock.parent.mkdir()
+    lock.write_bytes(left)
+    runs.reproduce(project.root, stage="fetch")
+    assert TaskPaths(project.root, "cpu").series.exists()
+
+
+def test_locks_that_dvc_is_writing_are_left_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dvc.lock import make_lock
+
+    monkeypatch.setattr(runs, "_run_dvc", lambda *_: (0, ""))
+    lock = root / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(parents=True)
+    lock.write_bytes(b"{")
+    with make_lock(str(lock.with_name("rwlock.lock")), tmp_dir=str(lock.parent)):
+        runs.reproduce(root)
+        assert lock.read_bytes() == b"{"
+        lock.write_bytes(b"{}")
+    runs.reproduce(root)
+    assert lock.read_bytes() == b"{}"
+
+
 def test_another_server_in_the_environment_is_another_file_without_its_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -58,6 +60,7 @@ def reproduce(
     if not names:
         raise FlowError("params.yaml has no tasks", cure="add one: tsf tasks add NAME --preset storage")
     stages = [stage] if alone else STAGES[: STAGES.index(stage) + 1]
+    _clear_rwlock(root)
     # Each chain is named stage by stage: DVC would lock what they share, the notebooks, against one another.
     _run_dvc(root, "", ["notebooks"])  # where a training reads them, they are as they should be
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -79,6 +82,33 @@ def _complete(root: Path, params: Params) -> str:
     for name, task in (written.get("tasks") or {}).items():
         edits |= {f"tasks.{name}.{part}": {} for part in WATCHED if task.get(part) is None}
     return set_values(root, edits) if edits else ""
+
+
+def _clear_rwlock(root: Path) -> None:
+    """Remove DVC's table of the files in use where a full disk has cut it: it locks nothing, but no DVC would run."""
+    table = root / ".dvc" / "tmp" / "rwlock"
+    if _is_json(table):
+        return
+    from dvc.config import Config
+    from dvc.lock import LockError, make_lock
+    from dvc.rwlock import RWLOCK_LOCK
+
+    links = Config(str(root / ".dvc"))["core"].get("hardlink_lock", False)
+    guard = make_lock(str(table.with_name(RWLOCK_LOCK)), tmp_dir=str(table.parent), hardlink_lock=links)
+    with suppress(LockError), guard:  # DVC holds it, too, while it writes the table
+        if not _is_json(table):
+            table.unlink()
+
+
+def _is_json(path: Path) -> bool:
+    """Whether it can be read as JSON, or not at all, of which DVC says more."""
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _run_chain(root: Path, task: str, stages: Sequence[Stage], options: Sequence[str]) -> Outcome:
