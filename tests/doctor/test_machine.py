@@ -80,11 +80,17 @@ def test_a_small_machine_is_warned_and_not_stopped(monkeypatch: pytest.MonkeyPat
     assert all(finding.cure for finding in findings)
 
 
-def test_a_folder_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write wherever the mount lets it
-    [disk] = [finding for finding in machine.check_hardware(tmp_path) if finding.name == "disk"]
+@pytest.mark.parametrize("what", ["folder", "state", "file of state"])
+def test_what_cannot_be_written_is_told(what: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Root may write wherever the mount lets it: so a file stands where a folder should."""
+    wrong = {"folder": "project", "state": "project/.tsf", "file of state": "project/.tsf/params.lock"}[what]
+    (tmp_path / wrong).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / wrong).write_text("")
+    if what == "file of state":
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    [disk] = [one for one in machine.check_hardware(tmp_path / "project") if one.name == "disk"]
     assert disk.state == "fail"
-    assert "cannot be written" in disk.detail
+    assert f"{tmp_path / wrong} cannot be written" in disk.detail
     assert disk.cure
 
 

@@ -139,3 +139,10 @@ def test_what_holds_no_sections_is_told_and_not_written_over(text: str) -> None:
         edit_params(text, {"demo.seed": 3})
     with pytest.raises(ParamsError, match="stands where sections should"):
         add_task(text, "storage", "storage")
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("tasks: {}\n")
+    (tmp_path / ".tsf").write_text("")  # as root may write in any folder
+    with pytest.raises(ParamsError, match=r"\.tsf/params\.lock: it cannot be locked \(.+\); free the disk"):
+        set_values(tmp_path, {"snapshot.until": "2026-10-31T00:00:00Z"})

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from packaging.requirements import Requirement
 
@@ -100,13 +101,25 @@ def _nvidia_smi(*options: str) -> str | None:
         return None
 
 
+def _refused(root: Path) -> str:
+    """What of that which each command writes cannot be written, "" where all can."""
+    state = folder = root / ".tsf"
+    try:
+        for folder in (root, state) if state.exists() else (root,):
+            with TemporaryFile(dir=folder):
+                pass
+    except OSError as fault:
+        return f"{folder} cannot be written ({fault.strerror})"
+    return next((f"{path} cannot be written" for path in state.glob("*") if not os.access(path, os.W_OK)), "")
+
+
 def check_hardware(root: Path) -> list[Finding]:
     """Cores, memory and disk beside the least that the four demo tasks run well on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory, disk = _memory_bytes() / GIB, shutil.disk_usage(root).free / GIB
     room = _enough("disk", disk, MINIMUM_DISK_GIB, f"{disk:.1f} GiB free", "free some; `dvc gc --workspace` helps")
-    if not os.access(root, os.W_OK):
-        room = Finding("disk", "fail", f"{root} cannot be written", "mend its permissions, or how it is mounted")
+    if refused := _refused(root):
+        room = Finding("disk", "fail", refused, "make it this user's own, or mend how it is mounted")
     return [
         _enough("cores", cores, MINIMUM_CORES, f"{cores}", "expect training to take longer"),
         _enough("memory", memory * 1.1, MINIMUM_MEMORY_GIB, f"{memory:.1f} GiB", "close programs or shorten the tasks"),

@@ -120,10 +120,11 @@ def write_params(root: Path, new: str, old: str | None = None) -> str:
 
 @contextmanager
 def editing(root: Path) -> Iterator[None]:
-    """Keep all others who ask from editing params.yaml, in this process and in others, until the end."""
-    path = root / ".tsf" / "params.lock"
-    path.parent.mkdir(exist_ok=True)
-    with locked(path, ParamsError):
+    """Keep all others who ask from editing params.yaml, in this process and in others, until the end.
+
+    Raises ParamsError where the folder cannot be written.
+    """
+    with locked(root / ".tsf" / "params.lock", ParamsError):
         yield
 
 

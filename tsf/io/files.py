@@ -47,9 +47,10 @@ def replacing(path: Path, error: type[TsfError] = FlowError) -> Iterator[BinaryI
 def locked(path: Path, error: type[TsfError] = FlowError) -> Iterator[None]:
     """Keep all others who ask for the lock `path` waiting, in this process and in others, until the end.
 
-    The lock goes with the process that holds it; its folder must be there. Raises `error` if the disk refuses.
+    The lock goes with the process that holds it; its folder is made. Raises `error` if the disk refuses.
     """
     try:
+        path.parent.mkdir(exist_ok=True)
         file = path.open("w")
         fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as fault:
