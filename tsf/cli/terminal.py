@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from tsf.io.files import read_json
 from tsf.kinds import duration_text, figure_text
@@ -53,7 +53,7 @@ def clock() -> str:
 
 def show_table(heads: Iterable[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
     """Print cells, whose text is data and no markup."""
-    table = Table(*heads, title=escape(title) or None)
+    table = _table(heads, title)
     for row in rows:
         table.add_row(*map(escape, row))
     out.print(table)
@@ -83,7 +83,7 @@ def show_tasks(params: Params) -> None:
 
 def show_findings(findings: Iterable[Finding]) -> None:
     """Print what the doctor found, states in colour."""
-    table = Table("check", "state", "found", "cure")
+    table = _table(("check", "state", "found", "cure"))
     for one in findings:
         colour = {"ok": "green", "warn": "yellow", "fail": "red"}[one.state]
         table.add_row(escape(one.name), f"[{colour}]{one.state}[/]", escape(one.detail), escape(one.cure))
@@ -109,3 +109,8 @@ def show_results(root: Path, params: Params) -> None:
         heads = ("task", "breaches", "in time", "false alarms", "production rule: in time", "its false alarms")
         show_table(heads, alarms)
     out.print(f"Reports: {root / 'reports' / 'index.html'}", highlight=False)
+
+
+def _table(heads: Iterable[str], title: str = "") -> Table:
+    """An empty table whose cells go on in the next line where they are too long: half an id or path is of no use."""
+    return Table(*(Column(head, overflow="fold") for head in heads), title=escape(title) or None)
