@@ -146,8 +146,11 @@ def scale_of(largest: float, unit: Unit) -> tuple[float, str]:
 
 def amount_text(value: float, unit: Unit) -> str:
     """A value in the unit that suits its size, a dash where it is unknown."""
+    if math.isnan(value):
+        return "–"
     scale, name = scale_of(value, unit)
-    return "–" if math.isnan(value) else f"{value / scale:,.3g} {name}".strip()
+    number = value / scale
+    return f"{format(number, ',.0f' if abs(number) >= 999.5 else '.3g')} {name}".strip()
 
 
 def _parse(query: str, where: str) -> Any:
