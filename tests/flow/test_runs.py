@@ -220,6 +220,21 @@ def test_the_index_says_what_the_alarms_would_have_done(root: Path, answer: dict
     assert cells == ["9", "7", "1", "8", "70", "static &lt;95 %", "6", "4", said]
 
 
+def test_the_index_says_of_each_task_which_series_are_nearest_and_at_which_moment(root: Path) -> None:
+    for task, origin, chance in (("a", "2026-11-07T08:30:00Z", 0.9), ("b", "2026-11-03T00:00:00Z", 0.1)):
+        urgent = {"series": f"series of {task}", "used": "97 %", "p_breach": chance, "expected": "1 h"}
+        path = TaskPaths(root, task).pushed / "receipt.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"origin": origin, "most_urgent": [urgent] * 20}))
+    page = write_index(root).read_text()
+    assert "2 tasks read from" in page
+    assert "Runs read data up to 2026-11-01 00:00 UTC" in page
+    rows = [line for line in page.splitlines() if ">series of " in line]
+    assert ["series of a" in row for row in rows] == [True] * 6 + [False] * 6
+    assert all("2026-11-07 08:30 UTC" in row for row in rows[:6])
+    assert all("2026-11-03 00:00 UTC" in row for row in rows[6:])
+
+
 def test_the_index_names_the_server_that_was_asked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the demo fleet" in write_index(root).read_text()
     monkeypatch.setenv("PROMETHEUS_URL", "http://prometheus.example:9090")

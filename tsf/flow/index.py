@@ -56,10 +56,10 @@ def _row(paths: TaskPaths, owner: str) -> dict[str, Any]:
 
 
 def _urgent(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The most urgent series of all tasks, each with its task."""
+    """The most urgent series of all tasks, each with its task and the moment of its forecast."""
     most = max(12 // (len(tasks) or 1), 3)  # of each, or the one with most series at their limit would hide the others
     found = [
-        {**series, "task": task["name"]}
+        {**series, "task": task["name"], "origin": task["receipt"].get("origin")}
         for task in tasks
         if task["receipt"]
         for series in task["receipt"]["most_urgent"][:most]
