@@ -40,8 +40,24 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     (task(train__epoch=1), "params.yaml tasks.a.train.epoch: unknown key; mend its spelling or remove it."),
     ({"tasks": {"a": {}}}, "params.yaml tasks.a.fetch: missing key; add it."),
     ({"tasks": {"a": {"fetch": {}}}}, "params.yaml tasks.a.fetch.metric_query: missing key; add it."),
+    (
+        {"tasks": {"a": {"fetch": {"metric_qery": "up"}}}},
+        "params.yaml tasks.a.fetch.metric_qery: unknown key; mend its",
+    ),
+    (
+        task(train__dimensions="group"),
+        "tasks.a.train.dimensions: 'group' is no list; write it in brackets, as [group].",
+    ),
+    (
+        task(push__horizons={"a": "1h"}),
+        "tasks.a.push.horizons: {'a': '1h'} is no list; write it in brackets, as [a, b].",
+    ),
+    (task(push__horizons=None), "tasks.a.push.horizons: a list is missing; write one or remove the key."),
+    (task(train__epochs=None), "tasks.a.train.epochs: a number is missing; write one or remove the key."),
+    (task(train__model_type=None), "tasks.a.train.model_type: a value is missing; write one or remove the key."),
+    (task(fetch__step=None), "tasks.a.fetch.step: a value is missing; write a number with its unit, such as 5m"),
     ({"tasks": []}, "params.yaml tasks: [] stands where keys should; write them below, indented."),
-    ({"tasks": {"a": None}}, "params.yaml tasks.a: None stands where keys should; write them below, indented."),
+    ({"tasks": {"a": None}}, "params.yaml tasks.a: nothing stands where keys should; write them below, indented."),
     (
         {"tasks": {"My-Task": task()["tasks"]["a"]}},
         "params.yaml tasks.My-Task: task name 'My-Task' may hold only a-z, 0-9 and _ (at most 63); rename it.",

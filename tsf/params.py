@@ -417,19 +417,32 @@ def parse_params(mapping: Mapping[str, Any], where: str = "params.yaml") -> Para
     try:
         return Params.model_validate(mapping)
     except ValidationError as faults:
-        fault = faults.errors(include_url=False)[0]
+        found = faults.errors(include_url=False)
+        # A misspelt key is why another is missing, so it is named first.
+        fault = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
         path = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            message = "unknown key; mend its spelling or remove it"
-        elif fault["type"] == "missing":
-            message = "missing key; add it"
-        elif fault["type"] in ("model_type", "dict_type"):
-            message = f"{fault['input']!r} stands where keys should; write them below, indented"
-        elif fault["type"] != "value_error":
-            message = f"{fault['input']!r}: {message[0].lower()}{message[1:]}"
-        what, _, cure = message.partition("; ")
+        what, _, cure = _told(fault).partition("; ")
         raise ParamsError(what, where=f"{where} {path}".strip(), cure=cure or "change it") from None
+
+
+def _told(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a key, in the words of YAML, and after a semicolon the cure."""
+    kind, value, message = fault["type"], fault["input"], fault["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        return "unknown key; mend its spelling or remove it"
+    if kind == "missing":
+        return "missing key; add it"
+    if kind in ("model_type", "dict_type"):
+        there = "nothing" if value is None else repr(value)
+        return f"{there} stands where keys should; write them below, indented"
+    if value is None:
+        names = {"int_type": "a number", "float_type": "a number", "string_type": "a text", "tuple_type": "a list"}
+        cure = message.partition("; ")[2] or "write one or remove the key"
+        return f"{names.get(kind, 'a value')} is missing; {cure}"
+    if kind == "tuple_type":
+        example = "[a, b]" if isinstance(value, Mapping) else f"[{value}]"
+        return f"{value!r} is no list; write it in brackets, as {example}"
+    return message if kind == "value_error" else f"{value!r}: {message[0].lower()}{message[1:]}"
 
 
 def read_params(root: Path) -> Params:
