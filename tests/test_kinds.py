@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsf.kinds import AlertLine, chance_text, figure_text, moment_text, parse_amount, share_in_use, urgent_first
+from tsf.kinds import (
+    AlertLine,
+    chance_text,
+    count_text,
+    figure_text,
+    moment_text,
+    parse_amount,
+    share_in_use,
+    urgent_first,
+)
 
 AMOUNTS = st.floats(1e-3, 1e18)
 SHARES = st.floats(0.01, 10)
@@ -24,6 +33,11 @@ def test_nothing_is_made_certain_by_rounding(chance: float, text: str) -> None:
 def test_a_figure_that_is_unknown_is_a_dash() -> None:
     assert (figure_text(None), figure_text(0.12345), figure_text(0.8, ".1%")) == ("–", "0.1235", "80.0 %")
     assert figure_text(float("nan"), ",") == "–"
+
+
+def test_one_is_told_apart_from_many() -> None:
+    told = [count_text(number, "breach", "breaches") for number in (0, 1, np.int64(1), 1.0, 0.5, 2, 1234567)]
+    assert told == ["0 breaches", *["1 breach"] * 3, "0.5 breaches", "2 breaches", "1234567 breaches"]
 
 
 def test_a_moment_is_told_in_utc() -> None:

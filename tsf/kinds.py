@@ -38,6 +38,7 @@ __all__ = [
     "TimeOfDay",
     "Zone",
     "chance_text",
+    "count_text",
     "duration_text",
     "figure_text",
     "horizon_text",
@@ -139,6 +140,11 @@ def duration_text(seconds: int) -> str:
 def figure_text(value: float | None, form: str = ".4g") -> str:
     """A number for people; a dash where there is none: NaN, which is null in a metrics file."""
     return "–" if value is None or value != value else format(value, form).replace("%", " %")
+
+
+def count_text(number: float, one: str, many: str) -> str:
+    """A number with what it counts: `1 breach`, `2 breaches`."""
+    return f"{number:.10g} {one if number == 1 else many}"
 
 
 def moment_text(seconds: float) -> str:

@@ -153,6 +153,13 @@ def test_a_rule_that_never_fires_is_no_rule_that_could_stay() -> None:
     assert judge_policy(scored(5, 5, 0), {"silent": rivals["silent"]}, 5).rival == "silent"
 
 
+def test_a_verdict_of_one_breach_and_one_alarm_reads_as_people_write() -> None:
+    said = judge_policy(scored(1, 0, 1, weekly=2), {"old": scored(0, 1, 0)}, 1).sentence
+    assert said.startswith("1 breach is too few to tell")
+    assert "Of 1 breach it announced 1 in time, with 1 false alarm; " in said
+    assert "the budget of 1 alarm a week" in said
+
+
 def test_hindsight_tells_a_poor_choice_from_breaches_that_cannot_be_foreseen() -> None:
     chance, breaches = fleet()
     curve = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, as_set=SET).curve

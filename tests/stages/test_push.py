@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -92,6 +93,9 @@ def test_a_part_that_is_shown_is_what_would_be_forecast_alone(two_models: TaskPa
     labels = {"node": str(whole.context.labels["node"][0])}
     part, alone = whole.part(2, labels), predict_task("a", two_models.root, steps=2, labels=labels)
     assert part.summary == alone.summary
+    told = replace(part, ended=1).summary
+    assert told.startswith("1 of 1 series was forecast")
+    assert told.endswith("; 1 other ended long before and is left out.")
     assert part.most_urgent(20).to_csv() == alone.most_urgent(20).to_csv()
     for refused in (lambda: whole.part(99, {}), lambda: predict_task("a", two_models.root, steps=99)):
         with pytest.raises(ParamsError, match="99 steps were asked for; the model learnt 1 to 12"):

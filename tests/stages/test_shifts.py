@@ -46,6 +46,12 @@ def test_another_level_is_told_the_farthest_first(factor: float, sign: int) -> N
     assert (low, high) == pytest.approx((40, 60), abs=2)
 
 
+def test_one_series_alone_has_left_its_range() -> None:
+    values = fleet()
+    values[5, -HOURS:] *= 3
+    assert "1 of 8 series has left" in Shifts(series_of(values)).summary
+
+
 def test_a_spike_of_some_hours_is_no_shift() -> None:
     values = fleet()
     values[0, -5:] = 500.0

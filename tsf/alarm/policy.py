@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tsf.alarm.replay import Breaches, Score, Terms, replay, score
 from tsf.alarm.rivals import firing
+from tsf.kinds import count_text
 from tsf.series import carried
 
 __all__ = [
@@ -120,15 +121,18 @@ def choose_policy(
     )
     found = curve[0].score.breaches
     if found < FEWEST:
-        few = f"{found} breaches in the earlier weeks are too few to choose from, so the threshold stays as set"
+        few = count_text(found, "breach in the earlier weeks is", "breaches in the earlier weeks are")
+        few += " too few to choose from, so the threshold stays as set"
         return replace(as_set, reason=few, curve=curve)
     inside = [choice for choice in curve if choice.score.weekly <= budget]
+    alarms = count_text(budget, "alarm", "alarms")
     if not inside:
         best = min(curve, key=lambda choice: (choice.score.weekly, choice.score.cost))
-        reason = f"no choice keeps to {budget:g} alarms a week; this is the quietest"
+        reason = f"no choice keeps to {alarms} a week; this is the quietest"
     else:
         best = min(inside, key=lambda one: (one.score.cost, -one.score.met, one.score.alarms, -one.threshold))
-        reason = f"the cheapest of {len(inside)} choices within {budget:g} alarms a week and team on the earlier weeks"
+        choices = count_text(len(inside), "choice", "choices")
+        reason = f"the cheapest of {choices} within {alarms} a week and team on the earlier weeks"
     return Policy(best.threshold, best.for_steps, best.gate, reason, curve, chosen=True)
 
 
@@ -171,22 +175,23 @@ def judge_policy(ours: Score, rivals: Mapping[str, Score], budget: float) -> Ver
     cheapest = sorted(rivals, key=lambda rule: (rivals[rule].cost, rivals[rule].false))
     useful = [rule for rule in cheapest if rivals[rule].met] or cheapest
     name = next((rule for rule in useful if rivals[rule].weekly <= max(budget, ours.weekly)), useful[0])
-    best, loud, within = rivals[name], rivals[useful[0]], ""
+    best, loud, within, alarms = rivals[name], rivals[useful[0]], "", count_text(budget, "alarm", "alarms")
     facts = (
-        f"Of {ours.breaches} breaches it announced {ours.met} in time, with {ours.false} false alarms; "
+        f"Of {count_text(ours.breaches, 'breach', 'breaches')} it announced {ours.met} in time, "
+        f"with {count_text(ours.false, 'false alarm', 'false alarms')}; "
         f"the best old rule, {name}, {best.met} with {best.false}."
     )
     if ours.weekly > budget:
-        facts += f" It was louder than the budget of {budget:g} alarms a week and team: {ours.weekly:.1f}."
+        facts += f" It was louder than the budget of {alarms} a week and team: {ours.weekly:.1f}."
     if best is not loud and (loud.met > ours.met or loud.cost < ours.cost):
         within = ", within the budget" if ours.weekly <= budget else ""
         facts += (
-            f" Outside of the budget of {budget:g} alarms a week and team, {useful[0]} announced {loud.met} with "
+            f" Outside of the budget of {alarms} a week and team, {useful[0]} announced {loud.met} with "
             f"{loud.false}: {loud.weekly:.1f} a week and team."
         )
     if ours.breaches < FEWEST:
-        few = f"{ours.breaches} breaches are too few to tell whether the forecast's alarm is better. {facts}"
-        return Verdict(False, name, "too few breaches", few)
+        few = f"{count_text(ours.breaches, 'breach is', 'breaches are')} too few to tell whether the forecast's alarm"
+        return Verdict(False, name, "too few breaches", f"{few} is better. {facts}")
     same = (ours.met, ours.false) == (best.met, best.false)
     if ours.met >= best.met and ours.false <= FEWER_FALSE * best.false and not same:
         sentence = f"Yes{within}: the forecast's alarm can take the place of the old rule. {facts}"
@@ -208,7 +213,7 @@ def in_hindsight(curve: Sequence[Choice], rival: Score) -> str:
     if not as_many:
         return "Even chosen after the event, no threshold would have announced as many: the others come unforeseen."
     best = min(as_many, key=lambda choice: (choice.score.false, -choice.score.met))
-    did = f"{best.score.met} in time with {best.score.false} false alarms"
+    did = f"{best.score.met} in time with {count_text(best.score.false, 'false alarm', 'false alarms')}"
     if best.score.false <= FEWER_FALSE * rival.false:
         gate = f" while {best.gate:.0%} of the limit or more are in use" if best.gate > 0 else ""
         return (

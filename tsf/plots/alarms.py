@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tsf.kinds import count_text
 from tsf.plots.style import (
     BLUE,
     GREEN,
@@ -56,7 +57,8 @@ def plot_rules(table: pd.DataFrame) -> Figure:
     """What each rule did (a row, ours first): left `false alarms`, right breaches `in time`, `too late`, `missed`."""
     breaches = int(table[["in time", "too late", "missed"]].iloc[0].sum())
     ours = table.iloc[0]
-    title = f"Ours announced {ours['in time']} of {breaches} breaches in time, with {ours['false alarms']} false alarms"
+    false = count_text(ours["false alarms"], "false alarm", "false alarms")
+    title = f"Ours announced {ours['in time']} of {count_text(breaches, 'breach', 'breaches')} in time, with {false}"
     figure = Figure(figsize=(WIDTH, 0.32 * len(table) + 1.3), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     wrong, right = figure.subplots(1, 2, sharey=True)

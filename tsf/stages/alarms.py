@@ -22,7 +22,7 @@ from tsf.alarm.policy import (
 )
 from tsf.alarm.replay import Breaches, Kind, Outcome, Score, Terms, score, unseen
 from tsf.alarm.rivals import PRODUCTION, USES_FORECAST, History, Rule, evaluate_rule
-from tsf.kinds import duration_text
+from tsf.kinds import count_text, duration_text
 from tsf.learn import is_night
 from tsf.learn.breach import reliability
 from tsf.params import TaskParams
@@ -113,14 +113,14 @@ class AlarmReplay:
     def against_production(self) -> str:
         """One sentence: what changes for those who have the production rule."""
         ours, old = self.scores[OURS], self.scores[PRODUCTION]
-        change = f"{ours.false} false alarms instead of {old.false}"
+        change = f"{count_text(ours.false, 'false alarm', 'false alarms')} instead of {old.false}"
         if old.false:
             fewer = 1 - ours.false / old.false
             change = f"{abs(fewer):.0%} {'fewer' if fewer >= 0 else 'more'} false alarms "
             change += f"({ours.false} instead of {old.false})"
         return (
-            f"Against the rule that many have in production, {PRODUCTION}: {change}, and {ours.met} breaches announced "
-            f"in time instead of {old.met}."
+            f"Against the rule that many have in production, {PRODUCTION}: {change}, and "
+            f"{count_text(ours.met, 'breach', 'breaches')} announced in time instead of {old.met}."
         )
 
     @property

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tsf.errors import ModelError, SeriesError
 from tsf.io.artifacts import read_series, write_series
-from tsf.kinds import duration_text, moment_text
+from tsf.kinds import count_text, duration_text, moment_text
 from tsf.params import PushParams
 from tsf.series import Floats, Forecast, SeriesSet
 
@@ -137,8 +137,9 @@ class Duel:
             return "A challenger forecasts in shadow; there is nothing yet that both have foretold and that has come."
         ours, theirs = _mean(mine, "error"), _mean(other, "error")
         nearer = "nearer than" if theirs < ours else "no nearer than"
+        moments = count_text(mine["time"].nunique(), "moment", "moments")
         return (
-            f"Over {mine['time'].nunique()} moments the challenger, in shadow, was {nearer} the champion: off by "
+            f"Over {moments} the challenger, in shadow, was {nearer} the champion: off by "
             f"{theirs:.2%} against {ours:.2%}. Its interval held {_share(other)}, the champion's {_share(mine)}; both "
             f"should hold {mine['promised'].iloc[0]:.0%}."
         )

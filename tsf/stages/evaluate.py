@@ -14,7 +14,7 @@ from tsf.errors import HistoryError
 from tsf.io.artifacts import read_series, write_json
 from tsf.io.files import replacing
 from tsf.io.registry import promote, register, versions
-from tsf.kinds import duration_text, figure_text, moment_text
+from tsf.kinds import count_text, duration_text, figure_text, moment_text
 from tsf.learn import Backtest, Model, default_baselines, model_forecaster
 from tsf.learn.backtest import backtest, rolling_origins
 from tsf.learn.explain import explain
@@ -79,7 +79,7 @@ class Evaluation:
         advice = "" if wql < rival else f" Use {best} in its place, or give the model more history."
         return (
             f"The {_words(self.model_name).upper()}'s loss is {verdict} that of the best baseline, {best}, "
-            f"over {len(self.result.origins_seconds)} moments of the held-out data.{advice}"
+            f"over {count_text(len(self.result.origins_seconds), 'moment', 'moments')} of the held-out data.{advice}"
         )
 
     @property

@@ -19,7 +19,7 @@ from tsf.io.exposition import ModelInfo
 from tsf.io.logs import start_log
 from tsf.io.registry import alert_in_force, resolve
 from tsf.io.source import fetch_from_source, newest_seconds
-from tsf.kinds import duration_text, moment_text
+from tsf.kinds import count_text, duration_text, moment_text
 from tsf.learn import Forecasting, predict
 from tsf.params import AlertParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
@@ -55,22 +55,23 @@ class Predicted:
         n, silent = self.context.n_series, sum(self.silent)
         ahead = duration_text(self.forecast.quantiles.shape[1] * self.forecast.step_seconds)
         origin = moment_text(self.forecast.origin_seconds)
-        words = f"{n - silent:,} of {n:,} series were forecast {ahead} ahead from {origin} by {self.info.model}"
+        words = f"{n - silent:,} of {n:,} series {'was' if n - silent == 1 else 'were'} forecast {ahead} ahead "
+        words += f"from {origin} by {self.info.model}"
         if self.forecast.p_breach is not None and self.urgency.limit is not None:
             alert, line = self.alert, self.urgency.line
             due = int(alert.fires(self.chance, self.urgency.used, self.urgency.limit).sum())
             left = f", or the last {amount_text(line.left, self.urgency.unit)} of it" if line.left is not None else ""
             words += (
-                f"; {due} may reach {line.share:.0%} of their limit{left}, "
+                f"; {due} may reach {line.share:.0%} of {'its' if due == 1 else 'their'} limit{left}, "
                 f"with a chance of {alert.probability:.0%} or more"
             )
             words += f" while {alert.gate:.0%} of it or more are in use" if alert.gate > 0 else ""
         else:
             words += "; the task has no limit, so there is no breach output"
-        words += f"; {self.ended} others ended long before and are left out" if self.ended else ""
-        return words + (
-            f"; {silent} have no forecast, because their samples are too few or too old." if silent else "."
-        )
+        ended = count_text(self.ended, "other ended long before and is", "others ended long before and are")
+        words += f"; {ended} left out" if self.ended else ""
+        without = count_text(silent, "has no forecast, because its", "have no forecast, because their")
+        return words + (f"; {without} samples are too few or too old." if silent else ".")
 
     @cached_property
     def alert(self) -> AlertParams:

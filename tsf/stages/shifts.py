@@ -59,8 +59,9 @@ class Shifts:
         """One sentence: does the model still know these series?"""
         n, before = self.context.n_series, self.context.n_steps * self.context.step_seconds - DAY_SECONDS
         missing = 1 - float(np.isfinite(self.context.values).mean())
+        have = "has" if self.count == 1 else "have"
         return (
-            f"{self.count:,} of {n:,} series have left, by the median of the newest day, the range of the "
+            f"{self.count:,} of {n:,} series {have} left, by the median of the newest day, the range of the "
             f"{duration_text(max(before, self.context.step_seconds))} before it; {missing:.1%} of the samples that the "
             "forecast reads are missing."
         )

@@ -17,7 +17,7 @@ from tsf.errors import TsfError
 from tsf.io.artifacts import read_series
 from tsf.io.checkpoint import read_checkpoint, write_checkpoint
 from tsf.io.registry import aliased
-from tsf.kinds import duration_text
+from tsf.kinds import count_text, duration_text
 from tsf.learn import Checkpoint, Epoch, Model, device_name, fit, fit_breach, parameter_count
 from tsf.learn.places import least_history
 from tsf.learn.weeks import WEEKS
@@ -102,8 +102,9 @@ class Trained:
         inside = self.model.calibration.interval[1] - self.model.calibration.interval[0]
         share = self.model.calibration.week_share
         weeks = f" The same hours of the last {WEEKS} weeks make up {share:.0%} of its forecasts." if share else ""
+        epochs = count_text(len(self.model.history), "epoch", "epochs")
         return (
-            f"{len(self.model.history)} epochs in {self.seconds:.0f} s; {kept}, which is what is kept, as version "
+            f"{epochs} in {self.seconds:.0f} s; {kept}, which is what is kept, as version "
             f"{self.version}. There the {inside:.0%} interval held "
             f"{self.model.coverage:.1%} of {self.model.calibration.n:,} values.{weeks}"
         )

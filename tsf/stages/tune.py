@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from tsf.errors import ModelError, ParamsError
 from tsf.io.artifacts import read_series
+from tsf.kinds import count_text
 from tsf.learn import Epoch
 from tsf.learn.search import cross_validate, longest_context
 from tsf.params import ModelType, TrainParams, read_params
@@ -47,7 +48,7 @@ class Tuned:
     def summary(self) -> str:
         """One sentence: is it worth a change?"""
         done = int(self.trials["wql"].notna().sum())
-        words = f"{len(self.trials)} trials in {self.seconds:.0f} s, {done} of them to the end"
+        words = f"{count_text(len(self.trials), 'trial', 'trials')} in {self.seconds:.0f} s, {done} of them to the end"
         if not self.values:
             return f"{words}; none is better than the present parameters."
         found = _named(self.values)
