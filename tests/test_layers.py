@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-WORDS = {"chinese", "errors", "kinds", "params", "presets", "project", "promql", "series", "words"}
+WORDS = {"chinese", "errors", "kinds", "lazy", "params", "presets", "project", "promql", "series", "units", "words"}
 BELOW = {  # room -> the rooms that it may import
     "words": set(),
     "learn": {"words"},

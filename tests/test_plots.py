@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 from tsf import plots
 from tsf.kinds import AlertLine
 from tsf.plots.style import plain
-from tsf.promql import scale_of, unit_of
 from tsf.series import Forecast, SeriesSet
 
 HOUR = 3_600
@@ -262,52 +261,7 @@ def test_where_there_is_nothing_to_see_the_figure_says_so() -> None:
         assert "<svg" in plots.figure_html(figure, "caption")
 
 
-# ── units and text ──
-
-
-@pytest.mark.parametrize(
-    ("query", "unit"),
-    [
-        ("storage_used_bytes", "bytes"),
-        ("gpu_memory_used", "bytes"),
-        ("sum by (group) (storage_used_bytes)", "bytes"),
-        ("io_throughput_bytes_per_second", "bytes/s"),
-        ("network_throughput", "bytes/s"),
-        ("rate(node_network_receive_bytes_total[5m])", "bytes/s"),
-        ("cpu_usage_percent", "percent"),
-        ("quota_group_use_ratio", "ratio"),
-        ("running_jobs", ""),
-        ("1 - node_filesystem_avail_bytes / node_filesystem_size_bytes", "ratio"),
-        ("clamp_max(max_over_time((a_bytes / b_bytes)[1h:5m]), 1)", "ratio"),
-        ("100 * (a_bytes / b_bytes)", "percent"),
-        ("sum(a_bytes) / sum(running_jobs)", ""),
-        ("rate(node_network_receive_bytes_total[5m]) * 8", ""),
-        ("a_bytes / 1e9", ""),
-        ("a_bytes * on (pod) group_left (node) kube_pod_info", "bytes"),
-        ("sum by (group) (a_bytes - b_bytes)", "bytes"),
-        ("sum by (", ""),
-    ],
-)
-def test_the_unit_is_read_from_the_names_and_the_operators(query: str, unit: str) -> None:
-    assert unit_of(query) == unit
-
-
-@pytest.mark.parametrize(
-    ("largest", "unit", "expected"),
-    [
-        (3 * TIB, "bytes", (TIB, "TiB")),
-        (1023.0, "bytes", (1.0, "B")),
-        (2e9, "bytes/s", (1e9, "GB/s")),
-        (5.0, "", (1.0, "")),
-        (5e6, "", (1e6, "M")),
-        (0.3, "ratio", (0.01, "%")),
-        (99.0, "percent", (1.0, "%")),
-        (0.0, "bytes", (1.0, "B")),
-        (1e30, "bytes", (1024.0**6, "EiB")),
-    ],
-)
-def test_values_are_scaled_to_the_unit_that_people_read(largest, unit, expected) -> None:  # type: ignore[no-untyped-def]
-    assert scale_of(largest, unit) == expected
+# ── text ──
 
 
 @given(st.text(max_size=200))

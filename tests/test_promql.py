@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from tsf.errors import ParamsError
 from tsf.promql import (
-    Unit,
-    amount_text,
     check_query,
     matchers_text,
     metric_name,
@@ -100,28 +98,3 @@ def test_what_is_no_promql_is_one_sentence() -> None:
     for function in (selectors, raw_selectors, range_selectors):
         with pytest.raises(ParamsError, match=r"limit: 'sum\(' is not PromQL \(.*\); mend the query\."):
             function("sum(", "limit")
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (1010 * 2**20, "bytes", "1,010 MiB"),
-        (1023.0, "bytes", "1,023 B"),
-        (-1010 * 2**20, "bytes", "-1,010 MiB"),
-        (1.5 * 2**80, "bytes", "1,572,864 EiB"),
-        (12345.0, "percent", "12,345 %"),
-        (123.45, "ratio", "12,345 %"),
-        (999.4, "", "999"),
-        (999.7, "", "1,000"),
-        (1234.0, "bytes/s", "1.23 kB/s"),
-        (0.0, "bytes", "0 B"),
-        (float("nan"), "bytes", "–"),
-    ],
-)
-def test_an_amount_is_written_as_people_write_numbers(value: float, unit: Unit, text: str) -> None:
-    assert amount_text(value, unit) == text
-
-
-@given(value=st.floats(0.001, 1e40), unit=st.sampled_from(["bytes", "bytes/s", "percent", "ratio", ""]))
-def test_no_amount_has_an_exponent(value: float, unit: Unit) -> None:
-    assert "e" not in amount_text(value, unit)

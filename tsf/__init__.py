@@ -10,8 +10,9 @@ From a frame with the columns `time`, `value` and any labels to a forecast:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tsf.lazy import loader
 
 if TYPE_CHECKING:
     from tsf.errors import TsfError as TsfError
@@ -39,9 +40,4 @@ _PLACES = {
     "save_model": "tsf.stages.models",
 }
 __all__ = sorted(_PLACES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'tsf' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+__getattr__ = loader(__name__, _PLACES)

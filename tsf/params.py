@@ -45,7 +45,7 @@ from tsf.kinds import (
     duration_text,
     parse_amount,
 )
-from tsf.promql import unit_of
+from tsf.units import unit_of
 
 __all__ = [
     "AlertParams",

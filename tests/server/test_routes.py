@@ -20,12 +20,12 @@ from tsf.io.artifacts import write_series
 from tsf.io.lineage import lineage
 from tsf.io.registry import NOTEBOOK
 from tsf.project import TaskPaths
-from tsf.promql import amount_text
 from tsf.series import SeriesSet, label_rows, title_of
 from tsf.server import runs as run_routes
 from tsf.server import tasks as task_routes
 from tsf.server.openapi import operations
 from tsf.stages.push import push
+from tsf.units import amount_text
 
 READING = {  # path -> schema of its answer
     "/": "About",

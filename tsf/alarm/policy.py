@@ -196,8 +196,8 @@ def judge_policy(ours: Score, rivals: Mapping[str, Score], budget: float) -> Ver
     if ours.met >= best.met and ours.false <= FEWER_FALSE * best.false and not same:
         sentence = f"Yes{within}: the forecast's alarm can take the place of the old rule. {facts}"
         return Verdict(True, name, f"yes{within}", sentence)
-    why = "announced fewer breaches" if ours.met < best.met else "does not halve the false alarms"
-    why = "did the same" if same else why
+    less = "announced fewer breaches" if ours.met < best.met else "does not halve the false alarms"
+    why = "did the same" if same else less
     return Verdict(False, name, "keep it", f"No, keep the old rule: the forecast's alarm {why}. {facts}")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tsf.lazy import loader
 
 if TYPE_CHECKING:
     from tsf.learn.backtest import Backtest as Backtest
@@ -65,9 +66,4 @@ _PLACES = {
     "seasons_of": "tsf.learn.features",
 }
 __all__ = sorted(_PLACES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'tsf.learn' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+__getattr__ = loader(__name__, _PLACES)

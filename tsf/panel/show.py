@@ -12,8 +12,8 @@ from tsf.flow.queue import Run
 from tsf.kinds import chance_text, duration_text
 from tsf.panel.model import KEYS, Choice, Results, TaskModel, written
 from tsf.plots import figure_html, pick_rows, plot_forecast, plot_series
-from tsf.promql import unit_of
 from tsf.series import label_rows, title_of
+from tsf.units import unit_of
 from tsf.words import Words
 
 if TYPE_CHECKING:

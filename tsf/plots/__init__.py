@@ -12,7 +12,7 @@ from tsf.plots.scores import (
     plot_tuning,
 )
 from tsf.plots.series import pick_rows, plot_forecast, plot_quality, plot_series
-from tsf.promql import unit_of
+from tsf.units import unit_of
 
 __all__ = [
     "Timeline",

@@ -25,8 +25,8 @@ from tsf.plots.style import (
     share_axis,
     styled,
 )
-from tsf.promql import Unit, amount_text, scale_of
 from tsf.series import Forecast, SeriesSet, title_of
+from tsf.units import Unit, amount_text, scale_of
 from tsf.words import Words
 
 __all__ = ["pick_rows", "plot_forecast", "plot_quality", "plot_series"]

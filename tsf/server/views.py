@@ -17,9 +17,9 @@ from tsf.io.source import newest_seconds
 from tsf.kinds import horizon_text, share_in_use, urgent_first
 from tsf.params import AlertParams, Params, TaskParams
 from tsf.project import TaskPaths
-from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
 from tsf.server.answers import NotFoundError, time_text
+from tsf.units import unit_of
 
 __all__ = ["Outlook", "by_urgency", "chart_of", "look", "series_rows", "urgency_of"]
 

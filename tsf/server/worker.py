@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tsf.io.files import json_text
 from tsf.params import Params, parse_params
-from tsf.promql import unit_of
 from tsf.series import Forecast, label_rows, title_of
 from tsf.server.answers import time_text
+from tsf.units import unit_of
 
 if TYPE_CHECKING:
     from tsf.stages.predict import Predicted

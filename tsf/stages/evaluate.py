@@ -20,13 +20,13 @@ from tsf.learn.backtest import backtest, rolling_origins
 from tsf.learn.explain import explain
 from tsf.params import TaskParams, read_params
 from tsf.project import TaskPaths, find_root
-from tsf.promql import unit_of
 from tsf.series import Floats, Forecast, SeriesSet
 from tsf.stages.alarm_replay import replay_alarms
 from tsf.stages.alarms import AlarmReplay
 from tsf.stages.explain import Reasons
 from tsf.stages.models import load_model
 from tsf.stages.train import epochs_frame
+from tsf.units import unit_of
 
 __all__ = ["Evaluation", "evaluate"]
 

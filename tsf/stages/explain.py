@@ -16,10 +16,11 @@ from tsf.errors import HistoryError, ModelError, ParamsError
 from tsf.kinds import duration_text, figure_text, moment_text
 from tsf.learn import Forecasting, Model
 from tsf.learn.explain import Explanation, explain
-from tsf.promql import Unit, amount_text, matchers_text
+from tsf.promql import matchers_text
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, title_of
 from tsf.stages.models import load_model
 from tsf.stages.predict import Predicted, predict_task
+from tsf.units import Unit, amount_text
 
 __all__ = ["Explained", "Reasons", "explain_task", "reasons_of"]
 

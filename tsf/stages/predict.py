@@ -23,13 +23,13 @@ from tsf.kinds import count_text, duration_text, moment_text
 from tsf.learn import Forecasting, predict
 from tsf.params import AlertParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
-from tsf.promql import amount_text, unit_of
 from tsf.series import Floats, Forecast, Labels, SeriesSet, joined, label_rows, title_of
 from tsf.stages.audit import within
 from tsf.stages.models import load_exported, load_model
 from tsf.stages.shards import over_shards
 from tsf.stages.totals import Totals, read_totals
 from tsf.stages.urgency import Urgency
+from tsf.units import amount_text, unit_of
 
 __all__ = ["Predicted", "predict_task"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tsf.kinds import duration_text
-from tsf.promql import Unit, amount_text
 from tsf.series import Floats, SeriesSet, label_rows, title_of
+from tsf.units import Unit, amount_text
 
 __all__ = ["Shifts"]
 

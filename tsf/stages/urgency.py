@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tsf.kinds import AlertLine, chance_text, duration_text, moment_text, share_in_use, urgent_first
-from tsf.promql import Unit, amount_text
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
+from tsf.units import Unit, amount_text
 
 __all__ = ["Urgency"]
 
