@@ -172,13 +172,15 @@ class TestNginx:
             content = {"code": "print(6 * 7)", "silent": False, "store_history": False}
             asked = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
             await socket.write_message(json.dumps(asked))
-            while True:
+            printed = ""  # what one print writes may come in several messages
+            while not printed.endswith("\n"):
                 said = await socket.read_message()
                 assert said is not None
                 message = json.loads(said)
                 if message["msg_type"] == "stream":
-                    socket.close()
-                    return str(message["content"]["text"])
+                    printed += message["content"]["text"]
+            socket.close()
+            return printed
 
         assert asyncio.run(asyncio.wait_for(spoken(), 60)) == "42\n"
         self.ask("DELETE", f"kernels/{kernel}", proxied)
