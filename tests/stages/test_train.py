@@ -113,9 +113,13 @@ def test_a_transformer_on_few_samples_is_warned_of_and_memory_is_shown_before_tr
 
 def test_a_fault_that_nobody_foresaw_is_named_and_not_torchruns_own(tmp_path, monkeypatch) -> None:
     (tmp_path / "broken.py").write_text("raise ZeroDivisionError('the cause')")
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(FlowError, match="2 processes could not train together: ZeroDivisionError: the cause"):
         launch("broken", "a", 2, tmp_path)
+    assert list(temporary.iterdir()) == []  # it leaves nothing behind
 
 
 def test_the_plan_counts_gaps_and_what_lies_far_out_and_says_how_much_it_needs(

@@ -27,16 +27,17 @@ RAISED = re.compile(r"(\[rank\d+\]: ?)?[\w.]*(Error|Exception)\b")  # the last l
 
 def launch(module: str, task: str, processes: int, root: Path) -> None:
     """Run `python -m module task` in `processes` processes and show what they print. Raises FlowError if one fails."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
-               "-m", module, task, str(os.getpid())]  # fmt: skip
     said = []
-    with subprocess.Popen(
-        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as running:
-        for line in running.stdout or ():
-            said.append(line.rstrip())
-            if line.startswith(("epoch ", "training ", "batch_size ", "out of memory")):
-                print(line, end="", flush=True)  # noqa: T201 - the notebook's log
+    with tempfile.TemporaryDirectory() as logs:  # torchrun leaves one of its own behind otherwise
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
+                   f"--log-dir={logs}", "-m", module, task, str(os.getpid())]  # fmt: skip
+        with subprocess.Popen(
+            command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as running:
+            for line in running.stdout or ():
+                said.append(line.rstrip())
+                if line.startswith(("epoch ", "training ", "batch_size ", "out of memory")):
+                    print(line, end="", flush=True)  # noqa: T201 - the notebook's log
     if running.returncode:
         faults = [line.removeprefix("error: ").rstrip(".") for line in said if line.startswith("error: ")]
         raised = [line for line in said if RAISED.match(line) and "ChildFailedError" not in line]
