@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ __all__ = [
     "bitbrains_openmetrics",
     "find_server",
     "free_port",
+    "left_open",
     "openmetrics",
     "run_promtool",
     "running_alertmanager",
@@ -274,6 +276,13 @@ def _backfill(source: Path, data: Path) -> None:
 def run_promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     """What `promtool` says to `arguments`."""
     return subprocess.run([find_server("promtool"), *arguments], capture_output=True, text=True, timeout=600)
+
+
+@cache
+def left_open(program: str = "prometheus") -> bool:
+    """Whether the ranges of the program that the tests find leave out their left edge, as from Prometheus 3 on."""
+    said = subprocess.run([find_server(program), "--version"], capture_output=True, text=True, timeout=60)
+    return int((said.stdout or said.stderr).split("version ")[1].split(".")[0]) >= 3
 
 
 @dataclass(frozen=True)

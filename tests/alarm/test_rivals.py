@@ -11,7 +11,7 @@ import pytest
 import requests
 from numpy.typing import NDArray
 
-from tests.servers import OpenMetric, openmetrics, run_promtool, running_prometheus
+from tests.servers import OpenMetric, left_open, openmetrics, run_promtool, running_prometheus
 from tsf.alarm.rivals import History, Rule, breach_rule, default_rules, evaluate_rule, rolling_linear
 from tsf.kinds import AlertLine
 from tsf.learn import predict_linear
@@ -46,7 +46,7 @@ def metrics(history: History) -> dict[str, NDArray[np.float64]]:
 
 @pytest.mark.parametrize("line", [LINE, LEFT], ids=["a share of the limit", "or what is left of it"])
 def test_every_rule_in_promql_holds_where_a_real_prometheus_says_so(tmp_path: Path, line: AlertLine) -> None:
-    history = replace(quotas(), line=line)
+    history = replace(quotas(), line=line, left_open=left_open())
     scale = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, 4, 5, 0.05])[:, None]  # the amount is as much for large and small ones
     history = replace(history, used=scale * history.used, limit=scale * history.limit)
     times = START + STEP * np.arange(STEPS)
@@ -72,7 +72,7 @@ def test_every_rule_in_promql_holds_where_a_real_prometheus_says_so(tmp_path: Pa
 
 def test_for_is_honoured_as_prometheus_does(tmp_path: Path) -> None:
     """promtool runs the same rules with their `for` over the same samples and expects exactly our firings."""
-    history = quotas(n=5, steps=120, seed=5)
+    history = replace(quotas(n=5, steps=120, seed=5), left_open=left_open("promtool"))
     rules = [rule for rule in PROMQL if rule.name != "last value"]
     (tmp_path / "rules.yml").write_text(
         "groups:\n  - name: rivals\n    rules:\n"
@@ -103,13 +103,13 @@ def test_for_is_honoured_as_prometheus_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("window", [6 * STEP, 12 * STEP])
-@pytest.mark.parametrize("left_open", [False, True])
-def test_rolling_predict_linear_is_the_one_of_the_baselines_at_every_step(window: int, left_open: bool) -> None:
+@pytest.mark.parametrize("opened", [False, True])
+def test_rolling_predict_linear_is_the_one_of_the_baselines_at_every_step(window: int, opened: bool) -> None:
     values = quotas().used
     labels = {"series": np.array([str(row) for row in range(len(values))], object)}
     series = SeriesSet(labels, START + STEP * np.arange(STEPS), STEP, values)
-    rolling = rolling_linear(values, STEP, window, 6 * STEP, left_open=left_open)
-    baseline = predict_linear(window, [0.5], left_open=left_open)
+    rolling = rolling_linear(values, STEP, window, 6 * STEP, left_open=opened)
+    baseline = predict_linear(window, [0.5], left_open=opened)
     for step in range(0, STEPS, 7):
         once = baseline(series.between(0, step + 1), 6).quantiles[:, -1, 0]
         np.testing.assert_allclose(rolling[:, step], once, rtol=1e-9)

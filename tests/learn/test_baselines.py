@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.learn.conftest import START, daily_waves, series_of
-from tests.servers import OpenMetric, openmetrics
+from tests.servers import OpenMetric, left_open, openmetrics
 from tsf.learn import default_baselines, last_value, predict_linear, seasonal_naive
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -77,7 +77,7 @@ def test_predict_linear_agrees_with_prometheus_to_1e_9(prometheus_server):
         theirs = np.full(len(values), np.nan)
         for one in answer:
             theirs[int(one["metric"]["row"])] = float(one["value"][1])
-        ours = linear(values, step, seconds, ahead // step)
+        ours = linear(values, step, seconds, ahead // step, left_open=left_open())
         assert (np.isnan(ours) == np.isnan(theirs)).all()
         both = ~np.isnan(ours)
         assert ours[both] == pytest.approx(theirs[both], rel=1e-9)

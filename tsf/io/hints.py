@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 
 from tsf.errors import EmptyError, QueryError, SourceError
 from tsf.io.http import Client
+from tsf.kinds import count_text
 from tsf.promql import quote, range_selectors, raw_selectors, selectors
 
 __all__ = ["check_no_counters", "explain_empty", "short_ranges"]
@@ -46,8 +47,8 @@ def short_ranges(client: Client, queries: Iterable[str], at_seconds: int) -> lis
         samples = found[0][1] if found else FEWEST_SAMPLES
         if samples < FEWEST_SAMPLES:
             warnings.append(
-                f"{text} holds {samples:g} samples in the median series; use a range of at least three scrape "
-                "intervals, since Prometheus 3 leaves out the sample on its left edge"
+                f"{text} holds {count_text(samples, 'sample', 'samples')} in the median series; use a range of at "
+                "least three scrape intervals, since Prometheus 3 leaves out the sample on its left edge"
             )
     return warnings
 
