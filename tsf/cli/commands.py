@@ -26,7 +26,8 @@ from tsf.cli.terminal import (
     show_tasks,
     warn,
 )
-from tsf.errors import BusyError, NoSuchSeriesError, ParamsError, TsfError
+from tsf.errors import BusyError, NoSuchSeriesError, ParamsError, SinkError, TsfError
+from tsf.io.files import one_line
 from tsf.io.logs import start_log
 from tsf.kinds import parse_duration
 from tsf.params import effective, read_params
@@ -188,24 +189,34 @@ def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool], onnx: Pat
             except (TsfError, OSError) as fault:
                 _told(f"error: {name}: {fault}")
             except (RuntimeError, MemoryError) as fault:  # as of a GPU whose memory a training has: it may pass
-                _told(f"error: {name}: {type(fault).__name__}: {str(fault).partition(chr(10))[0]}")
+                _told(f"error: {name}: {type(fault).__name__}: {one_line(fault)}")
         write_index(root)
     except (TsfError, OSError) as fault:
         _told(f"error: {fault}")
 
 
 def _push_here(root: Path, name: str, onnx: Path | None) -> None:
-    """Push a task in this process, without DVC and papermill, and say so. Raises TsfError, BusyError beside a run."""
+    """Push a task in this process, without DVC and papermill, and say so. Raises TsfError, BusyError beside a run.
+
+    A failure is kept where that of a run is, and Prometheus is told of it and of its end.
+    """
+    from tsf.flow.notebooks import write_failure
     from tsf.stages.push import push as push_task
 
-    paths, begin, mended = TaskPaths(root, name), time.monotonic(), False
+    paths, begin = TaskPaths(root, name), time.monotonic()
     read_params(root).task(name)  # a name that is no task must not become a path
+    failed = paths.failed_notebook("push")
     with _only_push(paths):
-        receipt = push_task(name, root, onnx=onnx).receipt
-        if mended := paths.failed_notebook("push").exists():
-            paths.failed_notebook("push").unlink()
-    if mended:
-        tell_runs(root)
+        try:
+            receipt = push_task(name, root, onnx=onnx).receipt
+        except Exception as fault:
+            write_failure(failed, f"from tsf.stages.push import push\n\npush({name!r})", fault)
+            if not isinstance(fault, SinkError):  # else this would not get there, either
+                tell_runs(root)
+            raise
+        if failed.exists():
+            failed.unlink()
+            tell_runs(root)
     say(f"{clock()} {name}: {receipt['series']} series in {time.monotonic() - begin:.1f} s to {receipt['sent_to']}")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import sys
 import time
@@ -20,6 +21,7 @@ from tsf.errors import BusyError, FlowError, ParamsError, TsfError
 from tsf.flow.index import write_index
 from tsf.flow.parent import end_self, end_with_parent
 from tsf.flow.progress import failure
+from tsf.flow.strip import strip
 from tsf.io.files import replacing
 from tsf.params import read_params
 from tsf.project import Stage, TaskPaths, find_root
@@ -27,7 +29,7 @@ from tsf.project import Stage, TaskPaths, find_root
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
 
-__all__ = ["export_report", "main", "only_run", "run_stage"]
+__all__ = ["export_report", "main", "only_run", "run_stage", "write_failure"]
 
 TICK_SECONDS = 600  # of patience with a tick of `tsf push --every`, which may wait for its servers
 CELL_TIMEOUT_SECONDS = 24 * 3600  # a kernel that hangs must not hold the pipeline for ever
@@ -91,6 +93,14 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
         paths.failed_notebook(stage).unlink(missing_ok=True)
         write_index(root)
     return report
+
+
+def write_failure(path: Path, source: str, fault: Exception) -> None:
+    """Keep at `path` what failed outside of a notebook as one would have it: a cell of `source` with its error."""
+    error = {"output_type": "error", "ename": type(fault).__name__, "evalue": str(fault), "traceback": [str(fault)]}
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": source, "execution_count": 1, "outputs": [error]}
+    with replacing(path) as file:
+        file.write(json.dumps({**strip({"cells": []}), "cells": [cell]}, indent=1).encode())
 
 
 def export_report(notebook: Path, report: Path) -> Path:
