@@ -21,6 +21,7 @@ from tsf.promql import check_query, selectors
 
 __all__ = [
     "LABEL_NAME",
+    "UNREADABLE",
     "AlertLine",
     "Amount",
     "Duration",
@@ -46,10 +47,12 @@ __all__ = [
     "moment_text",
     "parse_amount",
     "parse_duration",
+    "plain_address",
     "share_in_use",
     "urgent_first",
 ]
 
+UNREADABLE = "an address that cannot be read"
 UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")  # what Prometheus accepts everywhere
 LABELS: JsonSchemaValue = {"type": "array", "items": {"type": "string", "title": "label"}}
@@ -138,8 +141,12 @@ def duration_text(seconds: int) -> str:
 
 
 def figure_text(value: float | None, form: str = ".4g") -> str:
-    """A number for people; a dash where there is none: NaN, which is null in a metrics file."""
-    return "–" if value is None or value != value else format(value, form).replace("%", " %")
+    """A number for people; a dash where there is none: NaN, which is null in a metrics file. No exponent below 1e15."""
+    if value is None or value != value:
+        return "–"
+    if form.endswith("g") and 1e4 <= abs(value) < 1e15:
+        form = ",.0f"  # `g` would write 1.235e+04
+    return format(value, form).replace("%", " %")
 
 
 def count_text(number: float, one: str, many: str) -> str:
@@ -157,6 +164,15 @@ def chance_text(chance: float) -> str:
     if chance != chance:
         return "–"
     return "<1%" if 0 < chance < 0.01 else ">99%" if 0.99 < chance < 1 else f"{chance:.0%}"
+
+
+def plain_address(url: str) -> str:
+    """An address for messages: without query, fragment and credentials, which may be secrets. A path stays as it is."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return UNREADABLE
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def horizon_text(seconds: int) -> str:

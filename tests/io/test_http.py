@@ -175,6 +175,10 @@ def test_a_redirect_is_not_followed_with_credentials(fault_server: Faults) -> No
         ask(login.url, {"PROMETHEUS_BEARER_TOKEN": SECRET})
     assert SECRET not in str(caught.value)
     assert other.requests == []
+    for status in (300, 302):
+        nowhere = fault_server(Answer(status, headers={"Location": "http://[sso"}))
+        with pytest.raises(ServerError, match="sends us on to 'an address that cannot be read'"):
+            ask(nowhere.url)
 
 
 @pytest.mark.parametrize(

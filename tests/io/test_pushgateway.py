@@ -283,6 +283,7 @@ def test_a_gateway_that_fails_is_asked_three_times(fault_server: Callable[..., F
         (Answer(404, b"page not found"), r"there is no Pushgateway \(404\)"),
         (Answer(301, headers={"Location": "https://other/metrics"}), "it redirects to https://other/metrics; write"),
         (Answer(302, headers={"Location": "https://sso/in?key=S3#a"}), "it redirects to https://sso/in; write"),
+        (Answer(302, headers={"Location": "http://[sso"}), r"it cannot be asked \(Invalid IPv6 URL\); mend"),
         (Answer(413, b"<html>too large</html>"), r"it refuses the metrics \(413: <html>too large</html>\)"),
         (Answer(400), r"it refuses the metrics \(400: Bad Request\)"),
         (Answer(200, b"Sign in", {"Content-Type": "text/html"}), r"a page \(200, HTML\).* this may be a login page"),

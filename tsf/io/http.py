@@ -20,6 +20,7 @@ from urllib3.exceptions import NameResolutionError, ProtocolError, ReadTimeoutEr
 
 from tsf.errors import AuthError, ConnectError, ParamsError, QueryError, ServerError, SourceError
 from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
+from tsf.kinds import UNREADABLE, plain_address
 from tsf.params import FILES, PrometheusParams
 
 __all__ = ["Bearer", "Client", "TooMuchError", "not_prometheus", "opened"]
@@ -174,6 +175,8 @@ def _in_words(server: PrometheusParams, where: str) -> Iterator[None]:
         yield
     except requests.RequestException as fault:
         raise _fault(fault, server, where) from None
+    except ValueError:  # requests reads where a redirect leads, though it does not follow
+        raise _sent_on(UNREADABLE, where) from None
 
 
 def _fault(fault: requests.RequestException, server: PrometheusParams, where: str) -> Exception:
@@ -237,15 +240,18 @@ def _refusal(reply: requests.Response, body: bytes, where: str) -> Exception:
     if status in (400, 422) and message:
         return QueryError(f"the server says: {message}", where=where, cure="mend the query")
     if 300 <= status < 400:
-        place = urlsplit(reply.headers.get("Location", ""))._replace(query="", fragment="").geturl()
-        cure = "write the address of the API itself in prometheus.base_url; this may be a login page"
-        return ServerError(f"the server sends us on to {place!r}", where=where, cure=cure)
+        return _sent_on(plain_address(reply.headers.get("Location", "")), where)
     if status == 429:
         return ServerError(f"the server has too many requests (429) {message}".strip(), where=where, cure="try later")
     if status >= 500:
         what = f"the server failed with {status} {message or reply.reason}".strip()
         return _PassingError(ServerError(what, where=where, cure="see the server's own log"))
     return not_prometheus(body, where, f"its status is {status}")
+
+
+def _sent_on(address: str, where: str) -> ServerError:
+    cure = "write the address of the API itself in prometheus.base_url; this may be a login page"
+    return ServerError(f"the server sends us on to {address!r}", where=where, cure=cure)
 
 
 def not_prometheus(body: bytes, where: str, what: str) -> ServerError:

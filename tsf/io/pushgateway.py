@@ -9,25 +9,23 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
 from tsf.errors import SinkError
-from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
+from tsf.io.deadline import ANSWER_TIMEOUTS, cause, overran, timed_session
 from tsf.io.files import one_line
 from tsf.io.http import Bearer
 from tsf.io.textfile import delete_textfile, write_textfile
+from tsf.kinds import plain_address
 from tsf.params import PrometheusParams
 
 __all__ = ["Tls", "check_ready", "delete_task", "push_text", "retire", "send"]
 
 JOB = "tsf"
 PAUSES_SECONDS = (0.5, 2.0)  # before the second and the third try
-TLS_REASON = re.compile(r"\[SSL[^\]]*\] ([^('\"]*[^('\" ])")
-LAST_REASON = re.compile(r"""['"]([^'"]+)['"]\)+$""")
 PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")  # what needs no base64 in a path
 
 
@@ -129,12 +127,13 @@ def _request(
                 )
         except requests.exceptions.SSLError as fault:
             cure = "check prometheus.ca_file and the client's certificate"
-            raise SinkError(f"the TLS handshake failed ({_cause(fault)})", where=url, cure=cure) from None
+            raise SinkError(f"the TLS handshake failed ({cause(fault)})", where=url, cure=cure) from None
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as fault:
             problem: requests.Response | requests.RequestException = fault
             if overran(fault):
                 break
-        except (requests.RequestException, HTTPError, OSError) as fault:  # OSError: a certificate that is not there
+        # OSError: a certificate that is not there. ValueError: a redirect to what is no address.
+        except (requests.RequestException, HTTPError, OSError, ValueError) as fault:
             raise SinkError(f"it cannot be asked ({one_line(fault)})", where=url, cure="mend the address") from None
         else:
             if reply.status_code in (200, 202) and not _is_page(reply):
@@ -154,7 +153,7 @@ def _fault(problem: requests.Response | requests.RequestException, url: str, tim
     if isinstance(problem, requests.Timeout):
         return SinkError(f"no answer within {timeout:g} s", where=url, cure="raise prometheus.timeout")
     if isinstance(problem, requests.RequestException):
-        return SinkError(_cause(problem), where=url, cure="start the Pushgateway or mend prometheus.pushgateway_url")
+        return SinkError(cause(problem), where=url, cure="start the Pushgateway or mend prometheus.pushgateway_url")
     if _is_page(problem) and problem.status_code < 300:
         cure = "write the address of the Pushgateway itself in prometheus.pushgateway_url; this may be a login page"
         return SinkError(f"there is no Pushgateway, but a page ({problem.status_code}, HTML)", where=url, cure=cure)
@@ -163,10 +162,8 @@ def _fault(problem: requests.Response | requests.RequestException, url: str, tim
         cure = "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN"
         return SinkError(f"it refuses these credentials ({status})", where=url, cure=cure)
     if 300 <= status < 400:
-        target = urlsplit(problem.headers.get("Location", "elsewhere"))._replace(query="", fragment="").geturl()
-        return SinkError(
-            f"it redirects to {target}", where=url, cure="write that address in prometheus.pushgateway_url"
-        )
+        what = f"it redirects to {plain_address(problem.headers.get('Location', 'elsewhere'))}"
+        return SinkError(what, where=url, cure="write that address in prometheus.pushgateway_url")
     if status == 404:
         return SinkError("there is no Pushgateway (404)", where=url, cure="mend prometheus.pushgateway_url")
     if status < 500:
@@ -177,17 +174,6 @@ def _fault(problem: requests.Response | requests.RequestException, url: str, tim
 def _is_page(reply: requests.Response) -> bool:
     """Whether a reply is HTML; a Pushgateway answers with nothing or a word."""
     return "html" in reply.headers.get("Content-Type", "").lower() or reply.content.lstrip()[:1] == b"<"
-
-
-def _cause(fault: Exception) -> str:
-    """What happened, without the layers of libraries around it."""
-    text = str(fault)
-    if "NameResolution" in text:
-        return "its name is not known to DNS"
-    if "Connection refused" in text:
-        return "nothing listens there (connection refused)"
-    inner = TLS_REASON.search(text) or LAST_REASON.search(text)
-    return inner.group(1) if inner else one_line(fault)
 
 
 def _auth(environ: Mapping[str, str]) -> AuthBase:
