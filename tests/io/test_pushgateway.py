@@ -199,7 +199,7 @@ def guarded_pushgateway(folder: Path, config: str) -> Iterator[str]:
     ]
     with (
         (folder / "log").open("wb") as log,
-        subprocess.Popen([find_server("prometheus-pushgateway"), *flags], stdout=log, stderr=log) as process,
+        subprocess.Popen([find_server("pushgateway"), *flags], stdout=log, stderr=log) as process,
     ):
         try:
             while process.poll() is None:
