@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -44,14 +43,13 @@ def lineage(root: Path, task: str, reference: str = "") -> dict[str, str]:
     return {name: str(value or "unknown") for name, value in found.items() if value != ""}
 
 
-def pushed_version(server: PrometheusParams, task: str, at: str, environ: Mapping[str, str] | None = None) -> str:
+def pushed_version(server: PrometheusParams, task: str, at: str) -> str:
     """The version behind what `server` held of `task` at the moment `at` (2026-11-01T08:30:00Z), by tsf_model_info.
 
     Raises ParamsError for what is no moment and for the demo, which holds no forecasts; SourceError like any query,
     EmptyError where no forecast of the task stood there then.
     """
-    environ = os.environ if environ is None else environ
-    server = effective(server, environ)
+    server = effective(server, os.environ)
     try:
         moment = datetime.fromisoformat(at.replace("Z", "+00:00"))
     except ValueError:
@@ -60,7 +58,7 @@ def pushed_version(server: PrometheusParams, task: str, at: str, environ: Mappin
         raise ParamsError("the demo fleet holds no forecasts", where="--at", cure="leave it out") from None
     seconds = moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
     query = f'tsf_model_info{{task="{task}"}}'
-    with opened(server, environ) as client:
+    with opened(server, os.environ) as client:
         found = client.ask_vector({"query": query, "time": str(seconds)}, query)
     if not found:
         what = f"no forecast of the task stood there at {at}"
