@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tsf.errors import ModelError, ParamsError, SeriesError, SourceError, TsfError
 from tsf.flow.keys import flat, task_keys
 from tsf.io.files import read_json
@@ -21,7 +19,7 @@ from tsf.presets import PRESETS
 from tsf.project import TaskPaths
 from tsf.promql import check_query as check_metric
 from tsf.promql import selectors
-from tsf.series import SeriesSet, label_rows, title_of
+from tsf.series import SeriesSet, label_column, label_rows, title_of
 from tsf.server import worker
 from tsf.server.answers import Answer, NotFoundError, json_answer, or_none, page_of, time_text
 from tsf.server.service import Service
@@ -203,7 +201,7 @@ def _newest(params: Params, name: str, user: str | None, hours: int, offset: int
         )
     except SourceError as fault:
         return entry | {"quality": {}, "error": str(fault)}
-    users = found.labels.get("user", np.full(found.n_series, "", object))
+    users = label_column(found.labels, "user")
     rows = [row for row in range(found.n_series) if user in (None, users[row])]
     page = page_of(rows, offset, limit)
     return entry | {

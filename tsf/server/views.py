@@ -17,7 +17,7 @@ from tsf.io.source import newest_seconds
 from tsf.kinds import horizon_text, share_in_use, urgent_first
 from tsf.params import AlertParams, Params, TaskParams
 from tsf.project import TaskPaths
-from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
+from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, rows_in, title_of
 from tsf.server.answers import NotFoundError, time_text
 from tsf.units import unit_of
 
@@ -218,8 +218,9 @@ def _known_of(place: Path, forecast: Forecast | None, data: tuple[SeriesSet, ...
     """What these say together, kept for each `place` until they are others; `data` from old to new."""
     files, kept = (forecast, *data), _joined.get(place)
     if kept is None or kept[0] != files:  # neither has an equality but its identity
-        labels = label_rows((forecast or data[-1]).labels)
-        parts = tuple((series, _matched(labels, series)) for series in data)
+        own = (forecast or data[-1]).labels
+        labels = label_rows(own)
+        parts = tuple((series, rows_in(series.labels, own)) for series in data)
         used = limit = np.full(len(labels), np.nan)
         for series, at in parts:  # what is newer wins, where it is known
             used = _newer(used, series.values, at)
@@ -254,12 +255,6 @@ def _episodes(times: NDArray[np.int64], over: NDArray[np.bool_], samples: int) -
     edges = np.flatnonzero(np.diff(np.concatenate([[False], over, [False]])))
     pairs = edges.reshape(-1, 2)
     return [{"start": int(times[a]), "end": int(times[b - 1])} for a, b in pairs if b - a >= samples]
-
-
-def _matched(labels: list[dict[str, str]], series: SeriesSet) -> NDArray[np.int64]:
-    """Where each forecast series stands in the data."""
-    places = {frozenset(row.items()): place for place, row in enumerate(label_rows(series.labels))}
-    return np.array([places.get(frozenset(row.items()), -1) for row in labels], np.int64)
 
 
 def _number(value: float) -> float | None:

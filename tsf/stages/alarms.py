@@ -27,7 +27,7 @@ from tsf.learn import is_night
 from tsf.learn.breach import reliability
 from tsf.params import TaskParams
 from tsf.plots import Timeline
-from tsf.series import Floats, SeriesSet, label_rows, title_of
+from tsf.series import Floats, SeriesSet, label_column, label_rows, title_of
 
 __all__ = ["OURS", "WEEK", "AlarmReplay", "no_team"]
 
@@ -159,7 +159,7 @@ class AlarmReplay:
             "by day": np.broadcast_to(~night, shape), "by night": np.broadcast_to(night, shape)
         }  # fmt: skip
         for name in self.task.train.dimensions:
-            column = self.series.labels.get(name, np.full(len(self.teams), "", object))
+            column = label_column(self.series.labels, name)
             counts = pd.Series(column[self.outcomes[OURS].breach_rows]).value_counts()
             for value in [value for value in counts.index if value][:5]:
                 parts[f"{name} = {value}"] = np.asarray(column == value)

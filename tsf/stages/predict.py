@@ -23,7 +23,7 @@ from tsf.kinds import count_text, duration_text, moment_text
 from tsf.learn import Forecasting, predict
 from tsf.params import AlertParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
-from tsf.series import Floats, Forecast, Labels, SeriesSet, joined, label_rows, title_of
+from tsf.series import Floats, Forecast, Labels, SeriesSet, joined, label_column, label_rows, title_of
 from tsf.stages.audit import within
 from tsf.stages.models import load_exported, load_model
 from tsf.stages.shards import over_shards
@@ -232,12 +232,12 @@ def _rows_with(columns: Labels, wanted: Mapping[str, str]) -> NDArray[np.bool_]:
 
     Raises NoSuchSeriesError where none has.
     """
-    rows = np.ones(len(next(iter(columns.values()), [""])), bool)
+    rows = np.ones(len(label_column(columns, "")), bool)
     for name, value in wanted.items():
         if value and name not in columns:
             known = ", ".join(columns) or "none"
             raise NoSuchSeriesError(f"no series has a label {name!r}", where="labels", cure=f"they have {known}")
-        rows &= columns.get(name, np.full(len(rows), "", object)) == value
+        rows &= label_column(columns, name) == value
     if not rows.any():
         asked = " and ".join(f"the {name} {value!r}" for name, value in wanted.items())
         cure = "see the values of each label in the fetch report"
