@@ -223,7 +223,7 @@ class Forecast:
     quantiles: Floats
     p_breach: Floats | None = None
     limit_time: Floats | None = None
-    abstained: NDArray[np.object_] | None = None
+    abstained: NDArray[np.object_] = None  # type: ignore[assignment]  # "" for all by default
     model_version: str = ""
     data_hash: str = ""
 
@@ -291,7 +291,7 @@ class Forecast:
             quantiles=self.quantiles[rows, :steps],
             p_breach=None if self.p_breach is None else self.p_breach[rows, :steps],
             limit_time=limit_time,
-            abstained=None if self.abstained is None else self.abstained[rows],
+            abstained=self.abstained[rows],
         )
 
     def to_frame(self) -> pd.DataFrame:

@@ -157,7 +157,6 @@ def _limit_lines(axis: Axes, limit: float, scale: float, line: AlertLine | None,
 
 
 def _annotate(axis: Axes, forecast: Forecast, row: int, words: Words) -> None:
-    assert forecast.abstained is not None  # noqa: S101 - Forecast fills it in
     said, color = "", GREY
     if forecast.abstained[row]:
         said = words("no forecast: {reason}").format(reason=forecast.abstained[row])

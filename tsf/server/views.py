@@ -115,7 +115,7 @@ def series_rows(outlook: Outlook, offset: int = 0, limit: int | None = None) -> 
             "limit_time": time_text(float(outlook.limit_time[row])),
             "seconds_to_limit": _number(left[row]),
             "alarm": bool(alarms[row]),
-            "abstained": "" if forecast is None or forecast.abstained is None else str(forecast.abstained[row]),
+            "abstained": "" if forecast is None else str(forecast.abstained[row]),
         }
         for row in rows
     ]
@@ -136,7 +136,7 @@ def urgency_of(outlook: Outlook) -> dict[str, Any] | None:
         "share": first["share"],
         "likely": int(outlook.alarms.sum()),
         "total": len(outlook.labels),
-        "silent": 0 if forecast.abstained is None else int((forecast.abstained != "").sum()),
+        "silent": int((forecast.abstained != "").sum()),
         "horizon": horizon_text(forecast.quantiles.shape[1] * forecast.step_seconds),
         "origin": time_text(forecast.origin_seconds),
     }
@@ -246,7 +246,7 @@ def _forecast_of(forecast: Forecast, row: int) -> dict[str, Any]:
         "limit_time": None if forecast.limit_time is None else time_text(float(forecast.limit_time[row])),
         "origin": time_text(forecast.origin_seconds),
         "model": forecast.model_version,
-        "abstained": "" if forecast.abstained is None else str(forecast.abstained[row]),
+        "abstained": str(forecast.abstained[row]),
     }
 
 

@@ -92,7 +92,7 @@ class Predicted:
     @property
     def why_silent(self) -> list[str]:
         """(N,) why the model abstained, "" where it did not."""
-        return [] if self.forecast.abstained is None else self.forecast.abstained.tolist()
+        return list(self.forecast.abstained)
 
     @property
     def chance(self) -> Floats:

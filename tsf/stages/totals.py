@@ -179,7 +179,7 @@ def forecast_totals(
         _gathered(np.add, which.astype(np.int64), total_of, totals.n_series)
         for which in (lately & np.isnan(middle[:, 0]), lately)
     )
-    abstained = np.array(own.abstained, object)
+    abstained = own.abstained.copy()
     for row in np.flatnonzero((silent > 0) & (abstained == "")):
         abstained[row] = f"members without a forecast ({silent[row]} of {members[row]})"
     told = (abstained == "")[:, None]
