@@ -97,11 +97,11 @@ def look(root: Path, params: Params, name: str) -> Outlook:
     )
 
 
-def series_rows(outlook: Outlook, offset: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
+def series_rows(outlook: Outlook, offset: int, limit: int) -> list[dict[str, Any]]:
     """Rows of a table, the most urgent first."""
     left, alarms, forecast = outlook.seconds_left, outlook.alarms, outlook.forecast
     share = share_in_use(outlook.used, outlook.limit)
-    rows = outlook.order[offset : None if limit is None else offset + limit]
+    rows = outlook.order[offset : offset + limit]
     return [
         {
             "task": outlook.name,

@@ -252,14 +252,14 @@ class AlarmReplay:
         kept = np.isfinite(chance) & ~self.breaches.under_way[:, steps] & seen
         return chance[kept], came[kept].astype(np.float64)
 
-    def telling_rows(self, count: int = 3) -> list[int]:
-        """Series that tell most: those with breaches and with rules that disagree about them."""
+    def telling_rows(self) -> list[int]:
+        """Up to three series that tell most: those with breaches and with rules that disagree about them."""
         weight = np.zeros(self.series.n_series)
         ours = self.outcomes[OURS]
         np.add.at(weight, ours.breach_rows, np.where(ours.breach_kinds == Kind.TRUE, 3.0, 2.0))
         rival = self.outcomes[self.verdict.rival]
         np.add.at(weight, rival.alarm_rows[rival.alarm_kinds == Kind.FALSE], 0.5)
-        return [int(row) for row in np.argsort(-weight, kind="stable")[:count] if weight[row] > 0]
+        return [int(row) for row in np.argsort(-weight, kind="stable")[:3] if weight[row] > 0]
 
     def timelines(self, weeks: float = 2.0) -> list[Timeline]:
         """The most telling series around their breaches: ours, the best old rule and the production rule."""
