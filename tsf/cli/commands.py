@@ -369,13 +369,13 @@ def tasks_add(
     owner: Annotated[str, typer.Option(help="Who is asked when an alarm fires.")] = "",
 ) -> None:
     """Add a task to params.yaml, made from a preset."""
-    from tsf.flow.tasks import add_task, write_params
+    from tsf.flow.tasks import add_task, read_text, write_params
 
     root = _root()
     values: dict[str, Any] = {"fetch.metric_query": metric_query} if metric_query else {}
     if limit is not None:
         values["fetch.limit"] = _number_or_query(limit)
-    old = (root / "params.yaml").read_text(encoding="utf-8")
+    old = read_text(root)
     show_diff(write_params(root, add_task(old, name, preset, owner, values), old))
 
 
@@ -445,7 +445,7 @@ def _tasks_for_training(
     root: Path, task: str | None, user: str | None, query: str | None, values: dict[str, Any]
 ) -> list[str]:
     """Write what the flags say and return the tasks they mean."""
-    from tsf.flow.tasks import add_task, set_values, write_params
+    from tsf.flow.tasks import add_task, read_text, set_values, write_params
 
     params = read_params(root)
     values |= {} if user is None else {"owner": user}
@@ -453,7 +453,7 @@ def _tasks_for_training(
         task = next((name for name, other in params.tasks.items() if other.fetch.metric_query == query), None)
         if task is None:
             task = re.sub(r"[^a-z0-9]+", "_", query.lower()).strip("_")[:40]
-            old = (root / "params.yaml").read_text(encoding="utf-8")
+            old = read_text(root)
             values.pop("owner", None)
             new = add_task(old, task, "custom", user or "", {"fetch.metric_query": query, **values})
             show_diff(write_params(root, new, old))

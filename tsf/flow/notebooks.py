@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
-from typing import IO, TYPE_CHECKING, Any, get_args
+from typing import IO, TYPE_CHECKING, Any
 
 from tsf.errors import BusyError, FlowError, ParamsError, TsfError
 from tsf.flow.index import write_index
@@ -22,7 +22,7 @@ from tsf.flow.parent import end_self, end_with_parent
 from tsf.flow.progress import failure
 from tsf.io.files import replacing
 from tsf.params import read_params
-from tsf.project import Stage, TaskPaths, find_root
+from tsf.project import STAGES, Stage, TaskPaths, find_root
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
@@ -112,15 +112,14 @@ def export_report(notebook: Path, report: Path) -> Path:
 
 def main(arguments: list[str]) -> int:
     """Run one stage from the command line; 0, or 1 after one sentence on stderr."""
-    stages = get_args(Stage)
     try:
-        if len(arguments) != 2 or arguments[0] not in stages:
-            raise ParamsError(f"{' '.join(arguments)!r} is no stage and task", cure=f"write one of {', '.join(stages)}")
+        if len(arguments) != 2 or arguments[0] not in STAGES:
+            raise ParamsError(f"{' '.join(arguments)!r} is no stage and task", cure=f"write one of {', '.join(STAGES)}")
         end_with_parent(end_self)  # and with it its kernel, when DVC is killed
         # Threads of torch that wait for each other by spinning take the cores from all else: on two busy cores a
         # training took ten times its processor time.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        report = run_stage(arguments[0], arguments[1], find_root())  # type: ignore[arg-type]
+        report = run_stage(arguments[0], arguments[1], find_root())
     except TsfError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 1

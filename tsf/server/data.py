@@ -14,7 +14,7 @@ from tsf.flow.keys import flat, task_keys
 from tsf.io.files import read_json
 from tsf.io.registry import resolve, versions
 from tsf.io.source import fetch_from_source, newest_seconds
-from tsf.params import FetchParams, Params, read_params, schema_text
+from tsf.params import FetchParams, Params, read_params
 from tsf.presets import PRESETS
 from tsf.project import TaskPaths
 from tsf.promql import check_query as check_metric
@@ -167,10 +167,8 @@ def list_presets(service: Service) -> Answer:
 
 def read_params_schema(service: Service) -> Answer:
     """The schema of params.yaml, and a task's keys one by one."""
-    import json
-
     _ = service
-    return json_answer({"schema": json.loads(schema_text()), "keys": [asdict(key) for key in task_keys()]})
+    return json_answer({"schema": Params.model_json_schema(), "keys": [asdict(key) for key in task_keys()]})
 
 
 def _task_for(params: Params, body: dict[str, Any]) -> str:

@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from tsf.errors import FlowError, SourceError, TsfError
@@ -187,14 +186,10 @@ def _urgent_entries(predicted: Predicted) -> list[dict[str, Any]]:
         {
             "series": str(name),
             "used": cells["used"],
-            "left": _number(urgency.left[row]),
-            "p_breach": float(urgency.chance[row]),
-            "seconds_left": _number(urgency.seconds_left[row]),
+            "left": urgency.left[row],
+            "p_breach": urgency.chance[row],
+            "seconds_left": urgency.seconds_left[row],
             "expected": cells["expected"],
         }
         for (name, cells), row in zip(frame.iterrows(), urgency.rows[:10], strict=True)
     ]
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
