@@ -7,7 +7,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -196,24 +195,18 @@ def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool], onnx: Pat
 
 def _push_here(root: Path, name: str, onnx: Path | None) -> None:
     """Push a task in this process, without DVC and papermill, and say so. Raises TsfError, BusyError beside a run."""
+    from tsf.flow.notebooks import only_stage
     from tsf.stages.push import push as push_task
 
     paths, begin, mended = TaskPaths(root, name), time.monotonic(), False
     read_params(root).task(name)  # a name that is no task must not become a path
-    with _only_push(paths):
+    with only_stage(paths, "push"):
         receipt = push_task(name, root, onnx=onnx).receipt
         if mended := paths.failed_notebook("push").exists():
             paths.failed_notebook("push").unlink()
     if mended:
         tell_runs(root)
     say(f"{clock()} {name}: {receipt['series']} series in {time.monotonic() - begin:.1f} s to {receipt['sent_to']}")
-
-
-def _only_push(paths: TaskPaths) -> AbstractContextManager[None]:
-    """No other process writes forecasts of this task back. Raises BusyError where one does."""
-    from tsf.flow.notebooks import only_run
-
-    return only_run(paths.notebook("push").with_suffix(".running.lock"), f"push@{paths.task}")
 
 
 def _told(text: str) -> None:
@@ -230,6 +223,7 @@ def predict(
     no_prometheus: Annotated[bool, typer.Option("--no-prometheus", help="Show only; write nothing back.")] = False,
 ) -> None:
     """Forecast from the newest samples, every task by default, and print the most urgent series first."""
+    from tsf.flow.notebooks import only_stage
     from tsf.stages.predict import predict_task
     from tsf.stages.push import write_back
 
@@ -252,7 +246,7 @@ def predict(
         show_frame(part.most_urgent(20).reset_index(), part.summary)
         if not no_prometheus:
             # A push replaces what was pushed of the task before; alerts ask for the longest horizon of every series.
-            with _only_push(TaskPaths(root, name)):
+            with only_stage(TaskPaths(root, name), "push"):
                 receipt = write_back(predicted).receipt
             say(f"Written to {receipt['sent_to']}: {receipt['series']} series")
     if absent and not shown:
