@@ -17,6 +17,7 @@ from tsf.io.deadline import timed_session
 from tsf.io.http import Bearer, request_options
 from tsf.io.prometheus import check_data, check_server
 from tsf.io.pushgateway import check_ready
+from tsf.kinds import stamp_text
 from tsf.params import Params, PrometheusParams, effective
 
 __all__ = ["check_services", "check_tasks"]
@@ -78,7 +79,7 @@ def _check_pushgateway(root: Path, server: PrometheusParams, environ: Mapping[st
 def _check_clock(server: PrometheusParams) -> Finding:
     """Forecasts are gauges of the present: where the clocks differ, they seem late or come from the future."""
     if server.base_url == "demo":
-        return Finding("clock", "ok", time.strftime("%Y-%m-%dT%H:%M:%SZ UTC, compared with nobody", time.gmtime()))
+        return Finding("clock", "ok", f"{stamp_text(time.time())} UTC, compared with nobody")
     try:
         stamp = parsedate_to_datetime(_answer(server).headers["Date"]).timestamp()
     except (requests.RequestException, LookupError, ValueError, OSError):

@@ -10,6 +10,7 @@ from tsf.errors import EmptyError, ParamsError
 from tsf.io.files import read_json
 from tsf.io.http import opened
 from tsf.io.registry import NOTEBOOK, resolve, versions
+from tsf.kinds import stamp_text
 from tsf.params import PrometheusParams, effective
 from tsf.project import TaskPaths
 
@@ -28,6 +29,7 @@ def lineage(root: Path, task: str, reference: str = "") -> dict[str, str]:
     folder = resolve(paths.registry, task, reference or receipt["version"])
     model = next(one for one in versions(paths.registry, task) if one.folder == folder)
     card, notebook = model.card, folder / NOTEBOOK
+    until = card.get("trained_until")
     found = {
         "forecast from": receipt.get("origin", ""),
         "pushed to": receipt.get("sent_to", ""),
@@ -35,7 +37,7 @@ def lineage(root: Path, task: str, reference: str = "") -> dict[str, str]:
         "version": model.version,
         "alias": ", ".join(model.aliases),
         "data hash": card.get("data_hash"),
-        "trained until": _moment(card.get("trained_until")),
+        "trained until": stamp_text(until) if isinstance(until, int) else None,
         "git commit": card.get("commit"),
         "executed notebook": str(notebook.relative_to(root)) if notebook.is_file() else None,
         "weights and card": str(folder.relative_to(root)),
@@ -64,9 +66,3 @@ def pushed_version(server: PrometheusParams, task: str, at: str) -> str:
         what = f"no forecast of the task stood there at {at}"
         raise EmptyError(what, where=f"{server.base_url}, {query}", cure="choose a time when it was scraped")
     return found[-1][0].get("version", "unknown")
-
-
-def _moment(seconds: object) -> str | None:
-    if not isinstance(seconds, int):
-        return None
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

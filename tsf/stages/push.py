@@ -21,6 +21,7 @@ from tsf.io.owners import Owners, read_owners
 from tsf.io.pushgateway import send
 from tsf.io.registry import aliased
 from tsf.io.source import newest_seconds
+from tsf.kinds import stamp_text
 from tsf.learn import Exported
 from tsf.params import PrometheusParams, effective, read_params
 from tsf.project import TaskPaths
@@ -119,7 +120,7 @@ def write_back(predicted: Predicted) -> Pushed:
         "sha256": hashlib.sha256(same).hexdigest(),
         "model": predicted.info.model,
         "version": predicted.info.version,
-        "origin": pd.Timestamp(predicted.forecast.origin_seconds, unit="s").strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "origin": stamp_text(predicted.forecast.origin_seconds),
         "most_urgent": _urgent_entries(predicted),
         "alert_rules": str(rules.relative_to(predicted.root)),
     } | ({"owners": no_owners} if no_owners else {})
