@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from tsf.errors import SeriesError
 from tsf.kinds import LABEL_NAME
 
-__all__ = ["Forecast", "SeriesSet", "carried", "joined", "label_column", "label_rows", "newest", "rows_in", "title_of"]
+__all__ = ["Floats", "Forecast", "Labels", "SeriesSet", "carried", "joined", "label_column", "label_rows", "newest",
+           "rows_in", "title_of"]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Labels = Mapping[str, NDArray[np.object_]]

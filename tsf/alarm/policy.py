@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tsf.alarm.replay import Breaches, Score, Terms, replay, score
 from tsf.alarm.rivals import firing
 from tsf.kinds import count_text
-from tsf.series import carried
+from tsf.series import Floats, carried
 
 __all__ = [
     "THRESHOLDS",
@@ -28,7 +28,6 @@ __all__ = [
 ]
 
 Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 THRESHOLDS = (0.02, *(step / 20 for step in range(1, 20)))
 HOLDS = (0, 1, 2, 4)  # steps that the condition must hold
 GATES = (0.0, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97)  # of the line, that must be in use

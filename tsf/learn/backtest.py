@@ -19,11 +19,10 @@ from tsf.learn.forecast import predict
 from tsf.learn.metrics import coverage, mase, pinball, points_of_limit, seasonal_error, wql
 from tsf.learn.model import Model
 from tsf.params import NightParams
-from tsf.series import Forecast, Labels, SeriesSet, carried
+from tsf.series import Floats, Forecast, Labels, SeriesSet, carried
 
 __all__ = ["Backtest", "backtest", "model_forecaster", "rolling_origins"]
 
-Floats = NDArray[np.float64]
 BUCKETS = 4  # parts of the horizon that are scored by themselves
 
 
