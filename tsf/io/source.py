@@ -15,16 +15,18 @@ __all__ = ["fetch_from_source", "newest_seconds", "source_name"]
 
 
 def fetch_from_source(
-    params: Params, fetch: FetchParams, until_seconds: int, *, history_seconds: int | None = None
+    params: Params, fetch: FetchParams, *, until_seconds: int | None = None, history_seconds: int | None = None
 ) -> tuple[SeriesSet, Quality]:
     """Read a task from `prometheus.base_url` (PROMETHEUS_URL in the environment wins), or from the demo fleet.
 
-    history_seconds: how far back, by default all of `fetch.history`. Raises SourceError in the words of the source.
+    until_seconds: the last moment that is read, by default the newest. history_seconds: how far back, by default all of
+    `fetch.history`. Raises SourceError in the words of the source.
     """
+    until = newest_seconds(params) if until_seconds is None else until_seconds
     server = effective(params.prometheus, os.environ)
     if server.base_url == "demo":
-        return fetch_demo(params.demo, fetch, until_seconds, history_seconds=history_seconds)
-    return fetch_series(server, fetch, until_seconds, history_seconds=history_seconds)
+        return fetch_demo(params.demo, fetch, until, history_seconds=history_seconds)
+    return fetch_series(server, fetch, until, history_seconds=history_seconds)
 
 
 def newest_seconds(params: Params) -> int:

@@ -209,9 +209,8 @@ class TaskModel(HasTraits):
         params, task = self._checked()
         asked = self._asked()
         try:
-            series, quality = fetch_from_source(
-                params, task.fetch, newest_seconds(params), history_seconds=min(LOOK_SECONDS, task.fetch.history)
-            )
+            seconds = min(LOOK_SECONDS, task.fetch.history)
+            series, quality = fetch_from_source(params, task.fetch, history_seconds=seconds)
         except TsfError:
             if asked == self._asked():  # of this there is nothing to be seen; what else is asked now is looked at anew
                 self.series, self.quality = None, {}

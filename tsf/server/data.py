@@ -13,7 +13,7 @@ from tsf.errors import ModelError, ParamsError, SeriesError, SourceError, TsfErr
 from tsf.flow.keys import flat, task_keys
 from tsf.io.files import read_json
 from tsf.io.registry import resolve, versions
-from tsf.io.source import fetch_from_source, newest_seconds
+from tsf.io.source import fetch_from_source
 from tsf.params import FetchParams, Params, read_params
 from tsf.presets import PRESETS
 from tsf.project import TaskPaths
@@ -146,7 +146,7 @@ def check_query(service: Service, body: dict[str, Any]) -> Answer:
     params = read_params(service.root)
     try:
         fetch = FetchParams(metric_query=query) if body.get("kind", "metric") == "metric" else _as_limit(query)
-        found, _ = fetch_from_source(params, fetch, newest_seconds(params), history_seconds=24 * fetch.step)
+        found, _ = fetch_from_source(params, fetch, history_seconds=24 * fetch.step)
     except TsfError as fault:
         return json_answer({"ok": False, "message": str(fault), **nothing})
     counts = {name: len(set(column.tolist()) - {""}) for name, column in found.labels.items()}
@@ -194,9 +194,7 @@ def _newest(params: Params, name: str, user: str | None, hours: int, offset: int
     fetch = params.tasks[name].fetch
     entry: dict[str, Any] = {"task": name, "metric_query": fetch.metric_query, "times": [], "series": [], "total": 0}
     try:
-        found, quality = fetch_from_source(
-            params, fetch, newest_seconds(params), history_seconds=max(hours * 3600, fetch.step)
-        )
+        found, quality = fetch_from_source(params, fetch, history_seconds=max(hours * 3600, fetch.step))
     except SourceError as fault:
         return entry | {"quality": {}, "error": str(fault)}
     users = label_column(found.labels, "user")

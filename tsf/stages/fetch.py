@@ -91,7 +91,7 @@ def fetch(name: str, root: Path | None = None) -> Fetched:
     params = read_params(root)
     start_log(params.logging, os.environ)
     task = params.task(name)
-    series, quality = fetch_from_source(params, task.fetch, params.snapshot.until_seconds)
+    series, quality = fetch_from_source(params, task.fetch, until_seconds=params.snapshot.until_seconds)
     paths = TaskPaths(root, name)
     write_series(series, paths.series)
     write_json(asdict(quality), paths.quality)

@@ -18,7 +18,7 @@ from tsf.errors import EmptyError, ModelError, NoSuchSeriesError, ParamsError
 from tsf.io.exposition import ModelInfo
 from tsf.io.logs import start_log
 from tsf.io.registry import alert_in_force, resolve
-from tsf.io.source import fetch_from_source, newest_seconds
+from tsf.io.source import fetch_from_source
 from tsf.kinds import count_text, duration_text, moment_text
 from tsf.learn import Forecasting, predict
 from tsf.params import AlertParams, TaskParams, read_params
@@ -180,12 +180,7 @@ def predict_task(
         model, card = load_exported(onnx)
         _check_task(task, model, card, str(onnx))
     _check_steps(steps, model.params.prediction_steps)
-    context, _ = fetch_from_source(
-        params,
-        task.fetch,
-        newest_seconds(params),
-        history_seconds=model.looks_back * model.spec.step_seconds,
-    )
+    context, _ = fetch_from_source(params, task.fetch, history_seconds=model.looks_back * model.spec.step_seconds)
     known = context.n_series
     context = _present(context, model.params.sequence_length, task.fetch.metric_query)
     ended = known - context.n_series

@@ -63,7 +63,7 @@ def read_totals(
     if task.push.total_limit is not None:
         asked = task.fetch.model_copy(update={"metric_query": task.push.total_limit, "limit": None, "covariates": {}})
         seconds = context.n_steps * context.step_seconds
-        found, _ = fetch_from_source(params, asked, int(context.times[-1]), history_seconds=seconds)
+        found, _ = fetch_from_source(params, asked, until_seconds=int(context.times[-1]), history_seconds=seconds)
         series = _limited(series, found, f"push.total_limit {asked.metric_query!r}", several=len(total_of) > 1)
     return Totals(series, forecast_totals(model, task, context, forecast, series, total_of), total_of)
 
