@@ -24,7 +24,6 @@ __all__ = ["Fetched", "fetch"]
 class Fetched:
     """What a fetch brought, and where from."""
 
-    name: str
     task: TaskParams
     series: SeriesSet
     quality: Quality
@@ -95,4 +94,4 @@ def fetch(name: str, root: Path | None = None) -> Fetched:
     paths = TaskPaths(root, name)
     write_series(series, paths.series)
     write_json(asdict(quality), paths.quality)
-    return Fetched(name, task, series, quality, source_name(params))
+    return Fetched(task, series, quality, source_name(params))
