@@ -80,8 +80,9 @@ def look(root: Path, params: Params, name: str) -> Outlook:
     if forecast is None and not data:
         raise SeriesError(f"task {name!r} has no data yet", where=name, cure="run it")
     known = _known_of(paths.pushed, forecast, tuple(data))
-    nothing = np.full(len(known.labels), np.nan)
-    has_breach = forecast is not None and forecast.p_breach is not None and forecast.limit_time is not None
+    p_breach = limit_time = np.full(len(known.labels), np.nan)
+    if forecast is not None and forecast.p_breach is not None and forecast.limit_time is not None:
+        p_breach, limit_time = forecast.p_breach[:, -1], forecast.limit_time
     return Outlook(
         name,
         task,
@@ -90,8 +91,8 @@ def look(root: Path, params: Params, name: str) -> Outlook:
         known.parts,
         known.used,
         known.limit,
-        forecast.p_breach[:, -1] if has_breach else nothing,  # type: ignore[union-attr,index]
-        forecast.limit_time if has_breach else nothing,  # type: ignore[union-attr,arg-type]
+        p_breach,
+        limit_time,
         newest_seconds(params),
         alert_in_force(paths, task.alert),
     )
