@@ -49,6 +49,7 @@ __all__ = [
     "parse_duration",
     "plain_address",
     "share_in_use",
+    "stamp_text",
     "urgent_first",
 ]
 
@@ -157,6 +158,11 @@ def count_text(number: float, one: str, many: str) -> str:
 def moment_text(seconds: float) -> str:
     """Unix seconds for people, in UTC: `2026-11-01 08:30 UTC`."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def stamp_text(seconds: float) -> str:
+    """Unix seconds for programs, in UTC and as params.yaml has them: `2026-11-01T08:30:00Z`."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def chance_text(chance: float) -> str:

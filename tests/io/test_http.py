@@ -110,7 +110,7 @@ def test_an_answer_without_series_is_one_sentence(data: bytes, fault_server: Fau
     server = PrometheusParams(base_url=fault_server(Answer(body=b'{"data": ' + data + b"}")).url)
     for ask_it in (
         lambda: check_data(server, "up", {}),
-        lambda: pushed_version(server, "storage", "2026-11-01T00:00:00Z", {}),
+        lambda: pushed_version(server, "storage", "2026-11-01T00:00:00Z"),
     ):
         with pytest.raises(ServerError, match="cannot be read, it holds no series; it begins"):
             ask_it()

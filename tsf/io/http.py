@@ -23,7 +23,7 @@ from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
 from tsf.kinds import UNREADABLE, plain_address
 from tsf.params import FILES, PrometheusParams
 
-__all__ = ["Bearer", "Client", "TooMuchError", "not_prometheus", "opened"]
+__all__ = ["Bearer", "Client", "TooMuchError", "not_prometheus", "opened", "request_options"]
 
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.5  # doubled each time, and scattered so that many clients do not come back together
@@ -95,18 +95,14 @@ class Client:
 
     def _ask_once(self, path: str, form: Mapping[str, str | int], where: str, method: str) -> bytes:
         server = self.server
-        certificate, key = server.client_cert_file, server.client_key_file
         with _in_words(server, where):
             reply = self.session.request(
                 method,
                 server.base_url + path,
                 data=form if method == "POST" else None,
                 params=form if method == "GET" else None,
-                timeout=server.timeout,
-                verify=server.ca_file or True,  # with the request: REQUESTS_CA_BUNDLE wins over the session's
-                cert=(certificate, key) if key else certificate or None,
-                allow_redirects=False,  # credentials go to no other host
                 stream=True,
+                **request_options(server),
             )
             with reply:
                 body = b"".join(reply.iter_content(None))  # one piece where the server sends one: no second copy
@@ -134,6 +130,20 @@ def opened(server: PrometheusParams, environ: Mapping[str, str]) -> Iterator[Cli
         # Compressing costs an old server three times what the query does.
         session.headers.update({"User-Agent": "tsf", "Accept-Encoding": "identity", **server.headers})
         yield Client(server, session)
+
+
+def request_options(server: PrometheusParams) -> dict[str, Any]:
+    """What each request to a server of params.yaml is sent with: patience and certificates, and to nobody else.
+
+    A redirect would take the credentials to another host, and make of a PUT a GET, which writes nothing.
+    """
+    certificate, key = server.client_cert_file, server.client_key_file
+    return {
+        "timeout": server.timeout,
+        "verify": server.ca_file or True,  # with the request: REQUESTS_CA_BUNDLE wins over the session's
+        "cert": (certificate, key) if key else certificate or None,
+        "allow_redirects": False,
+    }
 
 
 class Bearer(AuthBase):

@@ -14,6 +14,7 @@ import requests
 from tsf.errors import ConnectError, ServerError, SourceError
 from tsf.io.deadline import cause, timed_session
 from tsf.io.files import one_line
+from tsf.io.http import Bearer
 from tsf.kinds import LABEL_NAME, plain_address
 from tsf.params import PrometheusParams
 
@@ -86,9 +87,7 @@ def _read(path: Path, where: str) -> str:
 def _ask(address: str, where: str, server: PrometheusParams) -> str:
     try:
         with timed_session() as session:
-            reply = session.get(
-                address, timeout=server.timeout, verify=server.ca_file or True, auth=lambda request: request
-            )
+            reply = session.get(address, timeout=server.timeout, verify=server.ca_file or True, auth=Bearer(""))
     except (requests.RequestException, OSError) as fault:
         raise ConnectError(f"it cannot be asked ({cause(fault)})", where=where, cure="mend the address") from None
     if reply.status_code != 200:

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
@@ -17,24 +16,16 @@ from urllib3.exceptions import HTTPError
 from tsf.errors import SinkError
 from tsf.io.deadline import ANSWER_TIMEOUTS, cause, overran, timed_session
 from tsf.io.files import one_line
-from tsf.io.http import Bearer
+from tsf.io.http import Bearer, request_options
 from tsf.io.textfile import delete_textfile, write_textfile
 from tsf.kinds import plain_address
 from tsf.params import PrometheusParams
 
-__all__ = ["Tls", "check_ready", "delete_task", "push_text", "retire", "send"]
+__all__ = ["check_ready", "delete_task", "push_text", "retire", "send"]
 
 JOB = "tsf"
 PAUSES_SECONDS = (0.5, 2.0)  # before the second and the third try
 PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")  # what needs no base64 in a path
-
-
-class Tls(NamedTuple):
-    """Paths of certificates: the authorities that sign the server's, and the client's own with its key."""
-
-    ca_file: str = ""
-    client_cert_file: str = ""
-    client_key_file: str = ""
 
 
 def send(body: bytes, server: PrometheusParams, folder: Path, task: str | None) -> str:
@@ -45,7 +36,7 @@ def send(body: bytes, server: PrometheusParams, folder: Path, task: str | None) 
     """
     if server.pushgateway_url == "textfile":
         return str(write_textfile(body, folder, task))
-    push_text(body, server.pushgateway_url, task, server.timeout, tls=_tls(server))
+    push_text(body, server, task)
     return group_url(server.pushgateway_url, task)
 
 
@@ -54,63 +45,51 @@ def retire(server: PrometheusParams, folder: Path, task: str) -> None:
     if server.pushgateway_url == "textfile":
         delete_textfile(folder, task)
     else:
-        delete_task(server.pushgateway_url, task, server.timeout, tls=_tls(server))
+        delete_task(server, task)
 
 
 def push_text(
-    body: bytes,
-    url: str,
-    task: str | None,
-    timeout: float,
-    environ: Mapping[str, str] | None = None,
-    *,
-    tls: Tls | None = None,
+    body: bytes, server: PrometheusParams, task: str | None, environ: Mapping[str, str] | None = None
 ) -> None:
-    """Replace the group job="tsf", task=`task` by one PUT of `body` (Prometheus text) to the Pushgateway at `url`.
+    """Replace the group job="tsf", task=`task` by one PUT of `body` (Prometheus text) to the server's Pushgateway.
 
     task: None for the group of job="tsf" alone.
-    timeout: seconds of silence that end a try; ten times as many end all. 5xx, silence and lost connections are tried
-    three times.
+    server.timeout: seconds of silence that end a try; ten times as many end all. 5xx, silence and lost connections are
+    tried three times.
     environ: PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN (the process's by default).
     Raises SinkError; then the gateway goes on serving the former group.
     """
-    _request("PUT", group_url(url, task), url, timeout, environ, tls or Tls(), body)
+    _request("PUT", group_url(server.pushgateway_url, task), server, environ, body)
 
 
-def delete_task(
-    url: str, task: str, timeout: float, environ: Mapping[str, str] | None = None, *, tls: Tls | None = None
-) -> None:
+def delete_task(server: PrometheusParams, task: str, environ: Mapping[str, str] | None = None) -> None:
     """Delete the group of `task`, as push_text made it; nothing happens where there is none. Raises SinkError."""
-    _request("DELETE", group_url(url, task), url, timeout, environ, tls or Tls(), b"")
+    _request("DELETE", group_url(server.pushgateway_url, task), server, environ, b"")
 
 
 def check_ready(server: PrometheusParams, environ: Mapping[str, str]) -> None:
     """Ask the Pushgateway whether it is ready, once. Raises SinkError."""
-    url = server.pushgateway_url
-    _request("GET", f"{url.rstrip('/')}/-/ready", url, server.timeout, environ, _tls(server), b"", pauses=())
+    _request("GET", f"{server.pushgateway_url}/-/ready", server, environ, b"", pauses=())
 
 
 def group_url(url: str, task: str | None) -> str:
     """The address of a task's group; a name that is not plain goes in base64, which is what the gateway takes."""
     if task is None:
-        return f"{url.rstrip('/')}/metrics/job/{JOB}"
+        return f"{url}/metrics/job/{JOB}"
     encoded = base64.urlsafe_b64encode(task.encode()).decode().rstrip("=") or "="
     segment = f"task/{task}" if PLAIN.match(task) else f"task@base64/{encoded}"
-    return f"{url.rstrip('/')}/metrics/job/{JOB}/{segment}"
+    return f"{url}/metrics/job/{JOB}/{segment}"
 
 
 def _request(
     method: str,
     address: str,
-    url: str,
-    timeout: float,
+    server: PrometheusParams,
     environ: Mapping[str, str] | None,
-    tls: Tls,
     body: bytes,
     pauses: Sequence[float] = PAUSES_SECONDS,
 ) -> None:
-    auth = _auth(os.environ if environ is None else environ)
-    cert = (tls.client_cert_file, tls.client_key_file) if tls.client_key_file else tls.client_cert_file or None
+    auth, url = _auth(os.environ if environ is None else environ), server.pushgateway_url
     for pause in (*pauses, None):
         try:
             with timed_session() as session:
@@ -119,11 +98,8 @@ def _request(
                     address,
                     data=body,
                     headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
-                    timeout=timeout,
                     auth=auth,
-                    verify=tls.ca_file or True,
-                    cert=cert,
-                    allow_redirects=False,  # a redirected PUT becomes a GET, which succeeds and writes nothing
+                    **request_options(server),
                 )
         except requests.exceptions.SSLError as fault:
             cure = "check prometheus.ca_file and the client's certificate"
@@ -143,7 +119,7 @@ def _request(
                 break
         if pause is not None:
             time.sleep(pause)
-    raise _fault(problem, url, timeout)
+    raise _fault(problem, url, server.timeout)
 
 
 def _fault(problem: requests.Response | requests.RequestException, url: str, timeout: float) -> SinkError:
@@ -185,7 +161,3 @@ def _auth(environ: Mapping[str, str]) -> AuthBase:
     if user := environ.get("PUSHGATEWAY_USERNAME"):
         return HTTPBasicAuth(user.encode(), environ.get("PUSHGATEWAY_PASSWORD", "").encode())
     return Bearer("")
-
-
-def _tls(server: PrometheusParams) -> Tls:
-    return Tls(server.ca_file, server.client_cert_file, server.client_key_file)
