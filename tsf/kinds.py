@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -198,8 +199,11 @@ def _time_of_day(text: str) -> str:
     return text
 
 
+_zones = cache(available_timezones)  # it walks through 600 files
+
+
 def _zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _zones():
         raise ValueError(f"{name!r} is not a time zone; write an IANA name: UTC, Europe/Berlin, Asia/Shanghai")
     return name
 
