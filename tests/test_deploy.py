@@ -65,6 +65,14 @@ class TestCompose:
         for name in SERVICES.keys() - {"fleet"}:
             assert {"cpus", "memory"} <= {*IN_PRODUCTION[name]["deploy"]["resources"]["limits"]}
 
+    @pytest.mark.parametrize("over", ["compose.prod.yaml", "compose.gpu.yaml"])
+    def test_an_image_without_a_version_is_one_that_is_built_here(self, over: str) -> None:
+        """Compose would ask a registry for any other, and stop where it has none."""
+        changed = compose(over)["services"]
+        both = {name: {**service, **changed.get(name, {})} for name, service in SERVICES.items()}
+        ours = {service["image"] for service in both.values() if service["image"].startswith("tsf")}
+        assert ours == {service["image"] for service in both.values() if "build" in service}
+
     def test_secrets_are_files_that_git_ignores_and_no_image_holds(self) -> None:
         secrets = [compose(name)["secrets"] for name in ("compose.yaml", "compose.prod.yaml")]
         files = [entry["file"] for entries in secrets for entry in entries.values()]
