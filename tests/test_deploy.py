@@ -52,6 +52,13 @@ class TestCompose:
             for source in (source for source in sources if source.startswith("./") and source != "./rules"):
                 assert (ROOT / source).is_file(), source
 
+    def test_grafana_asks_its_maker_for_nothing(self) -> None:
+        said = SERVICES["grafana"]["environment"]
+        for name in ("REPORTING_ENABLED", "CHECK_FOR_UPDATES", "CHECK_FOR_PLUGIN_UPDATES"):
+            assert said[f"GF_ANALYTICS_{name}"] == "false"
+        assert said["GF_NEWS_NEWS_FEED_ENABLED"] == "false"
+        assert said["GF_PLUGINS_PREINSTALL_DISABLED"] == "true"
+
     def test_only_this_machine_gets_at_the_services(self) -> None:
         published = [port for service in SERVICES.values() for port in service.get("ports", [])]
         assert len(published) == 5
