@@ -1,5 +1,16 @@
 """The command line."""
 
-from tsf.cli.commands import app, main
+from __future__ import annotations
 
-__all__ = ["app", "main"]
+from typing import TYPE_CHECKING
+
+from tsf.lazy import loader
+
+if TYPE_CHECKING:
+    from tsf.cli.commands import app as app
+    from tsf.cli.commands import main as main
+
+# Loaded on first use: the queue runs `python -m tsf.cli.runs`, which needs no commands and must not be imported before.
+_PLACES = {"app": "tsf.cli.commands", "main": "tsf.cli.commands"}
+__all__ = sorted(_PLACES)
+__getattr__ = loader(__name__, _PLACES)
