@@ -31,6 +31,8 @@ def quiet() -> Iterator[None]:
         ({"LOG_LEVEL": "info"}, {"info", "warning"}),
         ({"DEBUG": "1", "LOG_LEVEL": "ERROR"}, {"debug", "info", "warning"}),
         ({"LOG_LEVEL": "ERROR"}, set()),
+        ({"DEBUG": "False", "LOG_LEVEL": ""}, {"warning"}),
+        ({"DEBUG": "0", "LOG_LEVEL": "info"}, {"info", "warning"}),
     ],
 )
 def test_the_environment_wins_over_params(environ: dict[str, str], said: set[str], tmp_path: Path) -> None:
