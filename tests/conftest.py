@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -19,6 +20,19 @@ settings.load_profile("tsf")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files whose few tests take minutes begin first, so that no worker is left alone with one of them."""
     items.sort(key=lambda item: item.path.name != "test_docs.py")
+
+
+@pytest.fixture
+def no_log_yet() -> Iterator[None]:
+    """Logging of tsf as it is before it was started; afterwards as it was."""
+    ours = logging.getLogger("tsf")
+    handlers, level = ours.handlers[:], ours.level
+    ours.handlers.clear()
+    yield
+    for handler in ours.handlers:
+        handler.close()
+    ours.handlers[:] = handlers
+    ours.setLevel(level)
 
 
 @pytest.fixture(scope="session")

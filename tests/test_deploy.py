@@ -52,6 +52,13 @@ class TestCompose:
             for source in (source for source in sources if source.startswith("./") and source != "./rules"):
                 assert (ROOT / source).is_file(), source
 
+    def test_grafana_asks_its_maker_for_nothing(self) -> None:
+        said = SERVICES["grafana"]["environment"]
+        for name in ("REPORTING_ENABLED", "CHECK_FOR_UPDATES", "CHECK_FOR_PLUGIN_UPDATES"):
+            assert said[f"GF_ANALYTICS_{name}"] == "false"
+        assert said["GF_NEWS_NEWS_FEED_ENABLED"] == "false"
+        assert said["GF_PLUGINS_PREINSTALL_DISABLED"] == "true"
+
     def test_only_this_machine_gets_at_the_services(self) -> None:
         published = [port for service in SERVICES.values() for port in service.get("ports", [])]
         assert len(published) == 5
@@ -64,6 +71,14 @@ class TestCompose:
         assert IN_PRODUCTION["fleet"]["profiles"]
         for name in SERVICES.keys() - {"fleet"}:
             assert {"cpus", "memory"} <= {*IN_PRODUCTION[name]["deploy"]["resources"]["limits"]}
+
+    @pytest.mark.parametrize("over", ["compose.prod.yaml", "compose.gpu.yaml"])
+    def test_an_image_without_a_version_is_one_that_is_built_here(self, over: str) -> None:
+        """Compose would ask a registry for any other, and stop where it has none."""
+        changed = compose(over)["services"]
+        both = {name: {**service, **changed.get(name, {})} for name, service in SERVICES.items()}
+        ours = {service["image"] for service in both.values() if service["image"].startswith("tsf")}
+        assert ours == {service["image"] for service in both.values() if "build" in service}
 
     def test_secrets_are_files_that_git_ignores_and_no_image_holds(self) -> None:
         secrets = [compose(name)["secrets"] for name in ("compose.yaml", "compose.prod.yaml")]

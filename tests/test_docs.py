@@ -29,6 +29,7 @@ from tsf.flow.tasks import edit_params
 from tsf.io.exposition import forecast_exposition
 from tsf.io.runs import runs_exposition
 from tsf.params import OVERRIDES, PushParams, parse_params
+from tsf.server.system import VARIABLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -130,6 +131,12 @@ def test_every_variable_that_is_read_is_in_the_readme() -> None:
     assert {"PROMETHEUS_URL", "PUSHGATEWAY_USERNAME", "PROMETHEUS_BEARER_TOKEN_FILE", "LOG_LEVEL"} <= read
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(read) if f"`{name}`" not in text] == []
+
+
+def test_every_variable_of_the_readme_is_told_by_stats() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("### Environment")[2].partition("\n## ")[0]
+    table = "".join(line.split(" | ")[0] for line in text.splitlines() if line.startswith("| "))
+    assert {*re.findall(r"`([A-Z_]+)`", table)} == {*VARIABLES}
 
 
 def written_metrics() -> dict[str, set[str]]:

@@ -1,4 +1,4 @@
-"""Write docs/parameters.md, docs/commands.md and docs/rest.md from the code, so that they say what it does."""
+"""Write the reference pages in docs/ and params.schema.json from the code, so that they say what it does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import typer
 
 from tsf.cli import app
-from tsf.params import Params
+from tsf.params import Params, schema_text
 from tsf.presets import PRESETS
 from tsf.server.openapi import METHODS, document
 
@@ -188,10 +188,11 @@ def rest_page() -> str:
 
 
 def main() -> None:
-    """Write the pages."""
+    """Write the pages and the schema."""
     (DOCS / "parameters.md").write_text(parameters_page(), encoding="utf-8")
     (DOCS / "commands.md").write_text(commands_page(), encoding="utf-8")
     (DOCS / "rest.md").write_text(rest_page(), encoding="utf-8")
+    (DOCS.parent / "params.schema.json").write_text(schema_text(), encoding="utf-8")
 
 
 def _sections() -> list[Section]:

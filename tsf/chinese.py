@@ -214,7 +214,9 @@ CHINESE: dict[str, str] = {
     "largest norm of a gradient": "梯度的最大范数",
     "how strongly large weights are pulled towards 0": "把较大权重拉向 0 的强度",
     "samples in a row at the line that make a breach": "连续多少个样本达到告警线才算超限",
-    "levels that are learnt, increasing, with 0.5 among them": "要学习的分位数，须递增并包含 0.5",
+    "levels that are learnt, increasing, with 0.1, 0.5 and 0.9 among them": (
+        "要学习的分位数，须递增并包含 0.1、0.5 和 0.9"
+    ),
     "the newest data, kept from training to judge it": "留出的最新数据，不参与训练，用于评估",
     "auto: the GPU where torch sees one": "auto：torch 能识别到 GPU 时使用 GPU",
     "the same seed and data give the same model on the CPU": "在 CPU 上，相同的种子和数据得到相同的模型",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_setup import PYPROJECT
 from tsf.doctor import machine
 
 CPU_ONLY = {"CUDA_VISIBLE_DEVICES": ""}
@@ -30,6 +31,10 @@ def test_a_package_that_does_not_fit_comes_with_what_is_needed(monkeypatch: pyte
     assert by_name["packages"].detail == "1 of 3 fit"
     assert by_name["extra lab"].state == "warn"
     assert "no-such-lab" in by_name["extra lab"].detail
+
+
+def test_every_extra_is_looked_at() -> None:
+    assert {*machine.EXTRAS} == {*PYPROJECT["project"]["optional-dependencies"]}
 
 
 def test_a_python_without_tsf_is_told_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_setup import load_tool
 from tsf import doctor
 from tsf.doctor import Finding, project
 
@@ -67,9 +68,14 @@ def test_servers_for_tests_are_found_under_both_names(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for name in ("prometheus", "promtool", "prometheus-pushgateway", "prometheus-node-exporter"):
         (folder / name).touch(mode=0o755)
+    said = "absent: alertmanager, victoria-metrics, nginx; only tests need them"
     assert project.check_test_servers(tmp_path, {"PATH": ""}) == Finding(
-        "test servers", "ok", "absent: alertmanager, victoria-metrics; only tests need them", "run `make servers`"
+        "test servers", "ok", said, "run `make servers`"
     )
+
+
+def test_the_servers_for_tests_are_those_that_make_servers_gets() -> None:
+    assert {*project.TEST_SERVERS} == {*load_tool("servers").PACKAGES}
 
 
 def test_a_broken_project_gives_findings_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

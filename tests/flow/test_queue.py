@@ -223,6 +223,7 @@ def test_one_runner_works_off_the_queue_and_a_failure_stops_no_other(project: Pa
     notebook = project / "reports/storage/fetch.failed.ipynb"
     assert failed_cell(notebook) is not None
     assert read_run(project, good.id).attempts == 1
+    assert "Warning" not in read_log(project, good.id)[0]
     wait_for(lambda: not runner_is_alive(project))
 
 

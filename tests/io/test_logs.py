@@ -1,7 +1,6 @@
 """The log: one level from the environment or params.yaml, one place, and no other library's chatter."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,7 @@ from tsf.errors import ParamsError
 from tsf.io.logs import start_log
 from tsf.params import LoggingParams
 
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Logging as it was before."""
-    ours = logging.getLogger("tsf")
-    handlers, level = ours.handlers[:], ours.level
-    ours.handlers.clear()
-    yield
-    for handler in ours.handlers:
-        handler.close()
-    ours.handlers[:] = handlers
-    ours.setLevel(level)
+pytestmark = pytest.mark.usefixtures("no_log_yet")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +19,8 @@ def quiet() -> Iterator[None]:
         ({"LOG_LEVEL": "info"}, {"info", "warning"}),
         ({"DEBUG": "1", "LOG_LEVEL": "ERROR"}, {"debug", "info", "warning"}),
         ({"LOG_LEVEL": "ERROR"}, set()),
+        ({"DEBUG": "False", "LOG_LEVEL": ""}, {"warning"}),
+        ({"DEBUG": "0", "LOG_LEVEL": "info"}, {"info", "warning"}),
     ],
 )
 def test_the_environment_wins_over_params(environ: dict[str, str], said: set[str], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from tests.faults import Answer as FaultAnswer
+from tests.faults import FaultServer
 from tests.server.conftest import Call
 from tsf.flow.queue import claim, enqueue, finish, list_runs
 from tsf.flow.tasks import set_values
@@ -642,6 +645,22 @@ async def test_health_hides_a_secret_that_stands_in_a_sentence(call: Call, monke
     told = json.dumps((await call("GET", "/health"))[1])
     assert "http://127.0.0.1:1/***" in told
     assert "hunter2" not in told
+
+
+class TestLog:
+    """The server logs as params.yaml says, and starts also where that cannot be."""
+
+    @pytest.fixture
+    def jp_root_dir(self, project: Path, no_log_yet: None) -> Path:
+        set_values(project, {"logging.level": "DEBUG", "logging.file": "tsf.log"})
+        return project
+
+    async def test_requests_to_prometheus_stand_in_the_file(
+        self, call: Call, project: Path, fault_server: Callable[..., FaultServer], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PROMETHEUS_URL", fault_server(FaultAnswer(404)).url)
+        await call("POST", "/query", {"query": "up", "ask": True})
+        assert "DEBUG tsf.io.http" in (project / "tsf.log").read_text()
 
 
 class TestOutsideOfAProject:

@@ -50,6 +50,16 @@ def test_a_rival_that_is_never_wrong_makes_a_sentence_too(folder: Folder, limite
     assert "no lower than that of the best baseline, last value" in evaluation.summary
 
 
+@pytest.mark.usefixtures("no_log_yet")
+def test_what_an_evaluation_logs_goes_where_params_yaml_says(folder: Folder) -> None:
+    folder.set()
+    text = (folder.root / "params.yaml").read_text()
+    (folder.root / "params.yaml").write_text(f"{text}    alert:\n      team: squad\nlogging:\n  file: tsf.log\n")
+    train(plan("a", folder.root), folder.root)
+    evaluate("a", folder.root)
+    assert "WARNING tsf.stages.alarm_replay: No series has the label squad" in (folder.root / "tsf.log").read_text()
+
+
 def test_a_model_is_not_judged_by_what_it_has_learnt_from(folder: Folder, limited_series: SeriesSet) -> None:
     train(plan("a", folder.root), folder.root)
     assert evaluate("a", folder.root).version

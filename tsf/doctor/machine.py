@@ -22,7 +22,13 @@ GIB = 2**30
 MINIMUM_CORES = 2
 MINIMUM_MEMORY_GIB = 4
 MINIMUM_DISK_GIB = 3  # beside the environment itself, which takes 2 with a CPU build of torch
-EXTRAS = {"lab": "JupyterLab", "scale": "computing on a Ray cluster", "dev": "working on tsf itself"}
+EXTRAS = {
+    "lab": "JupyterLab",
+    "onnx": "models that run without torch",
+    "scale": "computing on a Ray cluster",
+    "tune": "the search of tsf tune",
+    "dev": "working on tsf itself",
+}
 INSTALL = "run `make setup`"
 PROBE = """
 import json, torch

@@ -17,7 +17,8 @@ from tsf.params import read_params
 __all__ = ["check_dvc", "check_git", "check_kernel", "check_params", "check_test_servers"]
 
 REPLACED = ("python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}")
-TEST_SERVERS = ("prometheus", "promtool", "pushgateway", "alertmanager", "node_exporter", "victoria-metrics")
+TEST_SERVERS = ("prometheus", "promtool", "pushgateway", "alertmanager", "node_exporter", "victoria-metrics",
+                "nginx")  # fmt: skip
 
 
 def check_git(root: Path) -> Finding:

@@ -11,6 +11,7 @@ from tsf.params import LoggingParams
 __all__ = ["start_log"]
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+OFF = ("", "0", "false", "no", "off")  # what DEBUG may say, as other programs that read it take it
 
 
 def start_log(params: LoggingParams, environ: Mapping[str, str]) -> None:
@@ -18,7 +19,8 @@ def start_log(params: LoggingParams, environ: Mapping[str, str]) -> None:
 
     Started twice it changes the level alone. Raises ParamsError for an unknown level or a file that cannot be written.
     """
-    level = "DEBUG" if environ.get("DEBUG") else environ.get("LOG_LEVEL", params.level).upper()
+    debug = environ.get("DEBUG", "").strip().lower() not in OFF
+    level = "DEBUG" if debug else (environ.get("LOG_LEVEL") or params.level).upper()
     if level not in LEVELS:
         raise ParamsError(f"{level!r} is no level", where="LOG_LEVEL", cure=f"write one of {', '.join(LEVELS)}")
     ours = logging.getLogger("tsf")

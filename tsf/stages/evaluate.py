@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 from tsf.errors import HistoryError
 from tsf.io.artifacts import read_series, write_json
 from tsf.io.files import replacing
+from tsf.io.logs import start_log
 from tsf.io.registry import promote, register, versions
 from tsf.kinds import count_text, duration_text, figure_text, moment_text
 from tsf.learn import Backtest, Model, default_baselines, model_forecaster
@@ -181,8 +183,9 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     Raises TsfError; then the champion stays what it was.
     """
     root = root or find_root()
-    task = read_params(root).task(name)
-    paths = TaskPaths(root, name)
+    params = read_params(root)
+    start_log(params.logging, os.environ)
+    task, paths = params.task(name), TaskPaths(root, name)
     series = read_series(paths.series)
     model, card = load_model(paths.model)
     train = model.params
