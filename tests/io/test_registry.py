@@ -41,21 +41,22 @@ def name(number: int) -> str:
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> tuple[Path, list[str]]:
+def stored(tmp_path: Path) -> tuple[TaskPaths, list[str]]:
     """A registry with three versions of one task, the oldest first."""
-    root, found = tmp_path / "registry", []
+    paths, found = TaskPaths(tmp_path, "storage"), []
     for number in range(3):
-        model(tmp_path / "model", number)
-        found.append(register(root, "storage", tmp_path / "model", name(number)))
-    return root, found
+        model(paths.model, number)
+        found.append(register(paths, name(number)))
+    return paths, found
 
 
 def test_a_version_is_copied_whole_and_only_once(tmp_path: Path) -> None:
-    root, version = tmp_path / "registry", model(tmp_path / "model", 1)
-    assert register(root, "storage", tmp_path / "model", name(1)) == version
-    folder = root / "storage" / version
+    paths = TaskPaths(tmp_path, "storage")
+    version = model(paths.model, 1)
+    assert register(paths, name(1)) == version
+    folder = paths.registry / "storage" / version
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    assert register(root, "storage", tmp_path / "model", name(2)) == version
+    assert register(paths, name(2)) == version
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     assert {path.name for path in before} == {WEIGHTS, CARD}
     tensors, card = read_model(folder)
@@ -64,95 +65,97 @@ def test_a_version_is_copied_whole_and_only_once(tmp_path: Path) -> None:
 
 
 def test_the_executed_notebook_is_kept_with_the_version_that_it_names(tmp_path: Path) -> None:
-    root, notebook = tmp_path / "registry", tmp_path / "train.ipynb"
-    first = model(tmp_path / "model", 1)
+    paths = TaskPaths(tmp_path, "storage")
+    notebook = paths.notebook("train")
+    notebook.parent.mkdir(parents=True)
+    first = model(paths.model, 1)
     notebook.write_text(f"kept as version {first}")
-    register(root, "storage", tmp_path / "model", name(1), notebook)
-    assert (root / "storage" / first / NOTEBOOK).read_text() == f"kept as version {first}"
-    second = model(tmp_path / "model", 2)  # the notebook still tells of the first
-    register(root, "storage", tmp_path / "model", name(2), notebook)
-    assert not (root / "storage" / second / NOTEBOOK).exists()
+    register(paths, name(1))
+    assert (paths.registry / "storage" / first / NOTEBOOK).read_text() == f"kept as version {first}"
+    second = model(paths.model, 2)  # the notebook still tells of the first
+    register(paths, name(2))
+    assert not (paths.registry / "storage" / second / NOTEBOOK).exists()
 
 
-def test_versions_come_oldest_first_with_their_aliases(stored: tuple[Path, list[str]]) -> None:
-    root, (first, second, third) = stored
-    promote(root, "storage", first)
-    promote(root, "storage", third, "challenger")
-    found = versions(root, "storage")
+def test_versions_come_oldest_first_with_their_aliases(stored: tuple[TaskPaths, list[str]]) -> None:
+    paths, (first, second, third) = stored
+    promote(paths, first)
+    promote(paths, third, "challenger")
+    found = versions(paths)
     assert [one.version for one in found] == [first, second, third]
     assert [one.name for one in found] == [name(0), name(1), name(2)]
     assert [one.aliases for one in found] == [("champion",), (), ("challenger",)]
     assert [one.card["spec"] for one in found] == [{"n": 0}, {"n": 1}, {"n": 2}]
-    assert versions(root, "gpu") == []
+    assert versions(TaskPaths(paths.root, "gpu")) == []
 
 
-def test_a_model_is_found_by_alias_name_version_and_its_start(stored: tuple[Path, list[str]]) -> None:
-    root, (first, second, _) = stored
-    promote(root, "storage", name(1))
+def test_a_model_is_found_by_alias_name_version_and_its_start(stored: tuple[TaskPaths, list[str]]) -> None:
+    paths, (first, second, _) = stored
+    promote(paths, name(1))
     for reference in ("champion", second, second[:11], name(1)):
-        assert resolve(root, "storage", reference) == root / "storage" / second
-    assert resolve(root, "storage", name(0)) == root / "storage" / first
-    assert resolve(root, "storage") == root / "storage" / second
+        assert resolve(paths, reference) == paths.registry / "storage" / second
+    assert resolve(paths, name(0)) == paths.registry / "storage" / first
+    assert resolve(paths) == paths.registry / "storage" / second
 
 
 def test_an_alias_is_followed_without_a_look_at_the_other_versions(
-    stored: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+    stored: tuple[TaskPaths, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, (first, second, third) = stored
-    assert aliased(root, "storage") is None
-    promote(root, "storage", second)
-    promote(root, "storage", second, "challenger")
+    paths, (first, second, third) = stored
+    assert aliased(paths) is None
+    promote(paths, second)
+    promote(paths, second, "challenger")
     read = []
     monkeypatch.setattr(registry, "read_card", lambda folder: read.append(folder.name) or read_card(folder))
-    assert aliased(root, "storage") == versions(root, "storage")[1]
+    assert aliased(paths) == versions(paths)[1]
     assert sorted(read) == sorted([second, first, second, third])
     read.clear()
-    assert resolve(root, "storage", "challenger").name == second
+    assert resolve(paths, "challenger").name == second
     assert read == [second]
-    shutil.rmtree(root / "storage" / second)
-    assert aliased(root, "storage") is None
-    (root / "storage" / "aliases.json").write_text(
+    shutil.rmtree(paths.registry / "storage" / second)
+    assert aliased(paths) is None
+    (paths.registry / "storage" / "aliases.json").write_text(
         '{"history": [{"act": "promote", "alias": "champion", "version": ".."}]}'
     )
-    assert aliased(root, "storage") is None
+    assert aliased(paths) is None
 
 
 @pytest.mark.parametrize("reference", ["", "champion", "xyz", "../storage", "model_20990101_000000", ".", "0" * 12])
-def test_a_reference_to_nothing_lists_what_there_is(stored: tuple[Path, list[str]], reference: str) -> None:
-    root, known = stored
+def test_a_reference_to_nothing_lists_what_there_is(stored: tuple[TaskPaths, list[str]], reference: str) -> None:
+    paths, known = stored
     with pytest.raises(ModelError, match="task storage: there is no model") as caught:
-        resolve(root, "storage", reference)
+        resolve(paths, reference)
     assert all(version in str(caught.value) for version in known)
     assert name(0) in str(caught.value)
 
 
 def test_a_start_that_two_versions_share_is_not_guessed(tmp_path: Path) -> None:
-    root, starts = tmp_path / "registry", list[str]()
+    paths, starts = TaskPaths(tmp_path, "storage"), list[str]()
     for number in range(17):  # 16 hexadecimal digits: two must share the first
-        model(tmp_path / "model", number)
-        starts.append(register(root, "storage", tmp_path / "model", name(number))[0])
+        model(paths.model, number)
+        starts.append(register(paths, name(number))[0])
     shared = next(start for start in starts if starts.count(start) > 1)
     with pytest.raises(ModelError, match=f"{starts.count(shared)} versions start with '{shared}'"):
-        resolve(root, "storage", shared)
+        resolve(paths, shared)
 
 
 def test_a_task_without_models_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="task storage: it has no model in the registry; run `tsf train"):
-        resolve(tmp_path, "storage")
+        resolve(TaskPaths(tmp_path, "storage"))
 
 
-def test_rollback_goes_back_step_by_step_and_keeps_the_history(stored: tuple[Path, list[str]]) -> None:
-    root, (first, second, third) = stored
+def test_rollback_goes_back_step_by_step_and_keeps_the_history(stored: tuple[TaskPaths, list[str]]) -> None:
+    paths, (first, second, third) = stored
     for version in (first, second, second, third):
-        promote(root, "storage", version)
-    assert rollback(root, "storage") == second
-    assert rollback(root, "storage") == first
-    assert resolve(root, "storage").name == first
+        promote(paths, version)
+    assert rollback(paths) == second
+    assert rollback(paths) == first
+    assert resolve(paths).name == first
     with pytest.raises(ModelError, match=f"points at {first}, and nothing lies before it; promote a version"):
-        rollback(root, "storage")
-    promote(root, "storage", third)
-    assert rollback(root, "storage") == first
-    history = read_json(root / "storage" / "aliases.json")["history"]
+        rollback(paths)
+    promote(paths, third)
+    assert rollback(paths) == first
+    history = read_json(paths.registry / "storage" / "aliases.json")["history"]
     assert [(move["act"], move["version"]) for move in history] == [
         ("promote", first),
         ("promote", second),
@@ -163,65 +166,67 @@ def test_rollback_goes_back_step_by_step_and_keeps_the_history(stored: tuple[Pat
         ("rollback", first),
     ]
     with pytest.raises(ModelError, match="challenger of task storage points at nothing"):
-        rollback(root, "storage", "challenger")
+        rollback(paths, "challenger")
 
 
-def test_only_champion_and_challenger_are_aliases(stored: tuple[Path, list[str]]) -> None:
-    root, (first, *_) = stored
+def test_only_champion_and_challenger_are_aliases(stored: tuple[TaskPaths, list[str]]) -> None:
+    paths, (first, *_) = stored
     with pytest.raises(ModelError, match="there is no alias 'latest'; choose from champion, challenger"):
-        promote(root, "storage", first, "latest")
-    assert not (root / "storage" / "aliases.json").exists()
+        promote(paths, first, "latest")
+    assert not (paths.registry / "storage" / "aliases.json").exists()
 
 
 @pytest.mark.parametrize("bad", ["model", "../x", "model_20261101_000000/..", "model_20261101_00000", ""])
-def test_bad_and_taken_names_are_refused(stored: tuple[Path, list[str]], tmp_path: Path, bad: str) -> None:
-    root, (first, *_) = stored
-    model(tmp_path / "model", 9)
+def test_bad_and_taken_names_are_refused(stored: tuple[TaskPaths, list[str]], bad: str) -> None:
+    paths, (first, *_) = stored
+    model(paths.model, 9)
     with pytest.raises(ModelError, match="is not a model's name"):
-        register(root, "storage", tmp_path / "model", bad)
+        register(paths, bad)
     with pytest.raises(ModelError, match=f"the name {name(0)} belongs to version {first}"):
-        register(root, "storage", tmp_path / "model", name(0))
-    register(root, "gpu", tmp_path / "model", name(0))  # names are unique within a task
+        register(paths, name(0))
+    other = TaskPaths(paths.root, "gpu")
+    model(other.model, 9)
+    register(other, name(0))  # names are unique within a task
 
 
 @pytest.mark.parametrize("task", ["../storage", "/tmp", "", ".", "a/b", "A", "x\n"])
-def test_no_task_name_leads_out_of_the_registry(stored: tuple[Path, list[str]], tmp_path: Path, task: str) -> None:
-    root, (first, *_) = stored
+def test_no_task_name_leads_out_of_the_registry(stored: tuple[TaskPaths, list[str]], task: str) -> None:
+    paths, (first, *_) = stored
+    outside = TaskPaths(paths.root, task)
     for act in (
-        lambda: register(root, task, tmp_path / "model", name(5)),
-        lambda: versions(root, task),
-        lambda: resolve(root, task),
-        lambda: promote(root, task, first),
-        lambda: rollback(root, task),
+        lambda: register(outside, name(5)),
+        lambda: versions(outside),
+        lambda: resolve(outside),
+        lambda: promote(outside, first),
+        lambda: rollback(outside),
     ):
         with pytest.raises(ModelError, match="is not the name of a task"):
             act()
 
 
 def test_a_damaged_model_is_not_registered(tmp_path: Path) -> None:
-    model(tmp_path / "model", 1)
-    (tmp_path / "model" / WEIGHTS).write_bytes(b"")
+    paths = TaskPaths(tmp_path, "storage")
+    model(paths.model, 1)
+    (paths.model / WEIGHTS).write_bytes(b"")
     with pytest.raises(ModelError, match="is damaged"):
-        register(tmp_path / "registry", "storage", tmp_path / "model", name(1))
-    assert not (tmp_path / "registry").exists()
+        register(paths, name(1))
+    assert not paths.registry.exists()
 
 
-def test_a_damaged_version_is_shown_and_healed_by_registering_it_again(
-    stored: tuple[Path, list[str]], tmp_path: Path
-) -> None:
-    root, (_, _, third) = stored
-    (root / "storage" / third / CARD).write_text("{")
-    assert {one.version: one.name for one in versions(root, "storage")}[third] == ""
-    assert register(root, "storage", tmp_path / "model", name(2)) == third
-    assert read_model(resolve(root, "storage", name(2)))[1]["version"] == third
+def test_a_damaged_version_is_shown_and_healed_by_registering_it_again(stored: tuple[TaskPaths, list[str]]) -> None:
+    paths, (_, _, third) = stored
+    (paths.registry / "storage" / third / CARD).write_text("{")
+    assert {one.version: one.name for one in versions(paths)}[third] == ""
+    assert register(paths, name(2)) == third
+    assert read_model(resolve(paths, name(2)))[1]["version"] == third
 
 
-def test_a_damaged_list_of_aliases_is_one_sentence(stored: tuple[Path, list[str]]) -> None:
-    root, _ = stored
+def test_a_damaged_list_of_aliases_is_one_sentence(stored: tuple[TaskPaths, list[str]]) -> None:
+    paths, _ = stored
     for text in ("{", "[]", '{"history": [{}]}', '{"history": [{"alias": "champion", "act": "rollback"}]}'):
-        (root / "storage" / "aliases.json").write_text(text)
+        (paths.registry / "storage" / "aliases.json").write_text(text)
         with pytest.raises(ModelError, match=r"aliases\.json: it is damaged; restore it"):
-            resolve(root, "storage")
+            resolve(paths)
 
 
 WORKER = """
@@ -229,12 +234,13 @@ import sys
 from pathlib import Path
 import numpy as np
 from tsf.io.artifacts import write_model
-from tsf.io.registry import NOTEBOOK, promote, register
-folder = Path(sys.argv[1])
+from tsf.io.registry import promote, register
+from tsf.project import TaskPaths
+paths = TaskPaths(Path(sys.argv[1]), "storage")
 for number in range(int(sys.argv[2]), 10**6):
-    write_model(folder / "model", {"w": np.full(100_000, float(number))}, {"spec": {"n": number}, "data_hash": "d"})
-    version = register(folder / "registry", "storage", folder / "model", f"model_20261101_{number:06d}")
-    promote(folder / "registry", "storage", version)
+    write_model(paths.model, {"w": np.full(100_000, float(number))}, {"spec": {"n": number}, "data_hash": "d"})
+    version = register(paths, f"model_20261101_{number:06d}")
+    promote(paths, version)
     print(number, version, flush=True)
 """
 
@@ -250,10 +256,10 @@ def test_a_process_killed_at_any_moment_loses_nothing(tmp_path: Path) -> None:
             process.send_signal(signal.SIGKILL)
             lines += process.stdout.readlines()
         done, version = int(lines[-1].split()[0]), lines[-1].split()[1]
-        known = versions(tmp_path / "registry", "storage")
+        known = versions(TaskPaths(tmp_path, "storage"))
         assert version in [one.version for one in known]
         assert all(read_model(one.folder)[1]["version"] == one.version for one in known)
-        assert read_model(resolve(tmp_path / "registry", "storage"))[1]["spec"]["n"] >= done
+        assert read_model(resolve(TaskPaths(tmp_path, "storage")))[1]["spec"]["n"] >= done
     shutil.rmtree(tmp_path / "registry")
 
 
@@ -261,44 +267,44 @@ MOVER = """
 import sys
 from pathlib import Path
 from tsf.io.registry import promote, rollback
-root, first, second, alias = Path(sys.argv[1]), *sys.argv[2:]
-promote(root, "storage", first, alias)
+from tsf.project import TaskPaths
+paths, first, second, alias = TaskPaths(Path(sys.argv[1]), "storage"), *sys.argv[2:]
+promote(paths, first, alias)
 for _ in range(20):
-    promote(root, "storage", second, alias)
-    rollback(root, "storage", alias)
+    promote(paths, second, alias)
+    rollback(paths, alias)
 """
 
 
-def test_two_processes_that_move_aliases_at_once_lose_no_move(stored: tuple[Path, list[str]]) -> None:
-    root, (first, second, _) = stored
+def test_two_processes_that_move_aliases_at_once_lose_no_move(stored: tuple[TaskPaths, list[str]]) -> None:
+    paths, (first, second, _) = stored
     started = [
-        subprocess.Popen([sys.executable, "-c", MOVER, str(root), first, second, alias])
+        subprocess.Popen([sys.executable, "-c", MOVER, str(paths.root), first, second, alias])
         for alias in ("champion", "challenger")
     ]
     assert [process.wait() for process in started] == [0, 0]
-    history = read_json(root / "storage" / "aliases.json")["history"]
+    history = read_json(paths.registry / "storage" / "aliases.json")["history"]
     for alias in ("champion", "challenger"):
         moves = [(move["act"], move["version"]) for move in history if move["alias"] == alias]
         assert moves == [("promote", first), *[("promote", second), ("rollback", first)] * 20]
 
 
-def test_the_alert_in_force_goes_back_with_the_champion(stored: tuple[Path, list[str]]) -> None:
-    root, found = stored
-    paths = TaskPaths(root.parent, "storage")
+def test_the_alert_in_force_goes_back_with_the_champion(stored: tuple[TaskPaths, list[str]]) -> None:
+    paths, found = stored
     as_set = AlertParams(probability=0.9, hold=2, gate=0.4)
     assert alert_in_force(paths, as_set) == as_set  # before there is a champion
     for version, threshold in zip(found[:2], (0.2, 0.3), strict=True):
         chosen = {"threshold": threshold, "hold_steps": 1, "gate": 0.85}
         write_json({"alarms": chosen}, paths.kept_evaluation(version))
-        promote(root, "storage", version)
+        promote(paths, version)
     assert alert_in_force(paths, as_set) == AlertParams(probability=0.3, hold=1, gate=0.85)
     assert chosen_alert(paths, found[0]) == {"probability": 0.2, "hold": 1, "gate": 0.85}
     of_another = AlertParams(probability=0.2, hold=1, gate=0.85)
     assert alert_in_force(paths, as_set, chosen_alert(paths, found[0])) == of_another
     assert alert_in_force(paths, as_set, chosen_alert(paths, found[2])) == as_set  # never evaluated
-    rollback(root, "storage")
+    rollback(paths)
     assert alert_in_force(paths, as_set).probability == 0.2
     fixed = as_set.model_copy(update={"policy": "fixed"})
     assert alert_in_force(paths, fixed) == fixed
-    promote(root, "storage", found[2])  # never evaluated
+    promote(paths, found[2])  # never evaluated
     assert alert_in_force(paths, as_set) == as_set

@@ -93,8 +93,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fetch("a", root)
     train(plan("a", root), root)
     paths = TaskPaths(root, "a")
-    version = register(paths.registry, "a", paths.model, "model_20261101_000000")
-    promote(paths.registry, "a", version)
+    version = register(paths, "model_20261101_000000")
+    promote(paths, version)
     write_json({"alarms": {"threshold": 0.35, "hold_steps": 2, "gate": 0.6}}, paths.kept_evaluation(version))
     push("a", root)
     export_task("a", root / "a.onnx", root)
@@ -104,7 +104,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def both(trained: Path) -> tuple[Model, Exported]:
     """The champion, and what was exported of it."""
-    return load_model(resolve(trained / "registry", "a"))[0], load_exported(trained / "a.onnx")[0]
+    return load_model(resolve(TaskPaths(trained, "a")))[0], load_exported(trained / "a.onnx")[0]
 
 
 @pytest.fixture

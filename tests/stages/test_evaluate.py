@@ -38,7 +38,7 @@ def test_held_out_data_that_cannot_judge_are_refused_and_no_model_becomes_champi
     train(plan("a", folder.root), folder.root)
     with pytest.raises(HistoryError, match=f"the last 3d hold nothing to judge by.*{reason}"):
         evaluate("a", folder.root)
-    assert not versions(folder.paths.registry, "a")
+    assert not versions(folder.paths)
 
 
 def test_a_rival_that_is_never_wrong_makes_a_sentence_too(folder: Folder, limited_series: SeriesSet) -> None:

@@ -127,7 +127,7 @@ def test_the_champion_of_a_task_is_exported_by_its_name(folder, small_model, mon
     monkeypatch.setattr("tsf.stages.export.export_onnx", lambda model, path, card: written.append((path, card)))
     version = save_model(small_model, folder.paths.model, {"data_hash": "0"})
     name = "model_20260101_000000"
-    promote(folder.paths.registry, "a", register(folder.paths.registry, "a", folder.paths.model, name))
+    promote(folder.paths, register(folder.paths, name))
     write_json({"alarms": {"threshold": 0.2, "weeks": 3}}, folder.paths.kept_evaluation(version))
     assert export_task("a", folder.root / "a.onnx", folder.root) == version
     told = {"name": name, "version": version, "data_hash": "0", "commit": ""}

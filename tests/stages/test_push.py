@@ -123,8 +123,8 @@ def two_models(tmp_path: Path) -> TaskPaths:
         train(plan("a", tmp_path), tmp_path)
         evaluate("a", tmp_path)
     paths = TaskPaths(tmp_path, "a")
-    promote(paths.registry, "a", resolve(paths.registry, "a").name, "challenger")
-    rollback(paths.registry, "a")
+    promote(paths, resolve(paths).name, "challenger")
+    rollback(paths)
     return paths
 
 
@@ -138,7 +138,7 @@ def test_a_challenger_forecasts_in_shadow_and_is_compared_with_the_champion(
     assert "nothing yet that both" in first.duel.summary
     told = "".join(path.read_text() for path in two_models.textfile.iterdir())
     challenger, champion = (
-        next(one.version for one in versions(two_models.registry, "a") if alias in one.aliases)
+        next(one.version for one in versions(two_models) if alias in one.aliases)
         for alias in ("challenger", "champion")
     )
     assert champion in told
@@ -155,7 +155,7 @@ def test_a_challenger_forecasts_in_shadow_and_is_compared_with_the_champion(
     with caplog.at_level(logging.WARNING):
         assert push("a", root).duel is None
     assert "The challenger of task a gave no forecast" in caplog.text
-    promote(two_models.registry, "a", champion, "challenger")
+    promote(two_models, champion, "challenger")
     assert push("a", root).duel is None
     assert not [*two_models.pushed.glob("shadow-*")]
 
@@ -200,7 +200,7 @@ def test_the_same_model_forecasts_the_same_samples_once(two_models: TaskPaths, m
     ask(steps=2)
     node = json.loads(first)["predictions"][0]["labels"]["node"]
     ask(labels={"node": node})
-    promote(two_models.registry, "a", resolve(two_models.registry, "a", "challenger").name, "champion")
+    promote(two_models, resolve(two_models, "challenger").name, "champion")
     ask()
     assert len(calls) == 7
     size = next(iter(worker._forecasts.values())).quantiles.nbytes

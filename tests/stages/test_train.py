@@ -81,8 +81,7 @@ def test_a_training_starts_from_the_champion_where_there_is_one(folder: Folder, 
     folder.set(start="champion", epochs=1)
     train(plan("a", folder.root), folder.root)
     assert "the task has no champion yet" in capsys.readouterr().out
-    registry = folder.paths.registry
-    promote(registry, "a", register(registry, "a", folder.paths.model, "model_20260101_000000"))
+    promote(folder.paths, register(folder.paths, "model_20260101_000000"))
     train(plan("a", folder.root), folder.root)
     assert "training starts from a model" in capsys.readouterr().out
 

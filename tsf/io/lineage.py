@@ -26,8 +26,8 @@ def lineage(root: Path, task: str, reference: str = "") -> dict[str, str]:
     """
     paths = TaskPaths(root, task)
     receipt = {} if reference else read_json(paths.pushed / "receipt.json")
-    folder = resolve(paths.registry, task, reference or receipt["version"])
-    model = next(one for one in versions(paths.registry, task) if one.folder == folder)
+    folder = resolve(paths, reference or receipt["version"])
+    model = next(one for one in versions(paths) if one.folder == folder)
     card, notebook = model.card, folder / NOTEBOOK
     until = card.get("trained_until")
     found = {

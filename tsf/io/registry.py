@@ -41,28 +41,31 @@ class ModelVersion:
     card: Mapping[str, Any]
 
 
-def register(root: Path, task: str, model_folder: Path, name: str, notebook: Path | None = None) -> str:
-    """Copy the model in `model_folder` into the registry at `root` and return its version.
+def register(paths: TaskPaths, name: str) -> str:
+    """Copy the task's model into the registry, with the executed notebook that trained it, and return its version.
 
     name: model_YYYYMMDD_HHMMSS, in UTC; no other version of the task may have it. A version that is already there
-    keeps its name. notebook: the executed one that trained the model; one that does not name its version tells of
-    another model and is left out. Raises ModelError for a damaged model and for a bad or taken name.
+    keeps its name. A notebook that does not name the version tells of another model and is left out. Raises ModelError
+    for a damaged model and for a bad or taken name.
     """
-    folder = _task_folder(root, task)
+    folder = _task_folder(paths)
     if not NAME.match(name):
         raise ModelError(f"{name!r} is not a model's name", cure="use model_YYYYMMDD_HHMMSS")
-    version = str(read_model(model_folder)[1]["version"])
+    version = str(read_model(paths.model)[1]["version"])
     if _is_whole(folder / version):
         return version
-    if taken := [one.version for one in versions(root, task) if one.name == name and one.version != version]:
-        raise ModelError(f"the name {name} belongs to version {taken[0]} of task {task}", cure="use another second")
+    if taken := [one.version for one in versions(paths) if one.name == name and one.version != version]:
+        raise ModelError(
+            f"the name {name} belongs to version {taken[0]} of task {paths.task}", cure="use another second"
+        )
     part = folder / f".{version}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         part.mkdir(parents=True)
         with replacing(part / WEIGHTS, ModelError) as file:
-            file.write((model_folder / WEIGHTS).read_bytes())
-        write_json({**read_card(model_folder), "name": name}, part / CARD)
-        if notebook and notebook.is_file() and version.encode() in (executed := notebook.read_bytes()):
+            file.write((paths.model / WEIGHTS).read_bytes())
+        write_json({**read_card(paths.model), "name": name}, part / CARD)
+        notebook = paths.notebook("train")
+        if notebook.is_file() and version.encode() in (executed := notebook.read_bytes()):
             with replacing(part / NOTEBOOK, ModelError) as file:
                 file.write(executed)
         shutil.rmtree(folder / version, ignore_errors=True)  # only a damaged one is still there
@@ -75,76 +78,76 @@ def register(root: Path, task: str, model_folder: Path, name: str, notebook: Pat
     return version
 
 
-def versions(root: Path, task: str) -> list[ModelVersion]:
+def versions(paths: TaskPaths) -> list[ModelVersion]:
     """All versions of the task's model, the oldest name first; none for a task without models."""
-    folder = _task_folder(root, task)
+    folder = _task_folder(paths)
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     aliases = _aliases(folder)
     found = [_version(folder / version, aliases) for version in filter(VERSION.match, names)]
     return sorted(found, key=lambda one: (one.name, one.version))
 
 
-def aliased(root: Path, task: str, alias: str = "champion") -> ModelVersion | None:
+def aliased(paths: TaskPaths, alias: str = "champion") -> ModelVersion | None:
     """The version that `alias` points at, None where there is none; of all cards only its own is read.
 
     Raises ModelError for a damaged list of aliases.
     """
-    folder = _task_folder(root, task)
+    folder = _task_folder(paths)
     aliases = _aliases(folder)
     version = aliases.get(alias, "")
     return _version(folder / version, aliases) if VERSION.match(version) and (folder / version).exists() else None
 
 
-def resolve(root: Path, task: str, reference: str = "champion") -> Path:
+def resolve(paths: TaskPaths, reference: str = "champion") -> Path:
     """The folder of the model that `reference` means: an alias, a name, a version or the start of just one version.
 
     Raises ModelError that lists what there is.
     """
-    if reference in ALIASES and (pointed := aliased(root, task, reference)):
+    if reference in ALIASES and (pointed := aliased(paths, reference)):
         return pointed.folder
-    known = versions(root, task)
+    known = versions(paths)
     exact = [one for one in known if reference and reference in (*one.aliases, one.name, one.version)]
     found = exact or [one for one in known if reference and one.version.startswith(reference)]
     if len(found) == 1:
         return found[0].folder
-    where = f"task {task}"
+    where = f"task {paths.task}"
     if not known:
-        raise ModelError("it has no model in the registry", where=where, cure=f"run `tsf train --task {task}`")
+        raise ModelError("it has no model in the registry", where=where, cure=f"run `tsf train --task {paths.task}`")
     listing = ", ".join(f"{one.version} ({', '.join(filter(None, (*one.aliases, one.name)))})" for one in known)
     what = f"{len(found)} versions start with {reference!r}" if found else f"there is no model {reference!r}"
     raise ModelError(what, where=where, cure=f"choose from {listing}")
 
 
-def promote(root: Path, task: str, version: str, alias: str = "champion") -> None:
+def promote(paths: TaskPaths, version: str, alias: str = "champion") -> None:
     """Let `alias` point at `version` from now on; nothing is written where it does already.
 
     version: whatever `resolve` takes. Raises ModelError for an unknown alias or version.
     """
-    folder = _task_folder(root, task)
-    target = resolve(root, task, version).name
+    folder = _task_folder(paths)
+    target = resolve(paths, version).name
     with _moving(folder):
         if _stack(folder, alias)[-1:] != [target]:
             _append(folder, {"act": "promote", "alias": alias, "version": target})
 
 
-def rollback(root: Path, task: str, alias: str = "champion") -> str:
+def rollback(paths: TaskPaths, alias: str = "champion") -> str:
     """Let `alias` point where it pointed before, and return that version; again, and it goes one further back.
 
     Raises ModelError where there is nothing before.
     """
-    folder = _task_folder(root, task)
+    folder = _task_folder(paths)
     with _moving(folder):
         stack = _stack(folder, alias)
         if len(stack) < 2:
             state = f"points at {stack[0]}, and nothing lies before it" if stack else "points at nothing"
-            raise ModelError(f"{alias} of task {task} {state}", cure="promote a version by its name")
+            raise ModelError(f"{alias} of task {paths.task} {state}", cure="promote a version by its name")
         _append(folder, {"act": "rollback", "alias": alias, "version": stack[-2]})
     return stack[-2]
 
 
 def champion_metrics(paths: TaskPaths) -> dict[str, Any]:
     """What the last evaluation of the champion measured, {} before the first. Raises FlowError for a damaged file."""
-    champion = _stack(_task_folder(paths.registry, paths.task), "champion")[-1:]
+    champion = _stack(_task_folder(paths), "champion")[-1:]
     path = paths.kept_evaluation(champion[0]) if champion else None
     return read_json(path) if path and path.exists() else {}
 
@@ -180,7 +183,7 @@ def horizons_in_force(paths: TaskPaths, push: PushParams) -> tuple[int, ...]:
 
     After prediction_steps was raised the model in use is shorter until a training has passed.
     """
-    champion = aliased(paths.registry, paths.task)
+    champion = aliased(paths)
     if champion is None or not champion.card:
         return push.horizons
     spec = champion.card["spec"]
@@ -188,10 +191,10 @@ def horizons_in_force(paths: TaskPaths, push: PushParams) -> tuple[int, ...]:
     return tuple(horizon for horizon in push.horizons if horizon <= reach) or push.horizons
 
 
-def _task_folder(root: Path, task: str) -> Path:
-    if not TASK_NAME.match(task):  # names come from outside: no path may leave the registry
-        raise ModelError(f"{task!r} is not the name of a task", cure="use a-z, 0-9 and _")
-    return root / task
+def _task_folder(paths: TaskPaths) -> Path:
+    if not TASK_NAME.match(paths.task):  # names come from outside: no path may leave the registry
+        raise ModelError(f"{paths.task!r} is not the name of a task", cure="use a-z, 0-9 and _")
+    return paths.registry / paths.task
 
 
 def _is_whole(folder: Path) -> bool:

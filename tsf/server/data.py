@@ -103,11 +103,11 @@ def explain_forecast(service: Service, body: dict[str, Any]) -> Answer:
 
 def _check_model(root: Path, task: str, reference: str) -> None:
     """Raise NotFoundError for a model that is not there; where there is none at all, the worker says it."""
-    registry = TaskPaths(root, task).registry
+    paths = TaskPaths(root, task)
     try:
-        resolve(registry, task, reference)
+        resolve(paths, reference)
     except ModelError as fault:
-        if versions(registry, task):
+        if versions(paths):
             raise NotFoundError(fault.what, where="model", cure=fault.cure) from None
 
 

@@ -52,16 +52,15 @@ def read_model(service: Service, model_id: str) -> Answer:
 def promote_model(service: Service, model_id: str, body: dict[str, Any]) -> Answer:
     """Let an alias point at a model."""
     task, model = _find(service, model_id)
-    promote(TaskPaths(service.root, task).registry, task, model.version, body.get("alias", "champion"))
+    promote(TaskPaths(service.root, task), model.version, body.get("alias", "champion"))
     return _card(service, *_find(service, f"{task}:{model.version}"))
 
 
 def rollback_model(service: Service, task_id: str, body: dict[str, Any]) -> Answer:
     """Let an alias point where it pointed before."""
     service.task(task_id)
-    registry = TaskPaths(service.root, task_id).registry
     try:
-        version = rollback(registry, task_id, body.get("alias", "champion"))
+        version = rollback(TaskPaths(service.root, task_id), body.get("alias", "champion"))
     except ModelError as fault:
         raise ConflictError(fault.what, where=task_id, cure=fault.cure) from None
     return _card(service, *_find(service, f"{task_id}:{version}"))
@@ -75,7 +74,7 @@ def _find(service: Service, model_id: str) -> tuple[str, ModelVersion]:
         (name, one)
         for name in names
         if task in ("", name)
-        for one in versions(TaskPaths(service.root, name).registry, name)
+        for one in versions(TaskPaths(service.root, name))
         if version in (one.version, one.name)
     ]
     if not found:
@@ -90,7 +89,7 @@ def _list(service: Service, tasks: Iterable[str], offset: int, limit: int, stage
     entries = [
         _entry(service, task, one)
         for task in tasks
-        for one in reversed(versions(TaskPaths(service.root, task).registry, task))
+        for one in reversed(versions(TaskPaths(service.root, task)))
         if stage is None or stage in one.aliases
     ]
     entries.sort(key=lambda entry: "champion" not in entry["aliases"])  # else as they are: the newest first

@@ -107,7 +107,7 @@ def stats(service: Service) -> Answer:
     models = Counter(
         one.aliases[0] if one.aliases else "other"
         for name in params.tasks
-        for one in or_none(partial(versions, TaskPaths(root, name).registry, name)) or ()
+        for one in or_none(partial(versions, TaskPaths(root, name))) or ()
     )
     return json_answer(
         {

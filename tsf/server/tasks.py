@@ -146,7 +146,7 @@ def _entry(service: Service, params: Params, name: str, run: Run | None) -> dict
     paths = TaskPaths(root, name)
     reports = {stage: _changed(paths.report(stage)) for stage in STAGES}
     outlook = or_none(lambda: look(root, params, name))
-    champion = or_none(lambda: aliased(paths.registry, name))
+    champion = or_none(lambda: aliased(paths))
     links = {"self": f"/tasks/{name}", "series": f"/tasks/{name}/series", "chart": f"/tasks/{name}/chart"}
     links |= {"models": f"/models/task/{name}"}
     links |= {f"report_{stage}": f"/reports/{name}/{stage}" for stage, moment in reports.items() if moment}
@@ -198,7 +198,7 @@ def _error(paths: TaskPaths, run: Run | None) -> str:
 
 def _settings_changed(paths: TaskPaths, task: TaskParams, run: Run | None, pushed: float) -> bool:
     """Whether the task asks for another model than the one in use, or for what its last whole run did not know."""
-    champion = or_none(lambda: aliased(paths.registry, paths.task))
+    champion = or_none(lambda: aliased(paths))
     if champion and champion.card and _other_model(champion.card["spec"]["params"], task.train):
         return True
     if run is None or run.state != "completed" or run.alone or (run.ended_at or 0) < pushed:

@@ -219,9 +219,9 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     if alarms is not None:
         _write_csv(alarms.curve, paths.policy)  # for whoever wants to slide along it
     _write_csv(epochs_frame(card["history"]).set_index("epoch"), paths.evaluation / "training.csv")
-    version = register(paths.registry, name, paths.model, _free_name(paths), paths.notebook("train"))
+    version = register(paths, _free_name(paths))
     write_json(evaluation.metrics, paths.kept_evaluation(card["version"]))  # before it is used: the rules read it
-    promote(paths.registry, name, version)
+    promote(paths, version)
     return evaluation
 
 
@@ -238,7 +238,7 @@ def _check_unseen(trained_until: int | None, first_origin: int, name: str) -> No
 
 def _free_name(paths: TaskPaths) -> str:
     """model_ and this second, or the first after it that no model of the task is called by."""
-    taken, moment = {one.name for one in versions(paths.registry, paths.task)}, datetime.now(timezone.utc)
+    taken, moment = {one.name for one in versions(paths)}, datetime.now(timezone.utc)
     while (name := moment.strftime("model_%Y%m%d_%H%M%S")) in taken:
         moment += timedelta(seconds=1)
     return name

@@ -33,7 +33,7 @@ def export_task(name: str, path: Path, root: Path | None = None, *, model_name: 
     """Write a model of task `name` to `path` and return its version. Raises TsfError."""
     paths = TaskPaths(root or find_root(), name)
     query = read_params(paths.root).task(name).fetch.metric_query
-    model, card = load_model(resolve(paths.registry, name, model_name))
+    model, card = load_model(resolve(paths, model_name))
     told = {key: card.get(key, "") for key in ("name", "version", "data_hash", "commit")}
     export_onnx(model, path, {**told, "query": query, "chosen": chosen_alert(paths, card["version"])})
     return str(card["version"])

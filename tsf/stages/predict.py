@@ -175,7 +175,7 @@ def predict_task(
     start_log(params.logging, os.environ)
     task = params.task(name)
     if onnx is None:
-        model, card = load(resolve(TaskPaths(root, name).registry, name, model_name))
+        model, card = load(resolve(TaskPaths(root, name), model_name))
     else:
         model, card = load_exported(onnx)
         _check_task(task, model, card, str(onnx))

@@ -140,7 +140,7 @@ def _shadow(pushed: Pushed) -> Audit | None:
     Whatever is wrong with it, the champion's forecast is out: it is logged, and there is no audit of it.
     """
     name, query, paths = pushed.name, pushed.task.fetch.metric_query, TaskPaths(pushed.root, pushed.name)
-    challenger = aliased(paths.registry, name, "challenger")
+    challenger = aliased(paths, "challenger")
     shadowed = [challenger.version] if challenger and "champion" not in challenger.aliases else []
     # The name says of which model and query the file is: with any other there is nothing to compare.
     marks = [hashlib.sha256(f"{version} {query}".encode()).hexdigest()[:12] for version in shadowed]

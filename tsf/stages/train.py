@@ -169,7 +169,7 @@ def _train_here(planned: Plan, root: Path, progress: Callable[[Epoch], None] | N
 
 def _champion(paths: TaskPaths) -> Model | None:
     """The model in use; None, with a word, where there is none yet."""
-    champion = aliased(paths.registry, paths.task)
+    champion = aliased(paths)
     if champion is None:
         print_line("training starts afresh: the task has no champion yet")
         return None
