@@ -16,11 +16,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from tsf.errors import BusyError, FlowError
 from tsf.flow.index import write_index
-from tsf.flow.tasks import read_text, set_values
+from tsf.flow.tasks import loaded, read_text, set_values
 from tsf.kinds import stamp_text
 from tsf.params import Params, read_params
 from tsf.project import STAGES, Stage, TaskPaths
@@ -76,7 +74,7 @@ def reproduce(
 
 def _complete(root: Path, params: Params) -> str:
     """Write what DVC wants to see in params.yaml, though it may be left out, at its default; returns the diff."""
-    written = YAML(typ="safe").load(read_text(root)) or {}
+    written = loaded(read_text(root)) or {}
     edits: dict[str, Any] = {name: {} for name in ("prometheus", "demo") if written.get(name) is None}
     if "until" not in (written.get("snapshot") or {}):
         edits["snapshot.until"] = params.snapshot.until

@@ -23,6 +23,7 @@ __all__ = [
     "add_task",
     "edit_params",
     "editing",
+    "loaded",
     "params_diff",
     "read_text",
     "remove_task",
@@ -141,6 +142,11 @@ def read_text(root: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def loaded(text: str) -> Any:
+    """What YAML says, in plain values."""
+    return YAML(typ="safe").load(text)
+
+
 def _opened(text: str) -> tuple[YAML, Any]:
     """What writes params.yaml as it was read, and the document that `text` holds: none yet in a file of comments.
 
@@ -162,7 +168,7 @@ def _opened(text: str) -> tuple[YAML, Any]:
 def _checked(yaml: YAML, document: Any) -> str:
     stream = StringIO()
     yaml.dump(document, stream)
-    parse_params(YAML(typ="safe").load(stream.getvalue()))
+    parse_params(loaded(stream.getvalue()))
     return stream.getvalue()
 
 

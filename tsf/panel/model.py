@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from traitlets import Bool, Dict, HasTraits, Instance, Unicode
 
@@ -19,7 +18,7 @@ from tsf.flow.progress import Progress, read_progress
 from tsf.flow.queue import ACTIVE, Run, cancel, enqueue, list_runs
 from tsf.flow.runner import start_runner
 from tsf.flow.runs import move_snapshot
-from tsf.flow.tasks import add_task, edit_params, params_diff, read_text, write_params
+from tsf.flow.tasks import add_task, edit_params, loaded, params_diff, read_text, write_params
 from tsf.io.artifacts import read_forecast, read_series
 from tsf.io.files import read_json
 from tsf.io.source import fetch_from_source, newest_seconds
@@ -282,7 +281,7 @@ class TaskModel(HasTraits):
         self.check()
 
     def _checked(self) -> tuple[Params, TaskParams]:
-        params = parse_params(_loaded(self.text()))
+        params = parse_params(loaded(self.text()))
         return params, params.task(self.name)
 
     def _key_of(self, fault: ParamsError) -> str:
@@ -308,7 +307,7 @@ def _choices(path: Path) -> list[Choice]:
 
 def _task_values(text: str, name: str) -> dict[str, Any]:
     """What params.yaml says of a task by dotted key; empty for one that is not there."""
-    block: dict[str, Any] = (_loaded(text)["tasks"] or {}).get(name, {})
+    block: dict[str, Any] = (loaded(text)["tasks"] or {}).get(name, {})
     return flat({key: value for key, value in block.items() if key != "preset"})
 
 
@@ -330,14 +329,10 @@ def _value(key: Key, text: str, words: Words) -> Any:
     if key.type not in SPELLED:
         return text
     try:
-        return _loaded(text)
+        return loaded(text)
     except YAMLError:
         what = words("{text!r} is no {kind}").format(text=text, kind=words(key.type))
         raise ParamsError(what, where=key.key, cure=words("mend it")) from None
-
-
-def _loaded(text: str) -> Any:
-    return YAML(typ="safe").load(text)
 
 
 def _is_number(text: str) -> bool:

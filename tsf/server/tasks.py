@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
 
 from tsf.errors import FlowError, ParamsError, SinkError
 from tsf.flow.keys import dotted_edits, flat
@@ -20,7 +19,7 @@ from tsf.flow.progress import failed_sentence, read_progress
 from tsf.flow.queue import ACTIVE, Run, cancel, count_runs, enqueue, latest_runs, list_runs, settings_hash
 from tsf.flow.runner import start_runner
 from tsf.flow.tasks import add_task as with_task
-from tsf.flow.tasks import edit_params, editing, params_diff, read_text, retire_task, write_params
+from tsf.flow.tasks import edit_params, editing, loaded, params_diff, read_text, retire_task, write_params
 from tsf.io.files import read_json
 from tsf.io.pushgateway import retire
 from tsf.io.registry import aliased
@@ -66,7 +65,7 @@ def read_task(service: Service, task_id: str) -> Answer:
     task = service.task(task_id)
     entry = _entry(service, params, task_id, latest_runs(root).get(task_id))
     entry["config"] = flat(task.model_dump(mode="json"))
-    entry["set"] = sorted(flat(_block(root, task_id)))
+    entry["set"] = sorted(flat(loaded(read_text(root))["tasks"][task_id]))  # what params.yaml itself says
     entry["etag"] = _etag(task)
     entry["runs"] = [run_entry(service, run) for run in list_runs(root, task_id, limit=10)]
     return json_answer(entry)
@@ -121,7 +120,7 @@ def plan_task(service: Service, body: dict[str, Any]) -> Answer:
     root, name = service.root, body["name"]
     old = read_text(root)
     new = _with_edits(old, name, body) if name in read_params(root).tasks else _with_new(old, body)
-    return Answer(service.compute(worker.plan, _loaded(new), name, params_diff(old, new)))
+    return Answer(service.compute(worker.plan, loaded(new), name, params_diff(old, new)))
 
 
 def _list(service: Service, names: Iterable[str], offset: int, limit: int, state: str | None) -> Answer:
@@ -254,17 +253,6 @@ def _wait_until_stopped(root: Path, name: str) -> None:
         if time.monotonic() > end:
             raise FlowError(f"task {name!r} does not stop", cure="try again in a minute")
         time.sleep(0.2)
-
-
-def _loaded(text: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = YAML(typ="safe").load(text)
-    return loaded
-
-
-def _block(root: Path, name: str) -> dict[str, Any]:
-    """What params.yaml itself says of a task."""
-    block: dict[str, Any] = _loaded(read_text(root))["tasks"][name]
-    return block
 
 
 def _etag(task: TaskParams) -> str:
