@@ -2,10 +2,10 @@
 
 At a few anchors of the horizon boosted trees read the network's chance and what the past tells: how often windows like
 the one to come met the line, how far away it is, how restless the series is, what the same hours brought in the weeks
-before. The correction, interpolated between
-the anchors, moves the network's chance. It is fitted on windows before every origin that it is used at. The fewer
-breaches they hold, the more a mix of the network and a random walk is believed instead: with little history, as of a
-few file systems over some months, a walk ranks the series better than anything learnt can.
+before. The correction, interpolated between the anchors, moves the network's chance. It is fitted on windows before
+every origin that it is used at. The fewer breaches they hold, the more a mix of the network and a random walk is
+believed instead: with little history, as of a few file systems over some months, a walk ranks the series better than
+anything learnt can.
 """
 
 from __future__ import annotations

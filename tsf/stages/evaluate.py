@@ -212,13 +212,7 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
     alarms = replay_alarms(task, series, model)
     why, rows = _explained(task, model, series, result)
     evaluation = Evaluation(task, series, result, card["version"], why, rows, alarms)
-    write_json(evaluation.metrics, paths.evaluation / "metrics.json")
-    by_horizon = evaluation.by_horizon
-    by_horizon = by_horizon.rename(columns={by_horizon.columns[0]: "model"})  # the one that DVC draws
-    _write_csv(by_horizon, paths.evaluation / "by_horizon.csv")
-    if alarms is not None:
-        _write_csv(alarms.curve, paths.policy)  # for whoever wants to slide along it
-    _write_csv(epochs_frame(card["history"]).set_index("epoch"), paths.evaluation / "training.csv")
+    _write(evaluation, card["history"], paths)
     version = register(paths, _free_name(paths))
     write_json(evaluation.metrics, paths.kept_evaluation(card["version"]))  # before it is used: the rules read it
     promote(paths, version)
@@ -251,6 +245,17 @@ def _explained(task: TaskParams, model: Model, series: SeriesSet, result: Backte
     rows = np.unique(np.linspace(0, series.n_series - 1, EXPLAINED).round().astype(int)).tolist()
     rows = sorted({*rows, *example_rows(result.truth)})
     return Reasons(series.take(rows), explain(model, past.take(rows)), unit_of(task.fetch.metric_query)), rows
+
+
+def _write(evaluation: Evaluation, history: list[dict[str, Any]], paths: TaskPaths) -> None:
+    """What DVC compares and draws; history: the epochs of the training."""
+    write_json(evaluation.metrics, paths.evaluation / "metrics.json")
+    by_horizon = evaluation.by_horizon
+    by_horizon = by_horizon.rename(columns={by_horizon.columns[0]: "model"})  # the one that DVC draws
+    _write_csv(by_horizon, paths.evaluation / "by_horizon.csv")
+    if evaluation.alarms is not None:
+        _write_csv(evaluation.alarms.curve, paths.policy)  # for whoever wants to slide along it
+    _write_csv(epochs_frame(history).set_index("epoch"), paths.evaluation / "training.csv")
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
