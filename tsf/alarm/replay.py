@@ -216,7 +216,6 @@ def score(
     teams: Ints | None = None,
     keep: Bools | None = None,
     draws: int = 400,
-    seed: int = 0,
 ) -> Score:
     """Count an outcome over `weeks`.
 
@@ -231,7 +230,7 @@ def score(
     breach_counts = _per_series(outcome.breach_rows[b], outcome.breach_kinds[b], n_series)
     true, late, false, _ = alarm_counts.sum(0).tolist()
     met, met_late, _, missed = breach_counts.sum(0).tolist()
-    drawn = np.random.default_rng(seed).multinomial(n_series, np.full(n_series, 1 / n_series), size=draws)
+    drawn = np.random.default_rng(0).multinomial(n_series, np.full(n_series, 1 / n_series), size=draws)
     leads = outcome.leads[b & np.isfinite(outcome.leads)]
     members = np.unique(teams if keep is None or keep.ndim == 2 else teams[keep])
     per_team = np.bincount(teams[outcome.raised_rows[r]], minlength=int(teams.max(initial=0)) + 1)[members]

@@ -69,14 +69,13 @@ def backtest(
     horizon: int,
     levels: Sequence[float],
     *,
-    season: int | None = None,
     dimensions: Iterable[str] | None = None,
     time_zone: str = "UTC",
     night: NightParams | None = None,
 ) -> Backtest:
     """Let every forecaster see `series` up to each origin (index of the last step seen) and score what it says.
 
-    season: steps of the MASE scale, a day by default (a week for daily data).
+    MASE is in units of what a day changes (a week for daily data).
     dimensions: labels of the table by dimension, all by default.
     Raises HistoryError where an origin leaves less than the horizon.
     """
@@ -90,7 +89,7 @@ def backtest(
     said = {name: _Said.of(shape, grid) for name in forecasters}
     examples: dict[str, Forecast] = {}
     truth, scales = np.empty(shape), np.empty(shape[:2])
-    season = season or season_steps(series.step_seconds)
+    season = season_steps(series.step_seconds)
     for number, origin in enumerate(origins):
         past = series.between(0, origin + 1)
         truth[number] = series.values[:, origin + 1 : origin + 1 + horizon]
