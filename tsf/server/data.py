@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,12 +18,12 @@ from tsf.presets import PRESETS
 from tsf.project import TaskPaths
 from tsf.promql import check_query as check_metric
 from tsf.promql import selectors
-from tsf.series import SeriesSet, label_column, label_rows, title_of
+from tsf.series import label_column
 from tsf.server import worker
 from tsf.server.answers import Answer, NotFoundError, json_answer, or_none, page_of, time_text
 from tsf.server.service import Service
 from tsf.server.users import tasks_of
-from tsf.server.views import by_urgency, chart_of, look, series_rows
+from tsf.server.views import by_urgency, chart_of, look, series_entries, series_rows
 
 __all__ = [
     "check_query",
@@ -202,24 +201,11 @@ def _newest(params: Params, name: str, user: str | None, hours: int, offset: int
     page = page_of(rows, offset, limit)
     return entry | {
         "times": found.times,
-        "series": _values(found, page["items"]),
+        "series": series_entries(found, page["items"]),
         "total": page["total"],
         "quality": asdict(quality),
         "error": "",
     }
-
-
-def _values(series: SeriesSet, rows: Iterable[int]) -> list[dict[str, Any]]:
-    names = label_rows(series.labels)
-    return [
-        {
-            "title": title_of(names[row]),
-            "labels": names[row],
-            "values": series.values[row],
-            "limit": None if series.limit is None else series.limit[row],
-        }
-        for row in rows
-    ]
 
 
 def _as_limit(query: str) -> FetchParams:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -21,7 +21,7 @@ from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, rows_in,
 from tsf.server.answers import NotFoundError, time_text
 from tsf.units import unit_of
 
-__all__ = ["Outlook", "by_urgency", "chart_of", "look", "series_rows", "urgency_of"]
+__all__ = ["Outlook", "by_urgency", "chart_of", "look", "series_entries", "series_rows", "urgency_of"]
 
 T = TypeVar("T")
 
@@ -117,6 +117,20 @@ def series_rows(outlook: Outlook, offset: int, limit: int) -> list[dict[str, Any
             "seconds_to_limit": _number(left[row]),
             "alarm": bool(alarms[row]),
             "abstained": "" if forecast is None else str(forecast.abstained[row]),
+        }
+        for row in rows
+    ]
+
+
+def series_entries(series: SeriesSet, rows: Iterable[int]) -> list[dict[str, Any]]:
+    """What was measured of some series, each with its name and limit."""
+    names = label_rows(series.labels)
+    return [
+        {
+            "title": title_of(names[row]),
+            "labels": names[row],
+            "values": series.values[row],
+            "limit": None if series.limit is None else series.limit[row],
         }
         for row in rows
     ]

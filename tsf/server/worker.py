@@ -10,6 +10,7 @@ from tsf.io.files import json_text
 from tsf.params import Params, parse_params
 from tsf.series import Forecast, label_rows, title_of
 from tsf.server.answers import time_text
+from tsf.server.views import series_entries
 from tsf.units import unit_of
 
 if TYPE_CHECKING:
@@ -125,15 +126,7 @@ def plan(params: Mapping[str, Any], task: str, diff: str) -> bytes:
             "preview": {
                 "unit": unit_of(settings.fetch.metric_query),
                 "times": shown.times,
-                "series": [
-                    {
-                        "title": title_of(named),
-                        "labels": named,
-                        "values": shown.values[row],
-                        "limit": None if shown.limit is None else shown.limit[row],
-                    }
-                    for row, named in enumerate(label_rows(shown.labels))
-                ],
+                "series": series_entries(shown, range(shown.n_series)),
             },
         }
     )
