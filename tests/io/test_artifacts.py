@@ -151,23 +151,20 @@ def test_foreign_and_missing_files_are_named(tmp_path: Path) -> None:
         read_forecast(path)
 
 
-def test_a_file_of_a_later_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [({"format": 2}, "it has format 2, this tsf reads 1"), ({"start": 3600}, "does not fit its hash")],
+    ids=["a later format", "another start"],
+)
+def test_a_series_file_whose_header_was_changed_is_refused(
+    tmp_path: Path, changed: dict[str, int], message: str
+) -> None:
     path = tmp_path / "x.parquet"
     write_series(small_series(), path)
     table = pq.read_table(path)
-    header = json.loads(table.schema.metadata[b"tsf"]) | {"format": 2}
+    header = json.loads(table.schema.metadata[b"tsf"]) | changed
     pq.write_table(table.replace_schema_metadata({"tsf": json.dumps(header)}), path)
-    with pytest.raises(SeriesError, match="it has format 2, this tsf reads 1"):
-        read_series(path)
-
-
-def test_a_series_file_whose_header_was_changed_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.parquet"
-    write_series(small_series(), path)
-    table = pq.read_table(path)
-    header = json.loads(table.schema.metadata[b"tsf"]) | {"start": 3600}
-    pq.write_table(table.replace_schema_metadata({"tsf": json.dumps(header)}), path)
-    with pytest.raises(SeriesError, match="does not fit its hash"):
+    with pytest.raises(SeriesError, match=message):
         read_series(path)
 
 
