@@ -96,7 +96,7 @@ class TsfForecast:
                  f"sequence_length {params.sequence_length}, prediction_steps {horizon}")  # fmt: skip
             model = self.models[key] = fit(_series(train, key[2]), params, progress=_progress)
             _say(f"trained in {time.perf_counter() - started:.0f} s, {time.process_time() - cpu:.0f} CPU s, "
-                 f"{len(model.history)} epochs, coverage {model.coverage:.3f}")  # fmt: skip
+                 f"{len(model.history)} epochs, coverage {model.calibration.coverage:.3f}")  # fmt: skip
         return self.models[key]
 
 

@@ -22,7 +22,7 @@ def test_the_common_model_is_the_weighted_mean_and_can_be_trained_further(limite
     common = federated_average([one, two], [300, 100])
     assert torch.allclose(weights(common), 0.75 * weights(one) + 0.25 * weights(two))
     assert np.allclose(common.calibration.steps, 0.75 * one.calibration.steps + 0.25 * two.calibration.steps)
-    assert (math.isnan(common.coverage), common.calibration.n) == (True, 0)
+    assert (math.isnan(common.calibration.coverage), common.calibration.n) == (True, 0)
     assert np.isfinite(predict(common, halves[0]).quantiles).all()
     said = []
     fit(halves[1], UNLABELLED, start=common, say=said.append)

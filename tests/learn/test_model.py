@@ -34,7 +34,7 @@ def test_a_model_survives_its_state_bit_for_bit(model_type, limited_series):
     assert np.array_equal(before.p_breach, after.p_breach)
     assert again.spec == model.spec
     assert again.history == model.history
-    assert again.coverage == model.coverage
+    assert again.calibration.coverage == model.calibration.coverage
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)

@@ -64,7 +64,7 @@ def demo() -> None:
     """Run every task of params.yaml and say where the reports are; on a fresh clone these read the embedded fleet."""
     root = _root()
     run_stages(root, (), "push")
-    show_results(root, read_params(root))
+    show_results(root)
 
 
 @app.command(epilog="Example: tsf run --now, once a day, and tsf push every 15 minutes")
@@ -79,7 +79,7 @@ def run(
     if now:
         show_diff(move_snapshot(root))
     run_stages(root, task or (), "push")
-    show_results(root, read_params(root))
+    show_results(root)
 
 
 @app.command(epilog="Example: tsf rules --task storage")
@@ -138,7 +138,7 @@ def evaluate(task: TaskOption = None) -> None:
     """Judge the models on held-out data beside their baselines."""
     root = _root()
     run_stages(root, task or (), "evaluate")
-    show_results(root, read_params(root))
+    show_results(root)
 
 
 @app.command(epilog="Example: tsf push, every 15 minutes, between two trainings, or tsf push --every 1m")

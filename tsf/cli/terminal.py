@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from tsf.io.files import read_json
 from tsf.kinds import duration_text, figure_text, stamp_text
-from tsf.params import Params
+from tsf.params import Params, read_params
 from tsf.project import TaskPaths
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ def show_findings(findings: Iterable[Finding]) -> None:
     out.print(table)
 
 
-def show_results(root: Path, params: Params) -> None:
+def show_results(root: Path) -> None:
     """Print the tables that the index shows, and where the index is."""
     forecasts, alarms = [], []
-    for name in params.tasks:
+    for name in read_params(root).tasks:
         path = TaskPaths(root, name).evaluation / "metrics.json"
         if not path.exists():
             continue

@@ -90,11 +90,6 @@ class Model:
         weeks = WEEKS * week_steps(self.spec.step_seconds) if self.calibration.week_share > 0 else 0
         return max(self.params.sequence_length, weeks)
 
-    @property
-    def coverage(self) -> float:
-        """Measured share of values inside `calibration.interval`, over `calibration.n` values."""
-        return self.calibration.coverage
-
     def window_quantiles(self) -> WindowQuantiles:
         """How its network forecasts windows. Raises ModelError for an absent GPU."""
         from tsf.learn.inference import network_quantiles  # which is made of models

@@ -98,14 +98,14 @@ class Trained:
         """One sentence for the report."""
         best = max((epoch.number for epoch in self.model.history if epoch.best), default=0)
         kept = f"epoch {best} was best on the newest training data" if best else "no epoch was better than the start"
-        inside = self.model.calibration.interval[1] - self.model.calibration.interval[0]
-        share = self.model.calibration.week_share
+        calibration, share = self.model.calibration, self.model.calibration.week_share
+        inside = calibration.interval[1] - calibration.interval[0]
         weeks = f" The same hours of the last {WEEKS} weeks make up {share:.0%} of its forecasts." if share else ""
         epochs = count_text(len(self.model.history), "epoch", "epochs")
         return (
             f"{epochs} in {self.seconds:.0f} s; {kept}, which is what is kept, as version "
             f"{self.version}. There the {inside:.0%} interval held "
-            f"{self.model.coverage:.1%} of {self.model.calibration.n:,} values.{weeks}"
+            f"{calibration.coverage:.1%} of {calibration.n:,} values.{weeks}"
         )
 
 
