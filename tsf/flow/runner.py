@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from tsf.errors import TsfError
 from tsf.flow.progress import WAITING, error_in, log_path, read_log
@@ -38,15 +38,8 @@ def start_runner(root: Path) -> None:
     if (not counts.get("pending") and not counts.get("running")) or runner_is_alive(root):
         return
     with (state_folder(root) / "runner.log").open("ab") as log:
-        runner = subprocess.Popen(
-            [sys.executable, "-m", "tsf.flow.runner", str(root)],
-            cwd=root,
-            env={name: value for name, value in dvc_environment().items() if name not in PRIVATE},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        environ = {name: value for name, value in dvc_environment().items() if name not in PRIVATE}
+        runner = _started([sys.executable, "-m", "tsf.flow.runner", str(root)], root, environ, log)
     # It may outlive us; until then somebody must take note of its end, or it would stay in the table of processes.
     threading.Thread(target=runner.wait, daemon=True).start()
 
@@ -102,20 +95,19 @@ def _run_once(root: Path, run: Run) -> int:
     flags = ["--force"] * run.force + ["--alone"] * run.alone
     command = [sys.executable, "-m", "tsf.cli.runs", run.stage, run.task, *flags]
     with log_path(root, run.id).open("ab") as log:
-        child = subprocess.Popen(
-            command,
-            cwd=root,
-            env=dvc_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        child = _started(command, root, dvc_environment(), log)
         while child.poll() is None:
             time.sleep(POLL_SECONDS)
             if read_run(root, run.id).cancelling:
                 _stop(child)
     return int(child.returncode)
+
+
+def _started(command: list[str], root: Path, environ: dict[str, str], log: BinaryIO) -> subprocess.Popen[bytes]:
+    """A process in a group of its own that hears nothing and says all to `log`."""
+    return subprocess.Popen(
+        command, cwd=root, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+    )
 
 
 def _rest(root: Path, run: Run) -> None:
