@@ -29,6 +29,8 @@ CHINESE: dict[str, str] = {
     "Cancel": "取消",
     "Alarms a week": "每周告警",
     "{alarms:.1f}: {recall:.0%} of the breaches in time": "{alarms:.1f}：{recall:.0%} 的超限得到及时预告",
+    "Open": "展开",
+    "Close": "收起",
     "Use this": "采用此项",
     "Set threshold, hold and gate; Save writes them": "填入阈值、持续步数与用量门槛；点“保存”才写入",
     "Fires at a chance of {chance} that has held for {hold}, while {gate:.0%} of the limit or more is in use. In "
