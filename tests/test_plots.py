@@ -165,7 +165,7 @@ def test_the_share_of_present_series_is_drawn_over_time() -> None:
 def test_a_forecast_shows_past_bands_limit_line_chance_and_what_came() -> None:
     figure = FIGURES["forecast"]()
     first, second, third = figure.axes
-    assert title(figure) == "1 of these 3 series are more likely than not to reach the line within 12 h"
+    assert title(figure) == "More likely than not to reach the line within 12 h: 1 of these 3 series"
     texts = {text.get_text() for text in figure.legends[0].get_texts()}
     assert texts == {
         "used",
@@ -230,7 +230,7 @@ def test_coverage_names_the_quantile_that_is_furthest_off() -> None:
 
 def test_urgency_counts_the_series_over_the_alarm() -> None:
     figure = FIGURES["urgency"]()
-    assert title(figure) == "1 of these 2 series are at or over the alarm's 50%"
+    assert title(figure) == "At or over the alarm's 50%: 1 of these 2 series"
     assert figure.axes[0].get_xlabel() == "chance of a breach"
 
 
@@ -379,7 +379,7 @@ def timeline(title: str) -> plots.Timeline:
 
 def test_figures_of_alarms_say_what_happened_whatever_the_names_are() -> None:
     curve = pd.DataFrame({"alarms": [1.0, 3.0], "recall": [0.4, 0.9], "chosen": [False, True]}, index=[0.6, 0.3])
-    chances = pd.DataFrame({"said": [0.05, 0.95], "came": [0.04, 0.5], "n": [1000, 4]})
+    chances = pd.DataFrame({"said": [0.05, 0.45, 0.95], "came": [0.04, 0.68, 0.1], "n": [1000, 50, 4]})
     unknown, line = np.full(5, np.nan), np.full(5, 0.9)
     empty = plots.Timeline("none", START + HOUR * np.arange(5), *[unknown] * 3, np.zeros(5, bool), {}, line)
     for figure, words in [
@@ -387,6 +387,8 @@ def test_figures_of_alarms_say_what_happened_whatever_the_names_are() -> None:
         (plots.plot_policy(curve, 5.0), "At 30%, 90% of the breaches are announced in time with 3.0 alarms a week"),
         (plots.plot_policy(curve.head(0), 5.0), "There were no breaches"),
         (plots.plot_reliability(chances), "fewer than 30 cases: by chance"),
+        (plots.plot_reliability(chances), "The chance of a breach is off by 2.4 points on average, and by 23 at most"),
+        (plots.plot_reliability(chances.tail(1)), "The chance of a breach is off by 85.0 points on average"),
         (plots.plot_timelines([timeline(HOSTILE), empty], ahead="12h"), "80% interval, forecast 12h before"),
         (plots.plot_timelines([]), "No series breached its limit"),
     ]:

@@ -29,9 +29,11 @@ CHINESE: dict[str, str] = {
     "Cancel": "取消",
     "Alarms a week": "每周告警",
     "{alarms:.1f}: {recall:.0%} of the breaches in time": "{alarms:.1f}：{recall:.0%} 的超限得到及时预告",
+    "Open": "展开",
+    "Close": "收起",
     "Use this": "采用此项",
     "Set threshold, hold and gate; Save writes them": "填入阈值、持续步数与用量门槛；点“保存”才写入",
-    "Fires at a chance of {chance} that has held for {hold}, while {gate:.0%} of the limit or more are in use. In "
+    "Fires at a chance of {chance} that has held for {hold}, while {gate:.0%} of the limit or more is in use. In "
     "the weeks that it is chosen on: {alarms:.1f} alarms a week and team, {recall:.0%} of the breaches in time.": (
         "超限概率达到 {chance} 并持续 {hold}、且用量不低于上限的 {gate:.0%} 时触发。在用于选择的数周内：每个团队每周"
         " {alarms:.1f} 次告警，{recall:.0%} 的超限得到及时预告。"
@@ -130,7 +132,7 @@ CHINESE: dict[str, str] = {
     "{n} of {total:,} series": "{total:,} 个序列中的 {n} 个",
     "{reached} of these {n} series reached their limit": "这 {n} 个序列中有 {reached} 个曾达到上限",
     "Forecast of the next {hours:g} h": "未来 {hours:g} 小时的预测",
-    "{likely} of these {n} series are more likely than not to reach the line within {hours:g} h": (
+    "More likely than not to reach the line within {hours:g} h: {likely} of these {n} series": (
         "这 {n} 个序列中有 {likely} 个在 {hours:g} 小时内达到告警线的概率过半"
     ),
     "%b": "%m月",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Html", "figure", "heading", "sentence", "table"]
 
+NUMBER = re.compile(r"[<>]?-?[\d.,]+( ?(%|[A-Za-z]+(/s)?))?|–")  # 1,234 and 98.4%, <1%, 0.5 points, 12.5 GiB/s
 ON_ONE_LINE = 16  # signs of a cell that no browser shall break, such as 57% (50%–64%)
 
 
@@ -73,8 +75,6 @@ def _text(cell: object) -> str:
 
 def _alignment(column: pd.Series[Any]) -> str:
     """The class of a column that reads as words; numbers, shares and amounts stand to the right without one."""
-    words = any(
-        isinstance(cell, str) and not cell.strip("%–").replace(",", "").replace(".", "").isdigit() for cell in column
-    )
+    words = any(isinstance(cell, str) and not NUMBER.fullmatch(cell) for cell in column)
     short = max((len(str(cell)) for cell in column), default=0) <= ON_ONE_LINE
     return f' class="text{" short" * short}"' if words else ""

@@ -280,6 +280,19 @@ def test_every_key_of_a_task_has_a_field_with_its_reason(root: Path) -> None:
         assert escape(one.description) in panel.notes[key].value, key
 
 
+def test_each_section_of_settings_is_opened_and_closed_by_a_button_which_every_keyboard_reaches(root: Path) -> None:
+    panel = TaskPanel("storage", root, live=False)
+    widgets = list(panel.children)
+    head = next(box for box in widgets if getattr(box, "description", "") == "The model and how it learns")
+    settings = widgets[widgets.index(head) + 1]
+    assert panel.fields["train.epochs"] in settings.children
+    seen = [(settings.layout.display, head.tooltip)]
+    for _ in range(2):
+        head.click()
+        seen.append((settings.layout.display, head.tooltip))
+    assert seen == [("none", "Open"), ("", "Close"), ("none", "Open")]
+
+
 def test_the_labels_of_the_data_are_offered_as_dimensions(root: Path) -> None:
     panel = TaskPanel("storage", root)
     panel.wait()

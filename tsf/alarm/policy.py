@@ -193,7 +193,7 @@ def in_hindsight(curve: Sequence[Choice], rival: Score) -> str:
     best = min(as_many, key=lambda choice: (choice.score.false, -choice.score.met))
     did = f"{best.score.met} in time with {count_text(best.score.false, 'false alarm', 'false alarms')}"
     if best.score.false <= FEWER_FALSE * rival.false:
-        gate = f" while {best.gate:.0%} of the limit or more are in use" if best.gate > 0 else ""
+        gate = f" while {best.gate:.0%} of the limit or more is in use" if best.gate > 0 else ""
         return (
             f"Chosen after the event, a threshold of {best.threshold:.0%}{gate} would have passed, with {did}: a "
             "longer holdout to choose from may find it."

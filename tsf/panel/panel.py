@@ -107,10 +107,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def _sections(self) -> list[w.Widget]:
         """The panel from top to bottom, as a person goes through it."""
         first = [widget for key in FIRST for widget in (self.fields[key], self.notes[key])]
-        titles = tuple(self.words(title) for title in SECTIONS.values())
-        settings = w.Accordion(
-            [w.VBox(self._rows(section)) for section in SECTIONS], titles=titles, selected_index=None
-        )
+        settings = [widget for section in SECTIONS for widget in self._section(section)]
         return [
             self.choice,
             self.name,
@@ -119,7 +116,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             *first,
             self.look,
             self.dimensions,
-            settings,
+            *settings,
             w.HBox([self.plan_button, self.save_button, self.run_button, self.cancel_button]),
             self.message,
             self.plan,
@@ -128,6 +125,20 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             self.results,
             self.trade_off,
         ]
+
+    def _section(self, section: str) -> list[w.Widget]:
+        """A button, and what it opens and closes: no key reaches the heads of ipywidgets' accordion."""
+        box = w.VBox(self._rows(section))
+        button = w.Button(description=self.words(SECTIONS[section]), layout={"width": "20em"})
+
+        def turn(opened: bool) -> None:
+            box.layout.display = "" if opened else "none"
+            button.icon = "caret-down" if opened else "caret-right"
+            button.tooltip = self.words("Close") if opened else self.words("Open")
+
+        button.on_click(lambda _: turn(box.layout.display == "none"))
+        turn(False)
+        return [button, box]
 
     def _rows(self, section: str) -> list[w.Widget]:
         """The fields of a section, each with its unit, default and reason."""

@@ -182,7 +182,7 @@ def results_html(results: Results | None, words: Words = str) -> str:
 def choice_html(choice: Choice, step_seconds: int, words: Words = str) -> str:
     """What it would have given to fire like this."""
     told = words(
-        "Fires at a chance of {chance} that has held for {hold}, while {gate:.0%} of the limit or more are in use. In "
+        "Fires at a chance of {chance} that has held for {hold}, while {gate:.0%} of the limit or more is in use. In "
         "the weeks that it is chosen on: {alarms:.1f} alarms a week and team, {recall:.0%} of the breaches in time."
     ).format(
         chance=f"{choice.threshold:.0%}",

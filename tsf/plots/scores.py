@@ -160,7 +160,7 @@ def plot_breach_urgency(frame: pd.DataFrame, probability: float = 0.5) -> Figure
     if frame.empty:
         return nothing("Without a limit there is no breach to expect")
     firing = int((frame.iloc[:, -1] >= probability).sum())
-    title = f"{firing} of these {len(frame)} series are at or over the alarm's {probability:.0%}"
+    title = f"At or over the alarm's {probability:.0%}: {firing} of these {len(frame)} series"
     figure, (axis,) = panels(1, title, height=0.7 + 0.3 * max(len(frame), 1))
     place = np.arange(len(frame))[::-1]
     axis.hlines(place, frame.min(axis=1), frame.max(axis=1), color="#c4c4c4", lw=2)

@@ -171,7 +171,7 @@ def _forecast_title(forecast: Forecast, rows: Sequence[int], words: Words) -> st
     if forecast.p_breach is None:
         return words("Forecast of the next {hours:g} h").format(hours=hours)
     likely = int((np.nan_to_num(forecast.p_breach[list(rows), -1]) >= 0.5).sum())
-    return words("{likely} of these {n} series are more likely than not to reach the line within {hours:g} h").format(
+    return words("More likely than not to reach the line within {hours:g} h: {likely} of these {n} series").format(
         likely=likely, n=len(rows), hours=hours
     )
 

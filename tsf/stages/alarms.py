@@ -98,7 +98,7 @@ class AlarmReplay:
     def summary(self) -> str:
         """What was replayed, and how the rule came about."""
         step = self.series.step_seconds
-        gate = f" while {self.policy.gate:.0%} of the limit or more are in use" if self.policy.gate > 0 else ""
+        gate = f" while {self.policy.gate:.0%} of the limit or more is in use" if self.policy.gate > 0 else ""
         hold = f", held for {duration_text(self.policy.for_steps * step)}" if self.policy.for_steps else ""
         team = self.task.alert.team
         teamless = f" {no_team(team)}" if team and team not in self.series.labels else ""

@@ -62,10 +62,11 @@ class Predicted:
             due = int(alert.fires(self.chance, self.urgency.used, self.urgency.limit).sum())
             left = f", or the last {amount_text(line.left, self.urgency.unit)} of it" if line.left is not None else ""
             words += (
-                f"; {due} may reach {line.share:.0%} of {'its' if due == 1 else 'their'} limit{left}, "
+                f"; {due} {'has' if due == 1 else 'have'} reached {line.share:.0%} of "
+                f"{'its' if due == 1 else 'their'} limit{left}, or may do so, "
                 f"with a chance of {alert.probability:.0%} or more"
             )
-            words += f" while {alert.gate:.0%} of it or more are in use" if alert.gate > 0 else ""
+            words += f" while {alert.gate:.0%} of it or more is in use" if alert.gate > 0 else ""
         else:
             words += "; the task has no limit, so there is no breach output"
         ended = count_text(self.ended, "other ended long before and is", "others ended long before and are")

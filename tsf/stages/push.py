@@ -69,7 +69,11 @@ class Pushed(Predicted):
     @property
     def receipt_table(self) -> pd.DataFrame:
         """The receipt, a row per entry."""
-        rows = {key.replace("_", " "): str(value) for key, value in self.receipt.items() if key != "most_urgent"}
+        entries = {key: value for key, value in self.receipt.items() if key != "most_urgent"}
+        rows = {
+            key.replace("_", " "): f"{value:,}" if isinstance(value, int) else str(value)
+            for key, value in entries.items()
+        }
         return pd.DataFrame({"value": [*rows.values()]}, index=[*rows]).rename_axis("entry")
 
 

@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 
-import type { Labels, SeriesRow, Task } from '../src/model/api';
-import { actionsOf, exactly, matches, sameLabels, shownSeries, shownTasks, visibleRows } from '../src/model/rows';
+import type { Labels, Run, SeriesRow, Task } from '../src/model/api';
+import {
+  actionsOf,
+  alarmsOf,
+  exactly,
+  matches,
+  sameLabels,
+  shownSeries,
+  shownTasks,
+  speaking,
+  visibleRows
+} from '../src/model/rows';
 
 function task(
   name: string,
@@ -145,5 +155,29 @@ describe('actionsOf', () => {
   it('offers a forecast only where there is a model', () => {
     expect(actionsOf(task('a')).predict).toBe(false);
     expect(actionsOf(task('a', { model: '0123456789ab' })).predict).toBe(true);
+  });
+});
+
+describe('the log that opens', () => {
+  const run = (id: number, state: Run['state'], started: string | null) => ({ id, state, started_at: started }) as Run;
+  const waiting = run(3, 'pending', null);
+
+  it('is of what runs, though others that wait are newer', () => {
+    const runs = [waiting, run(2, 'running', '2026-11-01T00:00:00Z'), run(1, 'failed', '2026-10-31T00:00:00Z')];
+    expect(speaking(runs)?.id).toBe(2);
+  });
+
+  it('is else of what has run last, or of what waits first of all', () => {
+    expect(speaking([waiting, run(1, 'failed', '2026-10-31T00:00:00Z')])?.id).toBe(1);
+    expect(speaking([waiting])?.id).toBe(3);
+    expect(speaking([])).toBeUndefined();
+  });
+});
+
+describe('the alarms of all tasks', () => {
+  it('are counted by the server, as a list of series is cut off', () => {
+    const one = task('a', {}, { seconds: 0, chance: 0.9 });
+    const loud = { ...one, urgency: one.urgency && { ...one.urgency, likely: 12000, total: 20000 } };
+    expect(alarmsOf([loud, { ...loud, name: 'b' }, task('never run')])).toBe(24000);
   });
 });

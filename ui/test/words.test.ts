@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { CHINESE } from '../src/model/chinese';
+import { ago, span } from '../src/model/format';
 import { language, setLanguage, t } from '../src/model/words';
 
 const SOURCES = join(__dirname, '..', 'src');
@@ -38,6 +39,12 @@ describe('words', () => {
   it.each(['en', 'default', 'de_DE', 'zha'])('speaks English for %s', code => {
     setLanguage(code);
     expect(t('Run {task}', { task: 'storage' })).toBe('Run storage');
+  });
+
+  it('counts time in Chinese, too', () => {
+    setLanguage('zh_CN');
+    expect([5, 90, 19800, 259200].map(span)).toEqual(['5 秒', '2 分钟', '5.5 小时', '3 天']);
+    expect(ago('2026-11-01T09:00:00Z', Date.parse('2026-11-01T12:00:00Z'))).toBe('3 小时前');
   });
 
   it('leaves values alone, whatever stands in them', () => {

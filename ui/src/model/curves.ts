@@ -76,7 +76,8 @@ export function predicted(prediction: Prediction, labels: Labels): Forecast | nu
         quantiles: found.quantiles,
         p_breach: found.p_breach,
         limit_time: found.limit_time,
-        model: prediction.model.name,
+        origin: prediction.origin,
+        model: prediction.model.version,
         abstained: found.abstained
       }
     : null;

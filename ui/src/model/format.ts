@@ -41,14 +41,19 @@ export function percent(share: number | null | undefined): string {
 
 /** A span in its largest fitting unit: 40 min, 5.5 h, 3 d. */
 export function span(seconds: number): string {
-  const units: [number, string][] = [
-    [86400, 'd'],
-    [3600, 'h'],
-    [60, 'min']
-  ];
-  const [size, unit] = units.find(([size]) => seconds >= 2 * size) ?? (seconds >= 60 ? [60, 'min'] : [1, 's']);
-  const value = seconds / size;
-  return `${value < 10 && size >= 3600 ? Math.round(10 * value) / 10 : Math.round(value)} ${unit}`;
+  const fits = [86400, 3600, 60].find(size => seconds >= 2 * size);
+  const size = fits ?? (seconds >= 60 ? 60 : 1);
+  const n = size >= 3600 && seconds < 10 * size ? Math.round((10 * seconds) / size) / 10 : Math.round(seconds / size);
+  switch (size) {
+    case 86400:
+      return t('{n} d', { n });
+    case 3600:
+      return t('{n} h', { n });
+    case 60:
+      return t('{n} min', { n });
+    default:
+      return t('{n} s', { n });
+  }
 }
 
 /** What is known of a series and its limit; an entry of the server's lists of series is one. */
@@ -88,6 +93,12 @@ export function ago(time: string | null | undefined, now: number): string {
 /** A moment with its day, in `zone`; an unknown zone counts as UTC. */
 export function moment(seconds: number, zone = 'UTC'): string {
   return clock(seconds, zone, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
+}
+
+/** A moment with its day and its zone, where no axis or table says which zone is meant. */
+export function momentInZone(seconds: number, zone = 'UTC'): string {
+  const day: Intl.DateTimeFormatOptions = { month: 'short', day: 'numeric' };
+  return clock(seconds, zone, { ...day, hour: '2-digit', minute: '2-digit', timeZoneName: 'short' });
 }
 
 /** A Unix time by the fields of `options`, in `zone`. */

@@ -1,6 +1,6 @@
 /** Which rows of a long list are shown: those that match, in order, within the window. Pure. */
 
-import type { Labels, SeriesRow, Task } from './api';
+import type { Labels, Run, SeriesRow, Task } from './api';
 
 /** Rows first … last (exclusive) of `count` that a viewport shows, with some more on both sides. */
 export function visibleRows(scrollTop: number, height: number, rowHeight: number, count: number, spare = 8) {
@@ -53,6 +53,16 @@ export function sameLabels(one: Labels, other: Labels): boolean {
 export function exactly(labels: Labels, rows: readonly { labels: Labels }[]): Labels {
   const names = new Set(rows.flatMap(row => Object.keys(row.labels)));
   return { ...Object.fromEntries([...names].map(name => [name, ''])), ...labels };
+}
+
+/** Of `runs`, the newest first, the one to listen to: what runs now, else what has run last. */
+export function speaking(runs: readonly Run[]): Run | undefined {
+  return runs.find(run => run.state === 'running') ?? runs.find(run => run.started_at) ?? runs[0];
+}
+
+/** How many series of all tasks call for an alarm; a list of series may be cut off. */
+export function alarmsOf(tasks: readonly Task[]): number {
+  return tasks.reduce((total, task) => total + (task.urgency?.likely ?? 0), 0);
 }
 
 /** What a person may do with a task now. */

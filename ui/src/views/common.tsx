@@ -49,10 +49,14 @@ export function useAsked<T>(ask: () => Promise<T>, key: string): Asked<T> & { ag
 }
 
 /** Do something on the server, say how it went, and look anew. */
-export async function act<T>(desk: Desk, doing: () => Promise<T>, done: string): Promise<T | undefined> {
+export async function act<T>(
+  desk: Desk,
+  doing: () => Promise<T>,
+  done: string | ((value: T) => string)
+): Promise<T | undefined> {
   try {
     const value = await doing();
-    desk.notify(done, 'success');
+    desk.notify(typeof done === 'string' ? done : done(value), 'success');
     return value;
   } catch (error) {
     desk.notify((error as Error).message, 'error');
@@ -168,6 +172,30 @@ export function useWindow(count: number, rowHeight: number) {
   }, [rowHeight]);
   const { first, last } = visibleRows(view.top, view.height, rowHeight, count);
   return { ref, first, last, before: first * rowHeight, after: (count - last) * rowHeight };
+}
+
+export type Walked = Pick<React.ComponentProps<'button'>, 'tabIndex' | 'onFocus' | 'onKeyDown'>;
+
+/**
+ * One entry of a long list takes part in the order of Tab, the arrows walk from it: else a keyboard would have to pass
+ * thousands of them. Of the rows first … last that are drawn it is the one that had the focus last, or `current`.
+ */
+export function useWalk(first: number, last: number, current = 0): (index: number) => Walked {
+  const [at, setAt] = React.useState<number | null>(null);
+  const wanted = at ?? current;
+  const stop = wanted >= first && wanted < last ? wanted : first;
+  return index => ({
+    tabIndex: index === stop ? 0 : -1,
+    onFocus: () => setAt(index),
+    onKeyDown: event => {
+      const row = event.currentTarget.closest('li');
+      const next = { ArrowDown: row?.nextElementSibling, ArrowUp: row?.previousElementSibling }[event.key];
+      if (next) {
+        event.preventDefault();
+        next.querySelector('button')?.focus();
+      }
+    }
+  });
 }
 
 export interface Column<T> {

@@ -5,13 +5,14 @@ import * as React from 'react';
 import type { Desk, Page } from '../desk';
 import type { Chart, Labels, Prediction, SeriesRow, Task } from '../model/api';
 import type { Feed } from '../model/feed';
-import { amount, moment, percent, span, toLimit } from '../model/format';
+import { amount, momentInZone, percent, span, toLimit } from '../model/format';
 import { chanceCurves, lastOf, predicted, seriesCurves, type Forecast } from '../model/curves';
 import { actionsOf, exactly, sameLabels, shownSeries } from '../model/rows';
 import type { Store } from '../model/store';
 import { t } from '../model/words';
-import { act, Bar, Chip, Choice, Guarded, SearchBox, useAsked, useStore, useWindow } from './common';
+import { act, Bar, Chip, Choice, Guarded, SearchBox, useAsked, useStore, useWalk, useWindow } from './common';
 import { Figure, type Mark } from './figure';
+import { stateWord } from './tasks';
 import { Why } from './why';
 
 const ROW_HEIGHT = 56;
@@ -56,13 +57,20 @@ function Dashboard({ desk, feed, page }: { desk: Desk; feed: Feed; page: Store<P
           onChange={value => setHours(Number(value))}
         />
       </div>
+      {task.state === 'failed' && (
+        <p className="tsf-problem">
+          <Chip kind="failed">{stateWord('failed')}</Chip> {task.error}
+        </p>
+      )}
       <div className="tsf-split">
-        <Picker
-          rows={rows}
-          total={task.urgency?.total ?? 0}
-          row={row?.row}
-          pick={one => page.set({ page: 'dashboard', task: task.name, labels: one.labels })}
-        />
+        {rows.length > 0 && (
+          <Picker
+            rows={rows}
+            total={task.urgency?.total ?? 0}
+            row={row?.row}
+            pick={one => page.set({ page: 'dashboard', task: task.name, labels: one.labels })}
+          />
+        )}
         {labels && !row && known ? (
           <Gone labels={labels} task={task} listed={rows.length} />
         ) : (
@@ -82,6 +90,8 @@ function Picker(props: {
   const [search, setSearch] = React.useState('');
   const found = React.useMemo(() => shownSeries(props.rows, search), [props.rows, search]);
   const view = useWindow(found.length, ROW_HEIGHT);
+  const current = found.findIndex(one => one.row === props.row);
+  const walk = useWalk(view.first, view.last, Math.max(0, current));
   return (
     <nav className="tsf-picker" aria-label={t('Series')}>
       <SearchBox label={t('Search series')} value={search} onChange={setSearch} />
@@ -100,6 +110,7 @@ function Picker(props: {
                 className="tsf-entry"
                 aria-current={one.row === props.row ? 'true' : undefined}
                 title={one.title}
+                {...walk(view.first + i)}
                 onClick={() => props.pick(one)}
               >
                 <span className="tsf-entry-title">{one.title}</span>
@@ -152,7 +163,14 @@ function SeriesView(props: {
   );
   return (
     <section className="tsf-main" aria-label={t('Series')}>
-      <Predict desk={desk} task={task} labels={labels} prediction={fresh && prediction} setPrediction={setPrediction} />
+      <Predict
+        desk={desk}
+        task={task}
+        labels={labels}
+        zone={chart?.time_zone}
+        prediction={fresh && prediction}
+        setPrediction={setPrediction}
+      />
       {error && <p className="tsf-note">{error}</p>}
       {chart && <Charts chart={chart} forecast={fresh ?? chart.forecast} />}
       {chart?.forecast && labels && <Why desk={desk} chart={chart} labels={labels} />}
@@ -211,15 +229,19 @@ function Verdict({ chart, forecast }: { chart: Chart; forecast: Forecast | null 
   const chance = (forecast?.p_breach && lastOf(forecast.p_breach)) ?? null;
   const reached = forecast?.limit_time ? Date.parse(forecast.limit_time) / 1000 : null;
   const left = used !== null && level !== null && used >= level ? 0 : null;
-  const expected = reached === null ? null : moment(reached, chart.time_zone);
+  const expected = reached === null ? null : momentInZone(reached, chart.time_zone);
   const prospect = { limit, p_breach: chance, seconds_to_limit: left, expected, abstained: forecast?.abstained };
   const facts = [
     [t('Used now'), amount(used, chart.unit) + (used !== null && limit ? ` (${percent(used / limit)})` : '')],
-    [t('Limit'), limit === null ? t('no limit') : amount(limit, chart.unit)],
-    [t('Chance of a breach'), percent(chance)],
-    [t('Limit reached'), toLimit(prospect)],
-    [t('Forecast by'), forecast ? forecast.abstained || forecast.model : t('no forecast yet')]
+    [t('Limit'), limit === null ? t('no limit') : amount(limit, chart.unit)]
   ];
+  if (limit !== null) {
+    facts.push([t('Chance of a breach'), percent(chance)], [t('Limit reached'), toLimit(prospect)]);
+  }
+  if (forecast?.origin) {
+    facts.push([t('Forecast from'), momentInZone(Date.parse(forecast.origin) / 1000, chart.time_zone)]);
+  }
+  facts.push([t('Forecast by'), forecast ? forecast.abstained || forecast.model : t('no forecast yet')]);
   return (
     <dl className="tsf-facts">
       {facts.map(([name, fact]) => (
@@ -237,6 +259,7 @@ function Predict(props: {
   desk: Desk;
   task: Task;
   labels?: Labels;
+  zone?: string;
   prediction: Prediction | null;
   setPrediction: (prediction: Prediction | null) => void;
 }): React.ReactElement {
@@ -306,7 +329,7 @@ function Predict(props: {
       <button type="button" className="tsf-button" onClick={() => desk.open({ page: 'rules', task: task.name })}>
         {t('Alert rules')}
       </button>
-      <span role="status">{prediction && <Coverage prediction={prediction} />}</span>
+      <span role="status">{prediction && <Coverage prediction={prediction} zone={props.zone} />}</span>
       {prediction && (
         <button type="button" className="tsf-link" onClick={() => props.setPrediction(null)}>
           {t('Back to the pushed forecast')}
@@ -317,12 +340,12 @@ function Predict(props: {
 }
 
 /** What stands in place of a made-up confidence: how often the interval held on windows that chose when to stop and calibrated it. */
-function Coverage({ prediction }: { prediction: Prediction }): React.ReactElement {
+function Coverage({ prediction, zone }: { prediction: Prediction; zone?: string }): React.ReactElement {
   const { coverage, model, origin } = prediction;
-  const from = origin ? moment(Date.parse(origin) / 1000) : '';
+  const from = origin ? momentInZone(Date.parse(origin) / 1000, zone) : '';
   return (
     <>
-      <Chip kind="completed">{t('from {time} UTC by {model}', { time: from, model: model.name })}</Chip>{' '}
+      <Chip kind="completed">{t('from {time} by {model}', { time: from, model: model.name })}</Chip>{' '}
       {coverage.measured === null
         ? coverage.reason
         : t(

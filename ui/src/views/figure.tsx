@@ -38,7 +38,10 @@ export function Figure(props: FigureProps): React.ReactElement {
   }, []);
   return (
     <figure className="tsf-figure">
-      <figcaption>{props.title}</figcaption>
+      <figcaption>
+        {props.title}
+        {!props.xText && <span className="tsf-soft"> · {t('Time ({zone})', { zone: props.zone })}</span>}
+      </figcaption>
       <Legend curves={props.curves} marks={props.marks ?? []} />
       <div ref={box}>
         <Drawing {...props} width={width} />

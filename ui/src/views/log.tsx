@@ -5,6 +5,7 @@ import * as React from 'react';
 import type { Desk, Page } from '../desk';
 import type { Run } from '../model/api';
 import { ago } from '../model/format';
+import { speaking } from '../model/rows';
 import type { Store } from '../model/store';
 import { t } from '../model/words';
 import { Choice, Guarded, useAsked, useNow, useStore } from './common';
@@ -29,7 +30,7 @@ function Runs({ desk, page, news }: { desk: Desk; page: Store<Page>; news: strin
   const now = useNow();
   const { value, error } = useAsked(() => desk.api.runs(), news);
   const runs = value?.items ?? [];
-  const run = runs.find(one => one.id === shown.run) ?? runs[0];
+  const run = runs.find(one => one.id === shown.run) ?? speaking(runs);
   const name = (one: Run) =>
     `${one.id} · ${one.task} · ${stateOf(one)} · ${ago(one.ended_at ?? one.started_at ?? one.queued_at, now)}`;
   return (
@@ -80,7 +81,7 @@ function Text({ desk, run }: { desk: Desk; run: Run }): React.ReactElement {
         atEnd.current = scrollHeight - scrollTop - clientHeight < 30;
       }}
     >
-      {text || (run.error ? run.error : t('It has said nothing yet.'))}
+      {text || run.error || (run.state === 'pending' ? t('It waits in the queue.') : t('It has said nothing yet.'))}
     </pre>
   );
 }

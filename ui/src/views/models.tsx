@@ -5,14 +5,24 @@ import * as React from 'react';
 import type { Desk, Page } from '../desk';
 import type { Model, ModelCard, Task } from '../model/api';
 import { lossCurves } from '../model/curves';
-import { digits, span } from '../model/format';
+import { amount, digits, span } from '../model/format';
 import { differences } from '../model/compare';
 import type { Store } from '../model/store';
 import { t } from '../model/words';
 import { act, Chip, Choice, Guarded, useAsked, useStore } from './common';
 import { Figure } from './figure';
 
-const MEASURES = ['wql', 'mase', 'coverage_80'];
+/** Of each measure its name, what it is, and how it is written. */
+const MEASURES: [string, () => string, () => string, (value: number) => string][] = [
+  ['wql', () => 'WQL', () => t('Weighted quantile loss; lower is better'), digits],
+  ['mase', () => 'MASE', () => t('Mean error over that of a seasonal naive forecast; lower is better'), digits],
+  [
+    'coverage_80',
+    () => t('Coverage'),
+    () => t('Share of values inside the 80 % interval; nearer to 80 % is better'),
+    value => amount(value, 'ratio')
+  ]
+];
 
 export function ModelsPage({ desk, page }: { desk: Desk; page: Store<Page> }): React.ReactElement {
   const shown = useStore(page);
@@ -56,7 +66,7 @@ function Versions({ desk, task }: { desk: Desk; task: Task }): React.ReactElemen
   const models = value?.items ?? [];
   const chosen = models.filter(one => picked.includes(one.version));
   const focus = chosen.length ? chosen : models.slice(0, 1);
-  const change = async (doing: () => Promise<unknown>, done: string) => {
+  const change = async (doing: () => Promise<ModelCard>, done: (model: ModelCard) => string) => {
     await act(desk, doing, done);
     again();
   };
@@ -72,7 +82,7 @@ function Versions({ desk, task }: { desk: Desk; task: Task }): React.ReactElemen
           onClick={() =>
             void change(
               () => desk.api.rollback(task.name, 'champion'),
-              t('{task} is back at the champion before', { task: task.name })
+              model => t('{model} is the champion of {task} again', { model: model.name, task: task.name })
             )
           }
         >
@@ -92,9 +102,9 @@ function Versions({ desk, task }: { desk: Desk; task: Task }): React.ReactElemen
               <th scope="col" className="tsf-number">
                 {t('Weights')}
               </th>
-              {MEASURES.map(measure => (
-                <th scope="col" key={measure} className="tsf-number">
-                  {measure}
+              {MEASURES.map(([key, name, meaning]) => (
+                <th scope="col" key={key} className="tsf-number">
+                  <abbr title={meaning()}>{name()}</abbr>
                 </th>
               ))}
               <th scope="col">{t('Actions')}</th>
@@ -114,7 +124,7 @@ function Versions({ desk, task }: { desk: Desk; task: Task }): React.ReactElemen
                 promote={alias =>
                   void change(
                     () => desk.api.promote(one, alias),
-                    t('{model} is the {alias} of {task}', { model: one.name, alias, task: task.name })
+                    model => t('{model} is the {alias} of {task}', { model: model.name, alias, task: task.name })
                   )
                 }
               />
@@ -159,11 +169,14 @@ function Version(props: {
       </td>
       <td>{model.model_type}</td>
       <td className="tsf-number">{model.parameters === null ? '–' : model.parameters.toLocaleString('en')}</td>
-      {MEASURES.map(measure => (
-        <td key={measure} className="tsf-number">
-          {measured(model.metrics?.[measure])}
-        </td>
-      ))}
+      {MEASURES.map(([key, , , text]) => {
+        const value = model.metrics?.[key];
+        return (
+          <td key={key} className="tsf-number">
+            {typeof value === 'number' ? text(value) : '–'}
+          </td>
+        );
+      })}
       <td className="tsf-actions">
         {(['champion', 'challenger'] as const)
           .filter(alias => !model.aliases.includes(alias) && !model.damaged)
@@ -176,10 +189,6 @@ function Version(props: {
       </td>
     </tr>
   );
-}
-
-function measured(value: unknown): string {
-  return typeof value === 'number' ? digits(value) : '–';
 }
 
 /** One card in full, or two side by side with what differs. */
@@ -213,7 +222,7 @@ function Cards({ desk, models }: { desk: Desk; models: Model[] }): React.ReactEl
               <th scope="row">{name}</th>
               {values.map((one, i) => (
                 <td key={i} className="tsf-code">
-                  {one}
+                  <Fact desk={desk} task={cards[i].task} name={name} text={one} />
                 </td>
               ))}
             </tr>
@@ -222,6 +231,23 @@ function Cards({ desk, models }: { desk: Desk; models: Model[] }): React.ReactEl
       </table>
       {two && rows.length === 0 && <p className="tsf-note">{t('Nothing differs.')}</p>}
     </div>
+  );
+}
+
+/** An entry as text; the executed notebook and the page of the training open. */
+function Fact(props: { desk: Desk; task: string; name: string; text: string }): React.ReactElement {
+  const { desk, task, name, text } = props;
+  const opens: Record<string, () => void> = {
+    notebook: () => desk.openNotebook(text),
+    report: () => desk.open({ page: 'report', task, stage: 'train' })
+  };
+  if (!(name in opens) || text === '–') {
+    return <>{text}</>;
+  }
+  return (
+    <button type="button" className="tsf-link" onClick={opens[name]}>
+      {text}
+    </button>
   );
 }
 

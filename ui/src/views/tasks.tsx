@@ -47,11 +47,17 @@ function Table({ desk, tasks, busy }: { desk: Desk; tasks: readonly Task[]; busy
     toggle: () => setSort({ column, down: sort.column === column && !sort.down })
   });
   const columns: Column<Task>[] = [
-    { key: 'name', title: t('Task'), width: '18%', cell: task => <Name task={task} />, sort: sorting('name') },
+    {
+      key: 'name',
+      title: t('Task'),
+      width: 'var(--tsf-name)',
+      cell: task => <Name task={task} />,
+      sort: sorting('name')
+    },
     {
       key: 'state',
       title: t('State'),
-      width: '22%',
+      width: 'var(--tsf-state)',
       cell: task => <State desk={desk} task={task} />,
       sort: sorting('state')
     },
@@ -59,16 +65,22 @@ function Table({ desk, tasks, busy }: { desk: Desk; tasks: readonly Task[]; busy
     {
       key: 'chance',
       title: t('Chance'),
-      width: '7em',
+      width: 'var(--tsf-narrow)',
       cell: ({ urgency }) =>
         typeof urgency?.p_breach === 'number' && <Bar share={urgency.p_breach} text={percent(urgency.p_breach)} />,
       sort: sorting('chance')
     },
-    { key: 'run', title: t('Last run'), width: '7em', cell: task => ago(task.last_run, now), sort: sorting('run') },
+    {
+      key: 'run',
+      title: t('Last run'),
+      width: 'var(--tsf-narrow)',
+      cell: task => ago(task.last_run, now),
+      sort: sorting('run')
+    },
     {
       key: 'actions',
       title: t('Actions'),
-      width: '15em',
+      width: 'var(--tsf-actions)',
       kind: 'actions',
       cell: task => <Actions desk={desk} task={task} />
     }

@@ -7,9 +7,9 @@ import type { SeriesRow, Task } from '../model/api';
 import type { Feed } from '../model/feed';
 import { ago, percent, toLimit } from '../model/format';
 import { noiseUsed, reasons } from '../model/noise';
-import { shownSeries } from '../model/rows';
+import { alarmsOf, shownSeries } from '../model/rows';
 import { t } from '../model/words';
-import { Bar, Chip, Guarded, SearchBox, useNow, useWindow } from './common';
+import { Bar, Chip, Guarded, SearchBox, useNow, useWalk, useWindow, type Walked } from './common';
 import { stateWord } from './tasks';
 
 const ROW_HEIGHT = 76;
@@ -39,6 +39,7 @@ function Series({ desk, feed }: { desk: Desk; feed: Feed }): React.ReactElement 
   const rows = React.useMemo(() => shownSeries(feed.series, search), [feed.series, search]);
   const tasks = React.useMemo(() => new Map(feed.tasks.map(task => [task.name, task])), [feed.tasks]);
   const view = useWindow(rows.length, ROW_HEIGHT);
+  const walk = useWalk(view.first, view.last);
   if (!feed.tasks.length) {
     return <p className="tsf-note">{t('There is no task yet. New task makes one from a preset.')}</p>;
   }
@@ -64,6 +65,7 @@ function Series({ desk, feed }: { desk: Desk; feed: Feed }): React.ReactElement 
                 row={row}
                 task={tasks.get(row.task)}
                 now={now}
+                walked={walk(view.first + i)}
                 open={() => desk.open({ page: 'dashboard', task: row.task, labels: row.labels })}
               />
             </li>
@@ -74,12 +76,19 @@ function Series({ desk, feed }: { desk: Desk; feed: Feed }): React.ReactElement 
   );
 }
 
-function Entry(props: { row: SeriesRow; task?: Task; now: number; open: () => void }): React.ReactElement {
+function Entry(props: {
+  row: SeriesRow;
+  task?: Task;
+  now: number;
+  walked: Walked;
+  open: () => void;
+}): React.ReactElement {
   const { row, task } = props;
   return (
     <button
       type="button"
       className={row.alarm ? 'tsf-entry tsf-alarm' : 'tsf-entry'}
+      {...props.walked}
       onClick={props.open}
       title={row.title}
     >
@@ -98,13 +107,12 @@ function Entry(props: { row: SeriesRow; task?: Task; now: number; open: () => vo
 }
 
 function Summary({ feed, now }: { feed: Feed; now: number }): React.ReactElement {
-  const alarms = feed.series.filter(row => row.alarm).length;
   const running = feed.tasks.filter(task => task.state === 'running');
   const failed = feed.tasks.filter(task => task.state === 'failed');
   const newest = feed.tasks.map(task => task.last_push ?? '').reduce((a, b) => (a > b ? a : b), '');
   return (
     <div className="tsf-summary">
-      <p>{t('{n} of {total} series call for an alarm', { n: alarms, total: feed.total })}</p>
+      <p>{t('{n} of {total} series call for an alarm', { n: alarmsOf(feed.tasks), total: feed.total })}</p>
       {feed.total > feed.series.length && <p>{t('Listed are the {n} most urgent.', { n: feed.series.length })}</p>}
       <dl>
         <dt>{t('Last forecast')}</dt>

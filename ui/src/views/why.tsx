@@ -4,7 +4,7 @@ import * as React from 'react';
 
 import type { Desk } from '../desk';
 import type { Chart, Labels } from '../model/api';
-import { amount, moment } from '../model/format';
+import { amount, momentInZone } from '../model/format';
 import { heaviest } from '../model/reasons';
 import { t } from '../model/words';
 import { useAsked } from './common';
@@ -30,7 +30,7 @@ function Reasons({ desk, chart, labels }: Shown): React.ReactElement {
   if (error || !value) {
     return <p className="tsf-note">{error ?? t('Loading…')}</p>;
   }
-  const from = moment(Date.parse(value.origin ?? '') / 1000, chart.time_zone);
+  const from = momentInZone(Date.parse(value.origin ?? '') / 1000, chart.time_zone);
   return (
     <table className="tsf-table">
       <caption>
