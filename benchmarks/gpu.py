@@ -129,7 +129,7 @@ def operations(series: SeriesSet, params: TrainParams) -> float:
     for module in network.modules():
         if isinstance(module, COUNTED) and module not in inside:
             module.register_forward_hook(count)
-    windows = Windows(series, params, spec.vocabularies, spec.covariates, torch.device("cpu"))
+    windows = Windows.of(series, params, spec.vocabularies, spec.covariates, torch.device("cpu"))
     rows = torch.arange(series.n_series)
     network.train()(windows.gather(rows, torch.full_like(rows, series.n_steps - 1))[0])
     return counted / series.n_series

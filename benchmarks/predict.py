@@ -87,7 +87,7 @@ def made(n: int, steps: int, step_seconds: int = 3_600) -> SeriesSet:
 def bare(model: Model, series: SeriesSet) -> Callable[[], object]:
     """The network alone, over and over on one ready batch, as often as the series fill it."""
     spec, size, device = model.spec, min(BATCH, series.n_series), pick_device(model.params.device)
-    windows = Windows(series.take(range(size)), spec.params, spec.vocabularies, spec.covariates, device)
+    windows = Windows.of(series.take(range(size)), spec.params, spec.vocabularies, spec.covariates, device)
     rows, network = torch.arange(size, device=device), deepcopy(model.network).to(device)
     window, _ = windows.gather(rows, torch.full_like(rows, series.n_steps - 1))
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.servers import running_pushgateway
 from tsf.io.exposition import ModelInfo, Present, forecast_exposition, output_cardinality
 from tsf.io.pushgateway import delete_task, group_url, push_text
-from tsf.params import PushParams
+from tsf.params import PrometheusParams, PushParams
 from tsf.series import Forecast
 
 N_SERIES, ROUNDS = 6_249, 5  # 16 output series each, and 4 of the task: 99,988
@@ -60,15 +60,16 @@ def main() -> None:
     present = Present(np.full(N_SERIES, 1e12), np.full(N_SERIES, 2e12), np.zeros(N_SERIES))
     rows = []
     with tempfile.TemporaryDirectory() as folder, running_pushgateway(Path(folder)) as server:
+        gateway = PrometheusParams(pushgateway_url=server.url, timeout=60)
         for _ in range(ROUNDS):
             started, cpu = time.perf_counter(), time.process_time()
             body = forecast_exposition(forecast, present, "storage", push, INFO, int(time.time()))
             built = time.perf_counter()
-            push_text(body, server.url, "storage", 60, {})
+            push_text(body, gateway, "storage", {})
             whole, cpu = time.perf_counter() - started, time.process_time() - cpu
-            delete_task(server.url, "storage", 60, {})
+            delete_task(gateway, "storage", {})
             raw = raw_put_seconds(server.url, "storage", body)
-            delete_task(server.url, "storage", 60, {})
+            delete_task(gateway, "storage", {})
             rows.append((built - started, whole, cpu, raw, whole / raw))
     build, whole, cpu, raw, ratio = np.median(rows, axis=0)
     print(f"{output_cardinality(N_SERIES, push, True):,} series, {len(body) / 1e6:.1f} MB, median of {ROUNDS} rounds")

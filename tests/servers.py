@@ -30,6 +30,7 @@ __all__ = [
     "running_alertmanager",
     "running_jupyter",
     "running_nginx",
+    "running_node_exporter",
     "running_prometheus",
     "running_pushgateway",
     "running_victoriametrics",
@@ -38,13 +39,12 @@ __all__ = [
 
 ROOT = Path(__file__).parents[1]
 DEBIAN_SHARE = b"/usr/share/prometheus/alertmanager"
-OTHER_NAMES = {"pushgateway": ["prometheus-pushgateway"], "alertmanager": ["prometheus-alertmanager"]}  # Debian's
 
 
 def find_server(name: str) -> Path:
-    """The program called `name`, from PATH or `.servers`; where it is absent, skip, or fail on CI."""
+    """The program `name`, or as Debian calls it, from PATH or `.servers`; where it is absent, skip, or fail on CI."""
     path = os.pathsep.join([os.environ.get("PATH", ""), str(ROOT / ".servers/usr/bin")])
-    for candidate in [name, *OTHER_NAMES.get(name.removeprefix("prometheus-"), [])]:
+    for candidate in (name, f"prometheus-{name}".replace("_", "-")):
         if found := shutil.which(candidate, path=path):
             return Path(found)
     reason = f"{name} is neither in PATH nor in .servers; install it by the system's package manager"
@@ -122,7 +122,7 @@ def running_pushgateway(folder: Path, *, flags: Iterable[str] = ()) -> Iterator[
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     arguments = [f"--web.listen-address=127.0.0.1:{port}", f"--persistence.file={folder / 'pushgateway.data'}", *flags]
-    with _running(find_server("prometheus-pushgateway"), arguments, f"http://127.0.0.1:{port}", folder) as server:
+    with _running(find_server("pushgateway"), arguments, f"http://127.0.0.1:{port}", folder) as server:
         yield server
 
 
@@ -139,8 +139,19 @@ def running_alertmanager(folder: Path, config: str, *, flags: Iterable[str] = ()
         "--cluster.listen-address=",
         *flags,
     ]
-    program = _movable(find_server("prometheus-alertmanager"), folder)
+    program = _movable(find_server("alertmanager"), folder)
     with _running(program, arguments, f"http://127.0.0.1:{port}", folder) as server:
+        yield server
+
+
+@contextmanager
+def running_node_exporter(folder: Path, textfiles: Path) -> Iterator[Server]:
+    """A node_exporter that serves the files of the folder `textfiles` and nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    url = f"http://127.0.0.1:{free_port()}"
+    arguments = ["--collector.disable-defaults", "--collector.textfile", f"--collector.textfile.directory={textfiles}",
+                 f"--web.listen-address={url.removeprefix('http://')}"]  # fmt: skip
+    with _running(find_server("node_exporter"), arguments, url, folder) as server:
         yield server
 
 

@@ -14,6 +14,7 @@ from tsf.kinds import (
     figure_text,
     moment_text,
     parse_amount,
+    plain_address,
     share_in_use,
     urgent_first,
 )
@@ -33,6 +34,15 @@ def test_nothing_is_made_certain_by_rounding(chance: float, text: str) -> None:
 def test_a_figure_that_is_unknown_is_a_dash() -> None:
     assert (figure_text(None), figure_text(0.12345), figure_text(0.8, ".1%")) == ("–", "0.1235", "80.0 %")
     assert figure_text(float("nan"), ",") == "–"
+    assert [figure_text(value) for value in (9999.4, 12345.6, -2.5e14, 3e15, 1e-9)] == [
+        "9999", "12,346", "-250,000,000,000,000", "3e+15", "1e-09"
+    ]  # fmt: skip
+
+
+def test_an_address_is_shown_without_what_may_be_secret() -> None:
+    assert plain_address("https://a:b@host:9/path?key=1#x") == "https://host:9/path"
+    assert plain_address("lists/owners.csv") == "lists/owners.csv"
+    assert plain_address("http://[::1") == "an address that cannot be read"
 
 
 def test_one_is_told_apart_from_many() -> None:

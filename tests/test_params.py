@@ -238,6 +238,12 @@ def test_durations_use_days_and_horizons_do_not(seconds: int, duration: str, hor
     assert (duration_text(seconds), horizon_text(seconds)) == (duration, horizon)
 
 
+def test_the_names_of_all_time_zones_are_gathered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse_params({"tasks": {"one": {"fetch": {"metric_query": "a"}, "train": {"time_zone": "Asia/Shanghai"}}}})
+    monkeypatch.setattr("os.walk", lambda *_: pytest.fail("600 files are walked through for each task of a list"))
+    parse_params({"tasks": {"one": {"fetch": {"metric_query": "a"}, "train": {"time_zone": "Europe/Berlin"}}}})
+
+
 def test_a_moment_counts_from_any_zone() -> None:
     moments = ["2026-11-01T00:00:00Z", "2026-11-01T08:00:00+08:00"]
     seconds = {parse_params({"snapshot": {"until": moment}}).snapshot.until_seconds for moment in moments}

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.strategies import forecasts, series_sets
 from tsf.errors import SeriesError
-from tsf.series import Forecast, SeriesSet, carried, label_rows, newest, title_of
+from tsf.series import Forecast, SeriesSet, carried, label_rows, newest, rows_in, title_of
 
 
 def small(**changes: Any) -> SeriesSet:
@@ -262,7 +263,6 @@ def test_a_forecast_knows_its_times_and_becomes_a_frame() -> None:
     assert frame["q0.5"].tolist() == [1, 4, 7, 10]
     assert frame["p_breach"].tolist() == [0.1, 0.2, 0.3, 0.4]
     assert frame["time"].dt.hour.tolist() == [3, 4, 3, 4]
-    assert told.abstained is not None
     assert told.abstained.tolist() == ["", ""]
 
 
@@ -277,3 +277,12 @@ def test_the_newest_value_is_the_last_one_that_is_known(series: SeriesSet) -> No
     expected = [row[np.isfinite(row)][-1] if np.isfinite(row).any() else np.nan for row in series.values]
     np.testing.assert_array_equal(newest(series.values), expected)
     np.testing.assert_array_equal(newest(series.values), carried(series.values)[:, -1])
+
+
+@given(series_sets(), st.data())
+def test_rows_are_found_by_their_labels_and_an_empty_one_is_none(series: SeriesSet, data: st.DataObject) -> None:
+    order = data.draw(st.permutations(range(series.n_series)))
+    asked = {name: column[order] for name, column in series.labels.items()}
+    absent = np.full(series.n_series, "", object)
+    assert rows_in(series.labels, asked | {"nobody_has_it": absent}).tolist() == order
+    assert (rows_in(series.labels, asked | {"only_here": absent + "x"}) == -1).all()

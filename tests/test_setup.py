@@ -301,13 +301,20 @@ class TestServers:
             "promtool",
             "pushgateway",
             "alertmanager",
+            "node_exporter",
             "victoria-metrics",
             "nginx",
         ]
         for name in ("bin/prometheus", ".servers/usr/bin/prometheus-pushgateway"):
             (tmp_path / name).parent.mkdir(parents=True)
             (tmp_path / name).touch(mode=0o755)
-        assert servers.missing(tmp_path) == ["promtool", "alertmanager", "victoria-metrics", "nginx"]
+        assert servers.missing(tmp_path) == [
+            "promtool",
+            "alertmanager",
+            "node_exporter",
+            "victoria-metrics",
+            "nginx",
+        ]
 
     @pytest.mark.parametrize(("on_ci", "status"), [(True, 1), (False, 0)])
     def test_without_a_package_manager_it_says_so_and_fails_only_on_ci(

@@ -27,7 +27,7 @@ OTHERWISE = {  # what is said that is no sentence where it is said, and all that
     "one.unit or one.type": TYPES | {key.unit for key in KEYS.values()} - {""},
     "key.type": TYPES,
     "self.waiting": {WAITING},
-    "source_name(params)": {source_name(Params(), {})},
+    "source_name(params)": {source_name(Params())},
 }
 
 

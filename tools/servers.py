@@ -21,6 +21,7 @@ PACKAGES = {  # Debian's and Ubuntu's; promtool is a package of its own from Deb
     "promtool": ("promtool", "prometheus"),
     "pushgateway": ("prometheus-pushgateway",),
     "alertmanager": ("prometheus-alertmanager",),
+    "node_exporter": ("prometheus-node-exporter",),
     "victoria-metrics": ("victoria-metrics",),
     "nginx": ("nginx", "nginx-core"),  # Debian's; Ubuntu's
 }
@@ -72,7 +73,11 @@ def _get_servers() -> int:
 def missing(root: Path) -> list[str]:
     """The programs that are neither in PATH nor in `root`/.servers, under their own name or Debian's."""
     path = os.pathsep.join([os.environ.get("PATH", ""), str(root / ".servers/usr/bin")])
-    return [name for name in PACKAGES if not any(shutil.which(n, path=path) for n in (name, f"prometheus-{name}"))]
+    return [name for name in PACKAGES if not any(shutil.which(n, path=path) for n in (name, _debian(name)))]
+
+
+def _debian(name: str) -> str:
+    return f"prometheus-{name}".replace("_", "-")
 
 
 def _unpack_debian(folder: Path, target: Path) -> None:
@@ -108,7 +113,7 @@ def _take(folder: Path, target: Path) -> None:
         archive.unlink()
     target.mkdir(parents=True, exist_ok=True)
     for program in missing(ROOT):
-        names = f"usr/bin/{program}", f"usr/bin/prometheus-{program}", f"usr/sbin/{program}"
+        names = f"usr/bin/{program}", f"usr/bin/{_debian(program)}", f"usr/sbin/{program}"
         for found in (folder / name for name in names):
             version = "-v" if program == "nginx" else "--version"
             if found.exists() and not subprocess.run([found, version], capture_output=True, check=False).returncode:

@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -21,6 +22,7 @@ from tsf.promql import check_query, selectors
 
 __all__ = [
     "LABEL_NAME",
+    "UNREADABLE",
     "AlertLine",
     "Amount",
     "Duration",
@@ -46,10 +48,13 @@ __all__ = [
     "moment_text",
     "parse_amount",
     "parse_duration",
+    "plain_address",
     "share_in_use",
+    "stamp_text",
     "urgent_first",
 ]
 
+UNREADABLE = "an address that cannot be read"
 UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")  # what Prometheus accepts everywhere
 LABELS: JsonSchemaValue = {"type": "array", "items": {"type": "string", "title": "label"}}
@@ -138,8 +143,12 @@ def duration_text(seconds: int) -> str:
 
 
 def figure_text(value: float | None, form: str = ".4g") -> str:
-    """A number for people; a dash where there is none: NaN, which is null in a metrics file."""
-    return "–" if value is None or value != value else format(value, form).replace("%", " %")
+    """A number for people; a dash where there is none: NaN, which is null in a metrics file. No exponent below 1e15."""
+    if value is None or value != value:
+        return "–"
+    if form.endswith("g") and 1e4 <= abs(value) < 1e15:
+        form = ",.0f"  # `g` would write 1.235e+04
+    return format(value, form).replace("%", " %")
 
 
 def count_text(number: float, one: str, many: str) -> str:
@@ -152,11 +161,25 @@ def moment_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def stamp_text(seconds: float) -> str:
+    """Unix seconds for programs, in UTC and as params.yaml has them: `2026-11-01T08:30:00Z`."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def chance_text(chance: float) -> str:
     """A chance for people, who take 0 % and 100 % for certain: 0.9976 -> `>99%`."""
     if chance != chance:
         return "–"
     return "<1%" if 0 < chance < 0.01 else ">99%" if 0.99 < chance < 1 else f"{chance:.0%}"
+
+
+def plain_address(url: str) -> str:
+    """An address for messages: without query, fragment and credentials, which may be secrets. A path stays as it is."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return UNREADABLE
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def horizon_text(seconds: int) -> str:
@@ -176,8 +199,11 @@ def _time_of_day(text: str) -> str:
     return text
 
 
+_zones = cache(available_timezones)  # it walks through 600 files
+
+
 def _zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _zones():
         raise ValueError(f"{name!r} is not a time zone; write an IANA name: UTC, Europe/Berlin, Asia/Shanghai")
     return name
 

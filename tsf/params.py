@@ -412,7 +412,7 @@ class Params(_Section):
         return self.tasks[name]
 
 
-def parse_params(mapping: Mapping[str, Any], where: str = "params.yaml") -> Params:
+def parse_params(mapping: Mapping[str, Any]) -> Params:
     """Check a plain mapping. Raises ParamsError with the path of the first wrong key, its value and the cure."""
     try:
         return Params.model_validate(mapping)
@@ -422,7 +422,7 @@ def parse_params(mapping: Mapping[str, Any], where: str = "params.yaml") -> Para
         fault = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
         path = ".".join(str(part) for part in fault["loc"] if part != "[key]")
         what, _, cure = _told(fault).partition("; ")
-        raise ParamsError(what, where=f"{where} {path}".strip(), cure=cure or "change it") from None
+        raise ParamsError(what, where=f"params.yaml {path}".strip(), cure=cure or "change it") from None
 
 
 def _told(fault: Mapping[str, Any]) -> str:

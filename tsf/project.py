@@ -114,6 +114,10 @@ class TaskPaths:
         """The executed notebook behind the page."""
         return self.root / "reports" / self.task / f"{stage}.ipynb"
 
+    def running_notebook(self, stage: Stage) -> Path:
+        """The notebook of a run that goes on, as far as it is."""
+        return self.root / "reports" / self.task / f"{stage}.running.ipynb"
+
     def failed_notebook(self, stage: Stage) -> Path:
         """The notebook of a run that failed, up to the cell that failed; absent once the stage succeeds."""
         return self.root / "reports" / self.task / f"{stage}.failed.ipynb"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tsf.kinds import figure_text
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -65,7 +67,7 @@ def figure(drawn: Figure, caption: str, data: pd.DataFrame | None = None) -> Htm
 
 def _text(cell: object) -> str:
     if isinstance(cell, float):
-        return "–" if cell != cell else f"{cell:,.4g}"
+        return figure_text(cell, ",.4g")
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from tsf.errors import SeriesError
 from tsf.kinds import LABEL_NAME
 
-__all__ = ["Forecast", "SeriesSet", "carried", "joined", "label_rows", "newest", "title_of"]
+__all__ = ["Floats", "Forecast", "Labels", "SeriesSet", "carried", "joined", "label_column", "label_rows", "newest",
+           "rows_in", "title_of"]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Labels = Mapping[str, NDArray[np.object_]]
@@ -223,7 +224,7 @@ class Forecast:
     quantiles: Floats
     p_breach: Floats | None = None
     limit_time: Floats | None = None
-    abstained: NDArray[np.object_] | None = None
+    abstained: NDArray[np.object_] = None  # type: ignore[assignment]  # "" for all by default
     model_version: str = ""
     data_hash: str = ""
 
@@ -291,7 +292,7 @@ class Forecast:
             quantiles=self.quantiles[rows, :steps],
             p_breach=None if self.p_breach is None else self.p_breach[rows, :steps],
             limit_time=limit_time,
-            abstained=None if self.abstained is None else self.abstained[rows],
+            abstained=self.abstained[rows],
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -330,6 +331,20 @@ def label_rows(labels: Labels) -> list[dict[str, str]]:
     return [
         {name: value for name, value in zip(labels, row, strict=True) if value} for row in zip(*columns, strict=True)
     ]
+
+
+def label_column(labels: Labels, name: str) -> NDArray[np.object_]:
+    """(N,) the values of a label; empty where no series has it."""
+    n = len(next(iter(labels.values()), ("",)))  # rows are unique, so that without labels there is only one
+    return labels[name] if name in labels else np.full(n, "", object)
+
+
+def rows_in(known: Labels, asked: Labels, *, aside: Set[str] = frozenset()) -> NDArray[np.int64]:
+    """(N,) the row of `known` that has the labels of each row of `asked`, those `aside` left out; -1 where none has."""
+    names = ["", *sorted({*known, *asked} - aside)]  # "", which is no label, as there may be no other
+    here, there = (zip(*(label_column(one, name).tolist() for name in names), strict=True) for one in (known, asked))
+    rows = {key: row for row, key in enumerate(here)}
+    return np.array([rows.get(key, -1) for key in there], np.int64)
 
 
 def title_of(labels: Mapping[str, str]) -> str:

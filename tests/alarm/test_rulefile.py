@@ -46,7 +46,7 @@ def holds(folder: Path, terms: RuleTerms, inputs: Mapping[str, str], expected: M
 @pytest.mark.parametrize("terms", [
     *map(terms_of, SHIPPED),
     RuleTerms("held", ["6h"], threshold=0.9, for_text="2h", labels=("group", "user"), owner_labels=["group"]),
-    RuleTerms("nasty", ["30m"], threshold=0.02, for_text="1h30m", gate=0.3, old_seconds=900, owner=NASTY,
+    RuleTerms("nasty", ["30m"], threshold=0.02, for_text="1h30m", gate=0.3, owner=NASTY,
               runbook="https://wiki.example/full", labels=("group", "user"), owner_labels=["group", "user"],
               query='x{a=~"b|c%", d=\'"\'}'),
     RuleTerms("null", ["1h"], limited=False, quantiles=[0.5]),

@@ -66,7 +66,7 @@ def test_the_kernel_must_be_this_python(
 def test_servers_for_tests_are_found_under_both_names(tmp_path: Path) -> None:
     folder = tmp_path / ".servers" / "usr" / "bin"
     folder.mkdir(parents=True)
-    for name in ("prometheus", "promtool", "prometheus-pushgateway"):
+    for name in ("prometheus", "promtool", "prometheus-pushgateway", "prometheus-node-exporter"):
         (folder / name).touch(mode=0o755)
     said = "absent: alertmanager, victoria-metrics, nginx; only tests need them"
     assert project.check_test_servers(tmp_path, {"PATH": ""}) == Finding(

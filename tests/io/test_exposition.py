@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.servers import find_server
+from tests.servers import find_server, running_node_exporter
 from tests.strategies import forecasts
 from tsf.errors import SeriesError, SinkError
 from tsf.io.exposition import ModelInfo, Present, forecast_exposition, output_cardinality
+from tsf.io.runs import runs_exposition
+from tsf.io.textfile import write_textfile
 from tsf.params import PushParams
 from tsf.series import Forecast
 
@@ -226,3 +229,31 @@ def test_promtool_objects_only_to_the_name_of_the_quantile_label() -> None:
     done = subprocess.run(promtool, input=body, capture_output=True, timeout=60)
     found = set((done.stdout + done.stderr).decode().splitlines())
     assert found == {'tsf_forecast non-summary metrics should not have "quantile" label'}
+
+
+def test_node_exporter_serves_the_files_of_all_tasks_whatever_their_labels(tmp_path: Path) -> None:
+    hostile = 'a "quoted" \\ back\nslash é'
+    bodies = {
+        "storage": text_of(forecast_of({"group": ["a", hostile], "user": ["x", "y"]}), alias="quota_ratio"),
+        "gpu": forecast_exposition(
+            (nodes := forecast_of({"node": ["n1", "n2", "n3"]})), present_of(nodes), "gpu", PushParams(), INFO, 0
+        ),
+    }
+    runs = runs_exposition(tmp_path, bodies)
+    for task, body in bodies.items():
+        write_textfile(body, tmp_path / "textfile", task)
+    write_textfile(runs, tmp_path / "textfile", None)
+    with running_node_exporter(tmp_path / "server", tmp_path / "textfile") as server:
+        served = samples(requests.get(f"{server.url}/metrics", timeout=30).content)
+    found = {with_labels(name, labels): value for name, labels, value in served}
+    written = [one for body in bodies.values() for one in samples(body)]
+    assert len(written) > 80
+    for name, labels, value in written:
+        assert found[with_labels(name, labels)] == pytest.approx(value, rel=1e-15)
+    assert found["node_textfile_scrape_error",] == 0
+    assert sum(name == "node_textfile_mtime_seconds" for name, *_ in found) == 3
+
+
+def with_labels(name: str, labels: dict[str, str]) -> tuple[Any, ...]:
+    """What a series is called; a label that is empty, as node_exporter adds it, is none to Prometheus."""
+    return name, *((label, value) for label, value in sorted(labels.items()) if value)

@@ -110,7 +110,7 @@ def test_an_answer_without_series_is_one_sentence(data: bytes, fault_server: Fau
     server = PrometheusParams(base_url=fault_server(Answer(body=b'{"data": ' + data + b"}")).url)
     for ask_it in (
         lambda: check_data(server, "up", {}),
-        lambda: pushed_version(server, "storage", "2026-11-01T00:00:00Z", {}),
+        lambda: pushed_version(server, "storage", "2026-11-01T00:00:00Z"),
     ):
         with pytest.raises(ServerError, match="cannot be read, it holds no series; it begins"):
             ask_it()
@@ -175,6 +175,10 @@ def test_a_redirect_is_not_followed_with_credentials(fault_server: Faults) -> No
         ask(login.url, {"PROMETHEUS_BEARER_TOKEN": SECRET})
     assert SECRET not in str(caught.value)
     assert other.requests == []
+    for status in (300, 302):
+        nowhere = fault_server(Answer(status, headers={"Location": "http://[sso"}))
+        with pytest.raises(ServerError, match="sends us on to 'an address that cannot be read'"):
+            ask(nowhere.url)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tests.servers import Server, find_server, free_port, running_pushgateway
 from tsf.errors import SinkError
 from tsf.io import pushgateway as module
 from tsf.io.exposition import ModelInfo, Present, forecast_exposition, output_cardinality
-from tsf.io.pushgateway import Tls, check_ready, delete_task, push_text, retire, send
+from tsf.io.pushgateway import check_ready, delete_task, push_text, retire, send
 from tsf.params import PrometheusParams, PushParams
 from tsf.promql import quote
 from tsf.series import Forecast
@@ -66,6 +66,11 @@ def text_of(forecast: Forecast, task: str, **push: object) -> bytes:
     return forecast_exposition(forecast, present, task, PushParams.model_validate(push), INFO, int(time.time()))
 
 
+def gateway(url: str, timeout: float = 30, **files: str) -> PrometheusParams:
+    """The Pushgateway at `url` as params.yaml names it."""
+    return PrometheusParams(pushgateway_url=url, timeout=timeout, **files)
+
+
 def served(url: str, task: str) -> dict[tuple[str, ...], float]:
     """What the gateway at `url` serves of `task`: (name, sorted label values) -> value."""
     families = text_string_to_metric_families(requests.get(f"{url}/metrics", timeout=60).text)
@@ -83,7 +88,7 @@ def test_hostile_labels_are_found_by_promql_after_two_scrapes(
 ) -> None:
     prometheus = prometheus_server(scrape=[pushgateway.url])
     forecast = forecast_of(HOSTILE)
-    push_text(text_of(forecast, "hostile", alias="use_ratio"), pushgateway.url, "hostile", 30, {})
+    push_text(text_of(forecast, "hostile", alias="use_ratio"), gateway(pushgateway.url), "hostile", {})
     scrapes = "sum(count_over_time(up[1h]))"
     before = float(prometheus.query(scrapes)[0]["value"][1])  # type: ignore[index]
     while float(prometheus.query(scrapes)[0]["value"][1]) < before + 2:  # type: ignore[index]
@@ -108,10 +113,10 @@ def test_hostile_labels_are_found_by_promql_after_two_scrapes(
 
 @pytest.mark.servers
 def test_a_push_replaces_the_task_and_leaves_other_tasks(pushgateway: Server) -> None:
-    push_text(text_of(forecast_of(["a", "b"]), "first"), pushgateway.url, "first", 30, {})
-    push_text(text_of(forecast_of(["a", "b"]), "second"), pushgateway.url, "second", 30, {})
+    push_text(text_of(forecast_of(["a", "b"]), "first"), gateway(pushgateway.url), "first", {})
+    push_text(text_of(forecast_of(["a", "b"]), "second"), gateway(pushgateway.url), "second", {})
     second = served(pushgateway.url, "second")
-    push_text(text_of(forecast_of(["c"], seed=1), "first", horizons=["1h"]), pushgateway.url, "first", 30, {})
+    push_text(text_of(forecast_of(["c"], seed=1), "first", horizons=["1h"]), gateway(pushgateway.url), "first", {})
     first = served(pushgateway.url, "first")
     forecasts = {key for key in first if key[0] == "tsf_forecast"}
     assert forecasts == {
@@ -123,9 +128,9 @@ def test_a_push_replaces_the_task_and_leaves_other_tasks(pushgateway: Server) ->
 @pytest.mark.servers
 def test_the_same_push_twice_is_the_same(pushgateway: Server) -> None:
     body = text_of(forecast_of(["a", "b"]), "twice")
-    push_text(body, pushgateway.url, "twice", 30, {})
+    push_text(body, gateway(pushgateway.url), "twice", {})
     first = served(pushgateway.url, "twice")
-    push_text(body, pushgateway.url, "twice", 30, {})
+    push_text(body, gateway(pushgateway.url), "twice", {})
     second = served(pushgateway.url, "twice")
     assert {key: value for key, value in first.items() if key[0] != "push_time_seconds"} == {
         key: value for key, value in second.items() if key[0] != "push_time_seconds"
@@ -134,7 +139,7 @@ def test_the_same_push_twice_is_the_same(pushgateway: Server) -> None:
 
 @pytest.mark.servers
 def test_a_refused_push_leaves_what_was_served_and_says_why(pushgateway: Server) -> None:
-    push_text(text_of(forecast_of(["a"]), "refused"), pushgateway.url, "refused", 30, {})
+    push_text(text_of(forecast_of(["a"]), "refused"), gateway(pushgateway.url), "refused", {})
     before = served(pushgateway.url, "refused")
     for body, reason in [
         (b'tsf_forecast{task="refused"} 1 1793491200000\n', "timestamp"),
@@ -143,7 +148,7 @@ def test_a_refused_push_leaves_what_was_served_and_says_why(pushgateway: Server)
         (b"this is no metric\n", "text format parsing error"),
     ]:
         with pytest.raises(SinkError, match=rf"it refuses the metrics \(400: .*{reason}") as caught:
-            push_text(body, pushgateway.url, "refused", 30, {})
+            push_text(body, gateway(pushgateway.url), "refused", {})
         assert "\n" not in str(caught.value)
     after = served(pushgateway.url, "refused")
     failed = ("push_failure_time_seconds", "", "tsf", "refused")
@@ -155,9 +160,9 @@ def test_a_refused_push_leaves_what_was_served_and_says_why(pushgateway: Server)
 @pytest.mark.servers
 def test_delete_retires_a_task_and_only_that_one(pushgateway: Server) -> None:
     for task in ("retired", "kept"):
-        push_text(text_of(forecast_of(["a"]), task), pushgateway.url, task, 30, {})
-    delete_task(pushgateway.url, "retired", 30, {})
-    delete_task(pushgateway.url, "retired", 30, {})
+        push_text(text_of(forecast_of(["a"]), task), gateway(pushgateway.url), task, {})
+    delete_task(gateway(pushgateway.url), "retired", {})
+    delete_task(gateway(pushgateway.url), "retired", {})
     assert served(pushgateway.url, "retired") == {}
     assert served(pushgateway.url, "kept")
 
@@ -165,9 +170,9 @@ def test_delete_retires_a_task_and_only_that_one(pushgateway: Server) -> None:
 @pytest.mark.servers
 @pytest.mark.parametrize("task", ["a b/c", "..", "ü\n\"'", "@base64", ""])
 def test_any_task_name_makes_its_own_group(pushgateway: Server, task: str) -> None:
-    push_text(text_of(forecast_of(["a"]), task), pushgateway.url, task, 30, {})
+    push_text(text_of(forecast_of(["a"]), task), gateway(pushgateway.url), task, {})
     assert served(pushgateway.url, task) if task else requests.get(f"{pushgateway.url}/metrics", timeout=30).ok
-    delete_task(pushgateway.url, task, 30, {})
+    delete_task(gateway(pushgateway.url), task, {})
     assert not served(pushgateway.url, task)
 
 
@@ -177,7 +182,7 @@ def test_a_hundred_thousand_series_arrive_in_one_push(tmp_path: Path) -> None:
     body = text_of(forecast_of([f"group-{i:05d}" for i in range(n)]), "many")
     assert 99_900 < output_cardinality(n, PushParams(), True) <= 100_000
     with running_pushgateway(tmp_path) as server:
-        push_text(body, server.url, "many", 60, {})
+        push_text(body, gateway(server.url, 60), "many", {})
         text = requests.get(f"{server.url}/metrics", timeout=60).text
     assert text.count("\ntsf_forecast{") == 9 * n
     assert text.count("\ntsf_limit_reached_timestamp_seconds{") == n
@@ -199,7 +204,7 @@ def guarded_pushgateway(folder: Path, config: str) -> Iterator[str]:
     ]
     with (
         (folder / "log").open("wb") as log,
-        subprocess.Popen([find_server("prometheus-pushgateway"), *flags], stdout=log, stderr=log) as process,
+        subprocess.Popen([find_server("pushgateway"), *flags], stdout=log, stderr=log) as process,
     ):
         try:
             while process.poll() is None:
@@ -217,12 +222,12 @@ def test_a_password_comes_from_the_environment(tmp_path: Path) -> None:
     with guarded_pushgateway(tmp_path, f"basic_auth_users: {{{USER}: {HASHED}}}\n") as address:
         url = f"http://{address}"
         with pytest.raises(SinkError, match=r"refuses these credentials \(401\); set PUSHGATEWAY_USERNAME"):
-            push_text(body, url, "closed", 30, {})
+            push_text(body, gateway(url), "closed", {})
         with pytest.raises(SinkError, match="401"):
-            push_text(body, url, "closed", 30, {"PUSHGATEWAY_USERNAME": USER, "PUSHGATEWAY_PASSWORD": "wrong"})
+            push_text(body, gateway(url), "closed", {"PUSHGATEWAY_USERNAME": USER, "PUSHGATEWAY_PASSWORD": "wrong"})
         environ = {"PUSHGATEWAY_USERNAME": USER, "PUSHGATEWAY_PASSWORD": PASSWORD}
-        push_text(body, url, "closed", 30, environ)
-        delete_task(url, "closed", 30, environ)
+        push_text(body, gateway(url), "closed", environ)
+        delete_task(gateway(url), "closed", environ)
 
 
 @pytest.mark.servers
@@ -239,13 +244,14 @@ def test_mutual_tls_works_and_its_faults_are_named(tmp_path: Path) -> None:
     )
     ca, body = str(tmp_path / "ca.pem"), text_of(forecast_of(["a"]), "tls")
     with guarded_pushgateway(tmp_path, config) as address:
-        push_text(body, f"https://{address}", "tls", 30, {}, tls=Tls(ca, str(tmp_path / "client.pem")))
+        certificate = str(tmp_path / "client.pem")
+        push_text(body, gateway(f"https://{address}", ca_file=ca, client_cert_file=certificate), "tls", {})
         with pytest.raises(SinkError, match="certificate"):
-            push_text(body, f"https://{address}", "tls", 30, {}, tls=Tls(ca))
+            push_text(body, gateway(f"https://{address}", ca_file=ca), "tls", {})
         with pytest.raises(SinkError, match=r"the TLS handshake failed \(.*certificate verify failed.*ca_file"):
-            push_text(body, f"https://{address}", "tls", 30, {})
+            push_text(body, gateway(f"https://{address}"), "tls", {})
         with pytest.raises(SinkError, match="cannot be asked"):
-            push_text(body, f"https://{address}", "tls", 30, {}, tls=Tls(str(tmp_path / "absent.pem")))
+            push_text(body, gateway(f"https://{address}", ca_file=str(tmp_path / "absent.pem")), "tls", {})
 
 
 def test_a_token_comes_from_the_environment_and_never_into_an_error(
@@ -255,25 +261,25 @@ def test_a_token_comes_from_the_environment_and_never_into_an_error(
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("PUSHGATEWAY_BEARER_TOKEN", "t0ken")
     server = fault_server(Answer(200), Answer(403, b"go away"))
-    push_text(b"x 1\n", server.url, "task", 5)
+    push_text(b"x 1\n", gateway(server.url, 5), "task")
     assert server.requests[0].headers["Authorization"] == "Bearer t0ken"
     assert (server.requests[0].method, server.requests[0].path) == ("PUT", "/metrics/job/tsf/task/task")
     with pytest.raises(SinkError, match="403") as caught:
-        push_text(b"x 1\n", server.url, "task", 5)
+        push_text(b"x 1\n", gateway(server.url, 5), "task")
     assert "t0ken" not in str(caught.value)
     monkeypatch.setenv("PUSHGATEWAY_BEARER_TOKEN", "t0ken\r\nX-Evil: 1")
     with pytest.raises(SinkError, match="no token holds") as caught:
-        push_text(b"x 1\n", server.url, "task", 5)
+        push_text(b"x 1\n", gateway(server.url, 5), "task")
     assert "t0ken" not in str(caught.value)
 
 
 def test_a_gateway_that_fails_is_asked_three_times(fault_server: Callable[..., FaultServer]) -> None:
     recovering = fault_server(Answer(500), Answer(503), Answer(202))
-    push_text(b"x 1\n", recovering.url, "task", 5, {})
+    push_text(b"x 1\n", gateway(recovering.url, 5), "task", {})
     assert [request.body for request in recovering.requests] == [b"x 1\n"] * 3
     broken = fault_server(Answer(500, b"out of\nmemory"))
     with pytest.raises(SinkError, match=r"it fails \(500: out of memory\); look at the Pushgateway's log"):
-        push_text(b"x 1\n", broken.url, "task", 5, {})
+        push_text(b"x 1\n", gateway(broken.url, 5), "task", {})
     assert len(broken.requests) == 3
 
 
@@ -283,6 +289,7 @@ def test_a_gateway_that_fails_is_asked_three_times(fault_server: Callable[..., F
         (Answer(404, b"page not found"), r"there is no Pushgateway \(404\)"),
         (Answer(301, headers={"Location": "https://other/metrics"}), "it redirects to https://other/metrics; write"),
         (Answer(302, headers={"Location": "https://sso/in?key=S3#a"}), "it redirects to https://sso/in; write"),
+        (Answer(302, headers={"Location": "http://[sso"}), r"it cannot be asked \(Invalid IPv6 URL\); mend"),
         (Answer(413, b"<html>too large</html>"), r"it refuses the metrics \(413: <html>too large</html>\)"),
         (Answer(400), r"it refuses the metrics \(400: Bad Request\)"),
         (Answer(200, b"Sign in", {"Content-Type": "text/html"}), r"a page \(200, HTML\).* this may be a login page"),
@@ -295,7 +302,7 @@ def test_an_answer_that_is_no_success_is_one_sentence_at_once(
 ) -> None:
     server = fault_server(answer)
     with pytest.raises(SinkError, match=message) as caught:
-        push_text(b"x 1\n", server.url, "task", 5, {})
+        push_text(b"x 1\n", gateway(server.url, 5), "task", {})
     assert caught.value.where == server.url
     assert len(server.requests) == 1
 
@@ -311,17 +318,17 @@ def test_a_page_is_no_ready_gateway(pushgateway: Server, fault_server: Callable[
 
 def test_a_gateway_that_cannot_be_reached_is_one_sentence(fault_server: Callable[..., FaultServer]) -> None:
     with pytest.raises(SinkError, match=r"nothing listens there \(connection refused\); start the Pushgateway"):
-        push_text(b"x 1\n", f"http://127.0.0.1:{free_port()}", "task", 5, {})
+        push_text(b"x 1\n", gateway(f"http://127.0.0.1:{free_port()}", 5), "task", {})
     with pytest.raises(SinkError, match="its name is not known to DNS"):
-        push_text(b"x 1\n", "http://no-such-host.invalid", "task", 5, {})
+        push_text(b"x 1\n", gateway("http://no-such-host.invalid", 5), "task", {})
     slow = fault_server(Answer(200, delay_seconds=30))
     with pytest.raises(SinkError, match=r"no answer within 0\.2 s; raise prometheus\.timeout"):
-        push_text(b"x 1\n", slow.url, "task", 0.2, {})
+        push_text(b"x 1\n", gateway(slow.url, 0.2), "task", {})
     assert len(slow.requests) == 3
     for drips in ("all", "body"):
         dripping = fault_server(Answer(400, b" " * 999, drips=drips))
         with pytest.raises(SinkError, match=r"no whole answer within 1 s; raise prometheus\.timeout"):
-            push_text(b"x 1\n", dripping.url, "task", 0.1, {})
+            push_text(b"x 1\n", gateway(dripping.url, 0.1), "task", {})
         assert len(dripping.requests) == 1
 
 
@@ -345,6 +352,6 @@ def test_what_a_netrc_holds_is_sent_to_no_gateway(
 ) -> None:
     (tmp_path / "netrc").write_text("default login ann password s3cr3t\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    gateway = fault_server(Answer())
-    push_text(b"x 1\n", gateway.url, "a", 5, {})
-    assert "Authorization" not in gateway.requests[0].headers
+    server = fault_server(Answer())
+    push_text(b"x 1\n", gateway(server.url, 5), "a", {})
+    assert "Authorization" not in server.requests[0].headers

@@ -40,7 +40,6 @@ def test_the_table_has_every_forecaster_over_the_same_values(scored):
 def test_the_truth_and_the_forecasts_from_the_middle_origin_are_kept(scored, small_model, limited_series):
     assert scored.truth.shape == (6, 12, 12)
     assert np.array_equal(scored.truth[0], limited_series.values[:, 408:420], equal_nan=True)
-    assert scored.limit.shape == (6, 12)
     middle = predict(small_model, limited_series.between(0, 407 + 3 * 12 + 1), horizon=12)
     assert scored.examples["model"].origin_seconds == scored.origins_seconds[3] == middle.origin_seconds
     assert np.array_equal(scored.examples["model"].quantiles, middle.quantiles)

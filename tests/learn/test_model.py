@@ -73,7 +73,7 @@ def test_members_differ_and_their_forecasts_are_averaged(limited_series):
     model = fit(limited_series, small_params(members=2, epochs=1))
     first, second = model.network.members
     assert not torch.equal(first.past.weight, second.past.weight)
-    windows = Windows(limited_series, model.params, model.spec.vocabularies, (), torch.device("cpu"))
+    windows = Windows.of(limited_series, model.params, model.spec.vocabularies, (), torch.device("cpu"))
     window, _ = windows.gather(torch.arange(3), torch.full((3,), 100))
     with torch.no_grad():
         both, one, two = (network(window)[0] for network in (model.network, first, second))

@@ -58,7 +58,7 @@ def test_the_weeks_end_with_the_origin_whatever_the_horizon(weekly, horizon):
     later[:, 9 * WEEK + 1 :] = 1e9
     said = []
     for values in (weekly.values, later):
-        windows = Windows(series_of(values), params, {}, (), torch.device("cpu"))
+        windows = Windows.of(series_of(values), params, {}, (), torch.device("cpu"))
         said.append(windows.weeks(rows, origins, windows.gather(rows, origins)[1], WEEK))
     for one, other in zip(*said, strict=True):
         assert one.isfinite().all()
@@ -67,7 +67,7 @@ def test_the_weeks_end_with_the_origin_whatever_the_horizon(weekly, horizon):
 
 def test_the_weeks_are_those_before_the_steps_ahead_and_their_maxima_are_runs(weekly):
     params = small_params(prediction_steps=200, breach_samples=3, quantiles=LEVELS)
-    windows = Windows(weekly, params, {}, (), torch.device("cpu"))
+    windows = Windows.of(weekly, params, {}, (), torch.device("cpu"))
     row, origin = torch.tensor([4]), torch.tensor([9 * WEEK + 5])
     scale = windows.gather(row, origin)[1]
     steps, peaks = (scale.unscaled(part)[0].numpy() for part in windows.weeks(row, origin, scale, WEEK))

@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 def windows_of(values: np.ndarray, samples: int = 1, **parts: object) -> Windows:
     params = small_params(sequence_length=4, prediction_steps=3, breach_samples=samples)
-    return Windows(series_of(values, **parts), params, {}, (), CPU)
+    return Windows.of(series_of(values, **parts), params, {}, (), CPU)
 
 
 def test_a_window_ends_at_its_origin_and_its_targets_follow():
@@ -90,7 +90,7 @@ def test_nothing_grows_beyond_five_times_what_the_context_holds() -> None:
 def test_rate_and_burst_are_inputs_of_the_window_before_all_others():
     values = np.array([[5.0, 5, 7, 6, 10, 4, 4]])
     params = small_params(sequence_length=6, prediction_steps=1, derived=("rate", "burst"))
-    windows = Windows(series_of(values, limit=np.full(values.shape, 20.0)), params, {}, (), CPU)
+    windows = Windows.of(series_of(values, limit=np.full(values.shape, 20.0)), params, {}, (), CPU)
     window, _ = windows.gather(torch.tensor([0]), torch.tensor([6]))
     scaled, (rate, burst) = window.values[0], window.extras[0, :, :2].T
     assert window.extras.shape == (1, 6, 4)

@@ -73,7 +73,7 @@ class Chain:
             owners=[{"group": group, "owner": f"owner of {group}"} for group in HOSTILE[:-1]],
         )
         body = forecast_exposition(forecast, present, TERMS.task, PushParams(), INFO, int(time.time()))
-        push_text(body, self.gateway.url, TERMS.task, 30, {})
+        push_text(body, PrometheusParams(pushgateway_url=self.gateway.url), TERMS.task, {})
 
     def sent(self, status: str) -> list[tuple[str, dict[str, Any]]]:
         """Receiver and alert of each message with this status, in order."""

@@ -16,7 +16,7 @@ def fetched(*warnings: str) -> Fetched:
     values = np.array([[1.0, np.nan, np.nan, np.nan, 5.0, 6.0]])
     series = SeriesSet({"user": np.array(["a"], object)}, np.arange(6) * 3600, 3600, values)
     task = TaskParams.model_validate({"fetch": {"metric_query": "used_bytes", "history": "60d"}})
-    return Fetched("a", task, series, measure_quality(series, warnings=warnings), "a source")
+    return Fetched(task, series, measure_quality(series, warnings=warnings), "a source")
 
 
 def test_counts_are_in_words_and_gaps_in_a_unit() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import requests
@@ -24,11 +25,13 @@ from tests.learn.conftest import series_of
 from tests.servers import free_port, running_pushgateway
 from tests.stages.conftest import QUICK, ROOT
 from tsf.cli import commands
-from tsf.errors import BusyError, EmptyError, NoSuchSeriesError, ParamsError
+from tsf.errors import BusyError, EmptyError, NoSuchSeriesError, ParamsError, SinkError, SourceError
 from tsf.flow.notebooks import only_run
+from tsf.flow.progress import failed_cell, failed_sentence
 from tsf.flow.tasks import read_text, set_values, write_params
 from tsf.io.artifacts import WEIGHTS
 from tsf.io.registry import promote, resolve, rollback, versions
+from tsf.io.textfile import ALL_TASKS
 from tsf.project import TaskPaths
 from tsf.server import worker
 from tsf.stages import predict as module
@@ -273,23 +276,38 @@ def test_a_push_at_each_tick_goes_on_whatever_happens_until_it_is_told_to_end(
 
 
 @pytest.mark.models
-def test_a_tick_tells_what_may_pass_and_that_a_failed_push_is_mended(
+def test_a_tick_that_fails_is_a_failed_stage_until_one_does_not(
     two_models: TaskPaths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told: list[Path] = []
-    monkeypatch.setattr(commands, "tell_runs", told.append)
-    failed = two_models.failed_notebook("push")
-    failed.parent.mkdir(parents=True, exist_ok=True)
-    failed.write_text("{}")
-    short = RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")
-    with monkeypatch.context() as other:
-        other.setattr("tsf.stages.push.push", lambda *_, **__: (_ for _ in ()).throw(short))
-        commands._tick(two_models.root, ["a"], lambda: False)
-    assert "error: a: RuntimeError: CUDA out of memory.\n" in capsys.readouterr().err
-    assert (failed.exists(), told) == (True, [])
-    for _ in range(2):
-        commands._tick(two_models.root, ["a"], lambda: False)
-    assert (failed.exists(), told) == (False, [two_models.root])
+    root, failed = two_models.root, two_models.failed_notebook("push")
+
+    def tick(fault: Exception | None = None) -> str:
+        with monkeypatch.context() as other:
+            if fault:
+                other.setattr("tsf.stages.push.push", lambda *_, **__: (_ for _ in ()).throw(fault))
+            commands._tick(root, ["a"], lambda: False)
+        return capsys.readouterr().err
+
+    def told() -> list[str]:
+        return re.findall(r'^tsf_stage_failed\{task="a",stage="push"\} \d', textfile.read_text(), re.MULTILINE)
+
+    tick()
+    textfile = root / "textfile" / f"{ALL_TASKS}.prom"
+    assert not textfile.exists()
+    memory = "CUDA out of memory.\nTried to allocate 2 GiB"
+    assert "error: a: RuntimeError: CUDA out of memory. Tried to allocate 2 GiB\n" in tick(RuntimeError(memory))
+    assert told() == ['tsf_stage_failed{task="a",stage="push"} 1']
+    assert "error: a: x: it is gone" in tick(SourceError("it is gone", where="x", cure="look for it"))
+    assert failed_sentence(failed, "push@a") == "push@a: x: it is gone; look for it."
+    assert failed_cell(failed) == 0
+    nbformat.validate(nbformat.read(failed, 4))
+    textfile.unlink()
+    tick(SinkError("nothing listens there", where="x", cure="start it"))
+    assert failed.exists()
+    assert not textfile.exists()  # it would be told where nothing listens
+    tick()
+    assert not failed.exists()
+    assert told() == []
 
 
 @pytest.mark.models

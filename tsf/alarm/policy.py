@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tsf.alarm.replay import Breaches, Score, Terms, replay, score
 from tsf.alarm.rivals import firing
 from tsf.kinds import count_text
-from tsf.series import carried
+from tsf.series import Floats, carried
 
 __all__ = [
     "THRESHOLDS",
@@ -28,29 +28,7 @@ __all__ = [
 ]
 
 Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-THRESHOLDS = (
-    0.02,
-    0.05,
-    0.1,
-    0.15,
-    0.2,
-    0.25,
-    0.3,
-    0.35,
-    0.4,
-    0.45,
-    0.5,
-    0.55,
-    0.6,
-    0.65,
-    0.7,
-    0.75,
-    0.8,
-    0.85,
-    0.9,
-    0.95,
-)
+THRESHOLDS = (0.02, *(step / 20 for step in range(1, 20)))
 HOLDS = (0, 1, 2, 4)  # steps that the condition must hold
 GATES = (0.0, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97)  # of the line, that must be in use
 FEWEST = 5  # breaches; with fewer nothing can be chosen or claimed

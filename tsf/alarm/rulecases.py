@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tsf.alarm.rulefile import COVERAGE_OFF, RuleTerms
+from tsf.alarm.rulefile import COVERAGE_OFF, OLD_SECONDS, RuleTerms
 from tsf.kinds import parse_duration
 
 __all__ = ["rule_tests"]
@@ -39,7 +39,7 @@ def rule_tests(terms: RuleTerms, rules_name: str) -> str:
 
 
 def _breach_cases(terms: RuleTerms) -> list[_Case]:
-    held, stale = _minutes(terms.for_text), terms.old_seconds // 60 + 16
+    held, stale = _minutes(terms.for_text), OLD_SECONDS // 60 + 16
     here, there = _series(terms, "a"), _series(terms, "b")
     fresh = {_named(terms, "tsf_forecast_issued_timestamp_seconds"): _rising(terms)}
     likely = _state(terms, here, chance=min(terms.threshold + 0.01, 1.0), used=max(terms.gate, 1.0))
@@ -141,4 +141,4 @@ def _rising(terms: RuleTerms) -> str:
 
 def _long(terms: RuleTerms) -> int:
     """Minutes of samples: more than any case looks at."""
-    return max(_minutes(terms.for_text), terms.old_seconds // 60, _minutes(terms.horizons[0])) + SPARE_MINUTES
+    return max(_minutes(terms.for_text), OLD_SECONDS // 60, _minutes(terms.horizons[0])) + SPARE_MINUTES

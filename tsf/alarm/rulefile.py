@@ -14,6 +14,8 @@ from tsf.kinds import parse_duration
 
 __all__ = ["RuleTerms", "rule_file"]
 
+OLD_SECONDS = 3_600  # age from which on a forecast counts for nothing
+ABSTAINED_SHARE, SHIFTED_SHARE = 0.2, 0.3  # of the series, from which on somebody should look
 COVERAGE_OFF = 0.15  # points between an interval's share and its promise; less comes and goes by itself
 AUDITED = "3d"  # over which it is averaged
 ACROSS = "ignoring (horizon, quantile)"
@@ -26,9 +28,8 @@ class RuleTerms:
     horizons: label values of the forecast, `24h`, the longest last. limited: whether the task has a limit. threshold:
     breach probability from which on it fires; for_text: for how long, as a Prometheus duration. gate: share of the
     limit that must be in use, 0 for none. confidence: chance at which the time to the limit is given. quantiles: levels
-    that are pushed, increasing. old_seconds: age from which on a forecast counts for nothing. labels: those that a
-    series is expected to have. query: the task's metric; its largest users are named in the alert where `labels` has
-    group and user.
+    that are pushed, increasing. labels: those that a series is expected to have. query: the task's metric; its largest
+    users are named in the alert where `labels` has group and user.
     owner: who is asked; owner_labels: those by which tsf_owner_info knows somebody better, if any.
     """
 
@@ -40,14 +41,11 @@ class RuleTerms:
     gate: float = 0.0
     confidence: float = 0.5
     quantiles: Sequence[float] = (0.1, 0.5, 0.9)
-    old_seconds: int = 3_600
     owner: str = ""
     owner_labels: Sequence[str] = ()
     runbook: str = ""
     labels: Sequence[str] = ()
     query: str = ""
-    abstained_share: float = 0.2
-    shifted_share: float = 0.3
 
     def metric(self, name: str, **labels: str) -> str:
         """A selector of what the task has pushed."""
@@ -86,7 +84,7 @@ def _breach_records(terms: RuleTerms) -> list[Record]:
     issued = terms.metric("tsf_forecast_issued_timestamp_seconds")
     fresh: Record = (
         "task:tsf_forecast_fresh:bool",
-        f"time() - max by (task) ({issued}) < bool {terms.old_seconds}",
+        f"time() - max by (task) ({issued}) < bool {OLD_SECONDS}",
         {},
     )
     if not terms.limited:
@@ -162,17 +160,17 @@ def _watch_alerts(terms: RuleTerms) -> list[list[str]]:
     promised = terms.quantiles[-1] - terms.quantiles[0]
     alerts = [
         _alert(terms, "TsfForecastStale", old, "15m", "ticket",
-               f"No new forecast of the task {t} for {terms.old_seconds} s: see tsf doctor and the reports"),
+               f"No new forecast of the task {t} for {OLD_SECONDS} s: see tsf doctor and the reports"),
         _alert(terms, "TsfForecastMissing", f"absent({terms.metric(issued)})", "15m", "ticket",
                f"There is no forecast of the task {t}: is tsf push scheduled, and is its gateway scraped?"),
         _alert(terms, "TsfForecasterFails", f"max by (task, stage) ({terms.metric('tsf_stage_failed')}) == 1", "30m",
                "ticket", f"{stage} of the task {t} fails: reports/{t}/{stage}.failed.ipynb says why"),
-        _alert(terms, "TsfAbstains", f"{terms.metric('task:tsf_abstained:ratio')} > {terms.abstained_share:g}", "1h",
+        _alert(terms, "TsfAbstains", f"{terms.metric('task:tsf_abstained:ratio')} > {ABSTAINED_SHARE:g}", "1h",
                "ticket", "{{ $value | humanizePercentage }} of the series of the task " + t + " have no forecast"),
     ]  # fmt: skip
     shifted = f"max by (task) ({terms.metric('tsf_shifted_series')}) / count by (task) ({terms.metric('tsf_used')})"
     alerts.append(
-        _alert(terms, "TsfDrift", f"{shifted} > {terms.shifted_share:g}", "1h", "ticket",
+        _alert(terms, "TsfDrift", f"{shifted} > {SHIFTED_SHARE:g}", "1h", "ticket",
                "{{ $value | humanizePercentage }} of the series of the task " + t + " have left the range they had: "
                f"see reports/{t}/push.html, and train the task anew")
     )  # fmt: skip

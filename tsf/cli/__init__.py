@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tsf.cli.commands import app as app
     from tsf.cli.commands import main as main
 
-# Loaded on first use: the queue runs `python -m tsf.cli.runs`, which needs no commands and must not be imported before.
+# Loaded on first use: else `python -m tsf.cli.runs`, which is how the queue starts a run, would begin with a warning.
 _PLACES = {"app": "tsf.cli.commands", "main": "tsf.cli.commands"}
 __all__ = sorted(_PLACES)
 __getattr__ = loader(__name__, _PLACES)

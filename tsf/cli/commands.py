@@ -7,7 +7,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +25,8 @@ from tsf.cli.terminal import (
     show_tasks,
     warn,
 )
-from tsf.errors import BusyError, NoSuchSeriesError, ParamsError, TsfError
+from tsf.errors import BusyError, NoSuchSeriesError, ParamsError, SinkError, TsfError
+from tsf.io.files import one_line
 from tsf.io.logs import start_log
 from tsf.kinds import parse_duration
 from tsf.params import effective, read_params
@@ -188,32 +188,35 @@ def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool], onnx: Pat
             except (TsfError, OSError) as fault:
                 _told(f"error: {name}: {fault}")
             except (RuntimeError, MemoryError) as fault:  # as of a GPU whose memory a training has: it may pass
-                _told(f"error: {name}: {type(fault).__name__}: {str(fault).partition(chr(10))[0]}")
+                _told(f"error: {name}: {type(fault).__name__}: {one_line(fault)}")
         write_index(root)
     except (TsfError, OSError) as fault:
         _told(f"error: {fault}")
 
 
 def _push_here(root: Path, name: str, onnx: Path | None) -> None:
-    """Push a task in this process, without DVC and papermill, and say so. Raises TsfError, BusyError beside a run."""
+    """Push a task in this process, without DVC and papermill, and say so. Raises TsfError, BusyError beside a run.
+
+    A failure is kept where that of a run is, and Prometheus is told of it and of its end.
+    """
+    from tsf.flow.notebooks import only_stage, write_failure
     from tsf.stages.push import push as push_task
 
-    paths, begin, mended = TaskPaths(root, name), time.monotonic(), False
+    paths, begin = TaskPaths(root, name), time.monotonic()
     read_params(root).task(name)  # a name that is no task must not become a path
-    with _only_push(paths):
-        receipt = push_task(name, root, onnx=onnx).receipt
-        if mended := paths.failed_notebook("push").exists():
-            paths.failed_notebook("push").unlink()
-    if mended:
-        tell_runs(root)
+    failed = paths.failed_notebook("push")
+    with only_stage(paths, "push"):
+        try:
+            receipt = push_task(name, root, onnx=onnx).receipt
+        except Exception as fault:
+            write_failure(failed, f"from tsf.stages.push import push\n\npush({name!r})", fault)
+            if not isinstance(fault, SinkError):  # else this would not get there, either
+                tell_runs(root)
+            raise
+        if failed.exists():
+            failed.unlink()
+            tell_runs(root)
     say(f"{clock()} {name}: {receipt['series']} series in {time.monotonic() - begin:.1f} s to {receipt['sent_to']}")
-
-
-def _only_push(paths: TaskPaths) -> AbstractContextManager[None]:
-    """No other process writes forecasts of this task back. Raises BusyError where one does."""
-    from tsf.flow.notebooks import only_run
-
-    return only_run(paths.notebook("push").with_suffix(".running.lock"), f"push@{paths.task}")
 
 
 def _told(text: str) -> None:
@@ -230,6 +233,7 @@ def predict(
     no_prometheus: Annotated[bool, typer.Option("--no-prometheus", help="Show only; write nothing back.")] = False,
 ) -> None:
     """Forecast from the newest samples, every task by default, and print the most urgent series first."""
+    from tsf.flow.notebooks import only_stage
     from tsf.stages.predict import predict_task
     from tsf.stages.push import write_back
 
@@ -252,7 +256,7 @@ def predict(
         show_frame(part.most_urgent(20).reset_index(), part.summary)
         if not no_prometheus:
             # A push replaces what was pushed of the task before; alerts ask for the longest horizon of every series.
-            with _only_push(TaskPaths(root, name)):
+            with only_stage(TaskPaths(root, name), "push"):
                 receipt = write_back(predicted).receipt
             say(f"Written to {receipt['sent_to']}: {receipt['series']} series")
     if absent and not shown:
@@ -369,13 +373,13 @@ def tasks_add(
     owner: Annotated[str, typer.Option(help="Who is asked when an alarm fires.")] = "",
 ) -> None:
     """Add a task to params.yaml, made from a preset."""
-    from tsf.flow.tasks import add_task, write_params
+    from tsf.flow.tasks import add_task, read_text, write_params
 
     root = _root()
     values: dict[str, Any] = {"fetch.metric_query": metric_query} if metric_query else {}
     if limit is not None:
         values["fetch.limit"] = _number_or_query(limit)
-    old = (root / "params.yaml").read_text(encoding="utf-8")
+    old = read_text(root)
     show_diff(write_params(root, add_task(old, name, preset, owner, values), old))
 
 
@@ -445,7 +449,7 @@ def _tasks_for_training(
     root: Path, task: str | None, user: str | None, query: str | None, values: dict[str, Any]
 ) -> list[str]:
     """Write what the flags say and return the tasks they mean."""
-    from tsf.flow.tasks import add_task, set_values, write_params
+    from tsf.flow.tasks import add_task, read_text, set_values, write_params
 
     params = read_params(root)
     values |= {} if user is None else {"owner": user}
@@ -453,7 +457,7 @@ def _tasks_for_training(
         task = next((name for name, other in params.tasks.items() if other.fetch.metric_query == query), None)
         if task is None:
             task = re.sub(r"[^a-z0-9]+", "_", query.lower()).strip("_")[:40]
-            old = (root / "params.yaml").read_text(encoding="utf-8")
+            old = read_text(root)
             values.pop("owner", None)
             new = add_task(old, task, "custom", user or "", {"fetch.metric_query": query, **values})
             show_diff(write_params(root, new, old))

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from tsf.io.files import read_json
-from tsf.kinds import duration_text, figure_text
+from tsf.kinds import duration_text, figure_text, stamp_text
 from tsf.params import Params
 from tsf.project import TaskPaths
 
@@ -48,7 +48,7 @@ def warn(text: str, style: str = "red") -> None:
 
 def clock() -> str:
     """The moment, for lines of a process that stays."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return stamp_text(time.time())
 
 
 def show_table(heads: Iterable[str], rows: Iterable[Sequence[str]], title: str = "") -> None:

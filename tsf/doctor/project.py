@@ -17,7 +17,8 @@ from tsf.params import read_params
 __all__ = ["check_dvc", "check_git", "check_kernel", "check_params", "check_test_servers"]
 
 REPLACED = ("python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}")
-TEST_SERVERS = ("prometheus", "promtool", "pushgateway", "alertmanager", "victoria-metrics", "nginx")
+TEST_SERVERS = ("prometheus", "promtool", "pushgateway", "alertmanager", "node_exporter", "victoria-metrics",
+                "nginx")  # fmt: skip
 
 
 def check_git(root: Path) -> Finding:
@@ -73,7 +74,7 @@ def check_test_servers(root: Path, environ: Mapping[str, str]) -> Finding:
     absent = [
         name
         for name in TEST_SERVERS
-        if not any(shutil.which(program, path=path) for program in (name, f"prometheus-{name}"))
+        if not any(shutil.which(program, path=path) for program in (name, f"prometheus-{name}".replace("_", "-")))
     ]
     if absent:
         return Finding("test servers", "ok", f"absent: {', '.join(absent)}; only tests need them", "run `make servers`")

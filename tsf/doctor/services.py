@@ -14,8 +14,10 @@ import requests
 from tsf.doctor.finding import Finding, failed
 from tsf.errors import TsfError
 from tsf.io.deadline import timed_session
+from tsf.io.http import Bearer, request_options
 from tsf.io.prometheus import check_data, check_server
 from tsf.io.pushgateway import check_ready
+from tsf.kinds import stamp_text
 from tsf.params import Params, PrometheusParams, effective
 
 __all__ = ["check_services", "check_tasks"]
@@ -77,7 +79,7 @@ def _check_pushgateway(root: Path, server: PrometheusParams, environ: Mapping[st
 def _check_clock(server: PrometheusParams) -> Finding:
     """Forecasts are gauges of the present: where the clocks differ, they seem late or come from the future."""
     if server.base_url == "demo":
-        return Finding("clock", "ok", time.strftime("%Y-%m-%dT%H:%M:%SZ UTC, compared with nobody", time.gmtime()))
+        return Finding("clock", "ok", f"{stamp_text(time.time())} UTC, compared with nobody")
     try:
         stamp = parsedate_to_datetime(_answer(server).headers["Date"]).timestamp()
     except (requests.RequestException, LookupError, ValueError, OSError):
@@ -91,14 +93,5 @@ def _check_clock(server: PrometheusParams) -> Finding:
 
 def _answer(server: PrometheusParams) -> requests.Response:
     """What Prometheus says to anybody, with the hour it thinks it is; an auth that adds nothing keeps ~/.netrc out."""
-    certificate, key = server.client_cert_file, server.client_key_file
     with timed_session() as session:
-        return session.get(
-            server.base_url,
-            headers=server.headers,
-            auth=lambda request: request,
-            timeout=server.timeout,
-            verify=server.ca_file or True,
-            cert=(certificate, key) if key else certificate or None,
-            allow_redirects=False,
-        )
+        return session.get(server.base_url, headers=server.headers, auth=Bearer(""), **request_options(server))

@@ -7,27 +7,29 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
-from typing import IO, TYPE_CHECKING, Any, get_args
+from typing import IO, TYPE_CHECKING, Any
 
 from tsf.errors import BusyError, FlowError, ParamsError, TsfError
 from tsf.flow.index import write_index
 from tsf.flow.parent import end_self, end_with_parent
 from tsf.flow.progress import failure
+from tsf.flow.strip import strip
 from tsf.io.files import replacing
 from tsf.params import read_params
-from tsf.project import Stage, TaskPaths, find_root
+from tsf.project import STAGES, Stage, TaskPaths, find_root
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
 
-__all__ = ["export_report", "main", "only_run", "run_stage"]
+__all__ = ["export_report", "main", "only_run", "only_stage", "run_stage", "write_failure"]
 
 TICK_SECONDS = 600  # of patience with a tick of `tsf push --every`, which may wait for its servers
 CELL_TIMEOUT_SECONDS = 24 * 3600  # a kernel that hangs must not hold the pipeline for ever
@@ -40,7 +42,6 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
     stay, and a FlowError says what went wrong in one sentence.
     """
     import papermill
-    from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
     read_params(root).task(task)  # a name that is no task must not become a path
@@ -48,15 +49,15 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
     source = root / "notebooks" / ".stripped" / f"{stage}.ipynb"
     if not source.is_file():
         raise FlowError(f"{source} does not exist", cure="run `dvc repro notebooks`")
-    running = paths.notebook(stage).with_suffix(".running.ipynb")
+    running = paths.running_notebook(stage)
     with (
-        only_run(running.with_suffix(".lock"), f"{stage}@{task}", TICK_SECONDS if stage == "push" else 0),
+        only_stage(paths, stage, TICK_SECONDS if stage == "push" else 0),
         TemporaryDirectory() as sockets,
         TemporaryFile() as heard,
     ):
-        # Sockets in a folder of our own: no port that another user could reach, no name that another kernel could have.
         for left in paths.output(stage).glob(".*.tmp"):  # by a run that was killed: DVC would keep it as data
             left.unlink()
+        # Sockets in a folder of our own: no port that another user could reach, no name that another kernel could have.
         kernel = {"transport": "ipc", "ip": str(Path(sockets) / "kernel")}
         try:
             papermill.execute_notebook(
@@ -74,23 +75,35 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
         except Exception as fault:
             if not running.is_file():  # it could not even be begun
                 raise _unwritable(running, fault) from None
-            running.replace(paths.failed_notebook(stage))
-            where = f"{stage}@{task}"
-            if isinstance(fault, PapermillExecutionError):
-                raise failure(
-                    fault.ename, fault.evalue, fault.exec_count, where, paths.failed_notebook(stage)
-                ) from None
-            heard.seek(0)
-            sys.stderr.write(heard.read().decode(errors="replace"))  # a kernel that dies says why there, and only there
-            cure = f"open {paths.failed_notebook(stage)}; a kernel that died has most often run out of memory"
-            if isinstance(fault, OSError) and fault.errno == errno.ENOSPC:
-                cure = "free the disk, then run it again; what was made before is as it was"
-            raise FlowError(f"{type(fault).__name__}: {str(fault).splitlines()[0]}", where=where, cure=cure) from None
+            failed = running.replace(paths.failed_notebook(stage))
+            raise _failure(fault, f"{stage}@{task}", failed, heard) from None
         report = export_report(running, paths.report(stage))
         running.replace(paths.notebook(stage))
         paths.failed_notebook(stage).unlink(missing_ok=True)
         write_index(root)
     return report
+
+
+def write_failure(path: Path, source: str, fault: Exception) -> None:
+    """Keep at `path` what failed outside of a notebook as one would have it: a cell of `source` with its error."""
+    error = {"output_type": "error", "ename": type(fault).__name__, "evalue": str(fault), "traceback": [str(fault)]}
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": source, "execution_count": 1, "outputs": [error]}
+    with replacing(path) as file:
+        file.write(json.dumps({**strip({"cells": []}), "cells": [cell]}, indent=1).encode())
+
+
+def _failure(fault: Exception, where: str, notebook: Path, heard: IO[bytes]) -> FlowError:
+    """What ended a notebook: an error in a cell, or the kernel itself, whose last words in `heard` are passed on."""
+    from papermill.exceptions import PapermillExecutionError
+
+    if isinstance(fault, PapermillExecutionError):
+        return failure(fault.ename, fault.evalue, fault.exec_count, where, notebook)
+    heard.seek(0)
+    sys.stderr.write(heard.read().decode(errors="replace"))  # a kernel that dies says why there, and only there
+    cure = f"open {notebook}; a kernel that died has most often run out of memory"
+    if isinstance(fault, OSError) and fault.errno == errno.ENOSPC:
+        cure = "free the disk, then run it again; what was made before is as it was"
+    return FlowError(f"{type(fault).__name__}: {str(fault).splitlines()[0]}", where=where, cure=cure)
 
 
 def export_report(notebook: Path, report: Path) -> Path:
@@ -112,15 +125,14 @@ def export_report(notebook: Path, report: Path) -> Path:
 
 def main(arguments: list[str]) -> int:
     """Run one stage from the command line; 0, or 1 after one sentence on stderr."""
-    stages = get_args(Stage)
     try:
-        if len(arguments) != 2 or arguments[0] not in stages:
-            raise ParamsError(f"{' '.join(arguments)!r} is no stage and task", cure=f"write one of {', '.join(stages)}")
+        if len(arguments) != 2 or arguments[0] not in STAGES:
+            raise ParamsError(f"{' '.join(arguments)!r} is no stage and task", cure=f"write one of {', '.join(STAGES)}")
         end_with_parent(end_self)  # and with it its kernel, when DVC is killed
         # Threads of torch that wait for each other by spinning take the cores from all else: on two busy cores a
         # training took ten times its processor time.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        report = run_stage(arguments[0], arguments[1], find_root())  # type: ignore[arg-type]
+        report = run_stage(arguments[0], arguments[1], find_root())
     except TsfError as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 1
@@ -149,6 +161,12 @@ def _managed_with_stderr(file: IO[bytes]) -> type[AsyncKernelManager]:
 def _unwritable(path: Path, fault: Exception) -> FlowError:
     what = f"it cannot be written ({getattr(fault, 'strerror', None) or type(fault).__name__})"
     return FlowError(what, where=str(path), cure="make it this user's own, or free the disk")
+
+
+def only_stage(paths: TaskPaths, stage: Stage, patience_seconds: float = 0.0) -> AbstractContextManager[None]:
+    """`only_run` of a stage of a task, be it by its notebook or, as a push by `tsf`, without."""
+    lock = paths.running_notebook(stage).with_suffix(".lock")
+    return only_run(lock, f"{stage}@{paths.task}", patience_seconds)
 
 
 @contextmanager

@@ -119,8 +119,7 @@ def read_progress(root: Path, run: Run) -> Progress | None:
     progress = progress_of(read_log(root, run.id, -TAIL_BYTES)[0], run)
     if progress.stage is None:
         return progress
-    path = TaskPaths(root, run.task).notebook(progress.stage).with_suffix(".running.ipynb")  # type: ignore[arg-type]
-    cells = _cells(path)
+    cells = _cells(TaskPaths(root, run.task).running_notebook(progress.stage))  # type: ignore[arg-type]
     done = [_status(cell) != "pending" for cell in cells]
     return replace(progress, cell=max(1, sum(done)), cells=len(cells)) if cells else progress
 

@@ -7,11 +7,11 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from tsf.errors import BusyError, FlowError
 from tsf.flow.index import write_index
 from tsf.flow.tasks import read_text, set_values
+from tsf.kinds import stamp_text
 from tsf.params import Params, read_params
 from tsf.project import STAGES, Stage, TaskPaths
 
@@ -180,10 +181,9 @@ def dvc_environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1"}
 
 
-def move_snapshot(root: Path, now: datetime | None = None) -> str:
-    """Set snapshot.until to `now` (the present moment), rounded down to a minute; returns the diff of params.yaml."""
-    moment = (now or datetime.now(timezone.utc)).astimezone(timezone.utc).replace(second=0, microsecond=0)
-    return set_values(root, {"snapshot.until": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
+def move_snapshot(root: Path) -> str:
+    """Set snapshot.until to this moment, rounded down to a minute; returns the diff of params.yaml."""
+    return set_values(root, {"snapshot.until": stamp_text(time.time() // 60 * 60)})
 
 
 def _failures(outcomes: Iterable[Outcome]) -> str:

@@ -18,13 +18,7 @@ STEP_SECONDS = 600
 ALERT, RECORD = "TsfBreachSoon", "task:tsf_forecast_fresh:bool"  # of the rule file of each task
 
 
-def count_alarms(
-    server: PrometheusParams,
-    horizon_seconds: Mapping[str, int],
-    until_seconds: int,
-    *,
-    environ: Mapping[str, str] | None = None,
-) -> dict[str, int]:
+def count_alarms(server: PrometheusParams, horizon_seconds: Mapping[str, int], until_seconds: int) -> dict[str, int]:
     """Alarms of each task in the seven days up to `until_seconds`, counted almost as the replay counts them.
 
     horizon_seconds: of each task; what fires within it after an alarm is the same alarm, what still fires then is a new
@@ -32,11 +26,10 @@ def count_alarms(
     A task whose rule file the server has not evaluated in these days is left out: that it was quiet says nothing.
     Raises SourceError.
     """
-    environ = os.environ if environ is None else environ
     tasks = f"task=~{json.dumps('|'.join(horizon_seconds))}"  # names of tasks hold nothing but a-z, 0-9 and _
     firing = f'ALERTS{{alertname="{ALERT}",alertstate="firing",{tasks}}}'
     times = {"start": until_seconds - WEEK_SECONDS, "end": until_seconds, "step": STEP_SECONDS}
-    with opened(effective(server, environ), environ) as client:
+    with opened(effective(server, os.environ), os.environ) as client:
         watched = _matrix(client, f"max_over_time({RECORD}{{{tasks}}}[{STEP_SECONDS}s])", times)
         series = f"max without (severity) (max_over_time({firing}[{STEP_SECONDS}s]))"  # a ticket may become a page
         fired = _matrix(client, series, times)

@@ -20,7 +20,7 @@ from tsf.io.join import join_rows
 from tsf.io.quality import Quality, measure_quality
 from tsf.params import DemoParams, FetchParams
 from tsf.promql import selectors
-from tsf.series import Floats, SeriesSet, label_rows
+from tsf.series import Floats, SeriesSet, label_column, label_rows
 
 __all__ = ["METRICS", "fetch_demo", "fleet_at"]
 
@@ -113,7 +113,7 @@ def _answer(demo: DemoParams, key: str, query: str, window: Window) -> _Answer:
     values = metrics[name]
     keep = ~np.isnan(values).all(axis=1)
     for label, matches in matchers:
-        column = labels.get(label, np.full(len(values), "", object)).tolist()
+        column = label_column(labels, label).tolist()
         keep &= np.fromiter((matches(value) for value in column), np.bool_, len(column))
     if not keep.any():
         raise EmptyError(
@@ -173,7 +173,7 @@ def _refusal(what: str, where: str) -> QueryError:
 def _simulated(part: Part, demo: DemoParams, window: Window) -> tuple[Columns, Mapping[str, Floats]]:
     """What one part of the fleet exports, less what was not scraped."""
     labels, metrics = part(demo, window)
-    clusters = labels.get("cluster", np.full(len(next(iter(metrics.values()))), "", object))
+    clusters = label_column(labels, "cluster")
     for source in sorted(set(clusters.tolist())):
         number = CLUSTERS.index(source) if source else len(CLUSTERS)
         missed = _outages(demo.seed, number, window)

@@ -115,7 +115,7 @@ def forecast_exposition(
 def _series_lines(forecast: Forecast, present: Present, own: str, push: PushParams, prefix: str = "tsf_") -> list[str]:
     """What is said of each series; own: the label of the task."""
     steps = _steps(forecast, push)
-    rows = np.flatnonzero(np.asarray(forecast.abstained) == "")
+    rows = np.flatnonzero(forecast.abstained == "")
     labels = _label_texts(forecast, rows)
     horizons = [f"{own},horizon={_quoted(horizon_text(seconds))}" for seconds in push.horizons]
     quantiles = [f"{horizon},quantile={_quoted(repr(level))}" for level in push.quantiles for horizon in horizons]
@@ -214,7 +214,7 @@ def _abstained_kinds(forecast: Forecast) -> dict[str, int]:
 
     "" -> 0 where nothing abstained, so that the metric is there.
     """
-    reasons = np.asarray(forecast.abstained).tolist()
+    reasons = forecast.abstained.tolist()
     return dict(sorted(Counter(reason.partition(" (")[0] for reason in reasons if reason).items())) or {"": 0}
 
 

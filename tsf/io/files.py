@@ -83,9 +83,15 @@ def json_text(value: Any, indent: int | None = None) -> bytes:
     return text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes \udc80, which is what JSON calls it
 
 
+_JSON = frozenset({str, int, bool, type(None)})
+
+
 def _plain(value: Any) -> Any:
-    """`value` in the types that JSON has."""
-    if isinstance(value, Mapping):
+    """`value` in the types that JSON has; what is most of an answer is told by its type alone, which is quick."""
+    kind = type(value)
+    if kind in _JSON or (kind is float and math.isfinite(value)):
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, np.generic | np.ndarray):
         return _plain(value.tolist())

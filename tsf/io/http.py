@@ -20,9 +20,10 @@ from urllib3.exceptions import NameResolutionError, ProtocolError, ReadTimeoutEr
 
 from tsf.errors import AuthError, ConnectError, ParamsError, QueryError, ServerError, SourceError
 from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
+from tsf.kinds import UNREADABLE, plain_address
 from tsf.params import FILES, PrometheusParams
 
-__all__ = ["Bearer", "Client", "TooMuchError", "not_prometheus", "opened"]
+__all__ = ["Bearer", "Client", "TooMuchError", "not_prometheus", "opened", "request_options"]
 
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.5  # doubled each time, and scattered so that many clients do not come back together
@@ -94,18 +95,14 @@ class Client:
 
     def _ask_once(self, path: str, form: Mapping[str, str | int], where: str, method: str) -> bytes:
         server = self.server
-        certificate, key = server.client_cert_file, server.client_key_file
         with _in_words(server, where):
             reply = self.session.request(
                 method,
                 server.base_url + path,
                 data=form if method == "POST" else None,
                 params=form if method == "GET" else None,
-                timeout=server.timeout,
-                verify=server.ca_file or True,  # with the request: REQUESTS_CA_BUNDLE wins over the session's
-                cert=(certificate, key) if key else certificate or None,
-                allow_redirects=False,  # credentials go to no other host
                 stream=True,
+                **request_options(server),
             )
             with reply:
                 body = b"".join(reply.iter_content(None))  # one piece where the server sends one: no second copy
@@ -133,6 +130,20 @@ def opened(server: PrometheusParams, environ: Mapping[str, str]) -> Iterator[Cli
         # Compressing costs an old server three times what the query does.
         session.headers.update({"User-Agent": "tsf", "Accept-Encoding": "identity", **server.headers})
         yield Client(server, session)
+
+
+def request_options(server: PrometheusParams) -> dict[str, Any]:
+    """What each request to a server of params.yaml is sent with: patience and certificates, and to nobody else.
+
+    A redirect would take the credentials to another host, and make of a PUT a GET, which writes nothing.
+    """
+    certificate, key = server.client_cert_file, server.client_key_file
+    return {
+        "timeout": server.timeout,
+        "verify": server.ca_file or True,  # with the request: REQUESTS_CA_BUNDLE wins over the session's
+        "cert": (certificate, key) if key else certificate or None,
+        "allow_redirects": False,
+    }
 
 
 class Bearer(AuthBase):
@@ -174,6 +185,8 @@ def _in_words(server: PrometheusParams, where: str) -> Iterator[None]:
         yield
     except requests.RequestException as fault:
         raise _fault(fault, server, where) from None
+    except ValueError:  # requests reads where a redirect leads, though it does not follow
+        raise _sent_on(UNREADABLE, where) from None
 
 
 def _fault(fault: requests.RequestException, server: PrometheusParams, where: str) -> Exception:
@@ -237,15 +250,18 @@ def _refusal(reply: requests.Response, body: bytes, where: str) -> Exception:
     if status in (400, 422) and message:
         return QueryError(f"the server says: {message}", where=where, cure="mend the query")
     if 300 <= status < 400:
-        place = urlsplit(reply.headers.get("Location", ""))._replace(query="", fragment="").geturl()
-        cure = "write the address of the API itself in prometheus.base_url; this may be a login page"
-        return ServerError(f"the server sends us on to {place!r}", where=where, cure=cure)
+        return _sent_on(plain_address(reply.headers.get("Location", "")), where)
     if status == 429:
         return ServerError(f"the server has too many requests (429) {message}".strip(), where=where, cure="try later")
     if status >= 500:
         what = f"the server failed with {status} {message or reply.reason}".strip()
         return _PassingError(ServerError(what, where=where, cure="see the server's own log"))
     return not_prometheus(body, where, f"its status is {status}")
+
+
+def _sent_on(address: str, where: str) -> ServerError:
+    cure = "write the address of the API itself in prometheus.base_url; this may be a login page"
+    return ServerError(f"the server sends us on to {address!r}", where=where, cure=cure)
 
 
 def not_prometheus(body: bytes, where: str, what: str) -> ServerError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tsf.errors import EmptyError, ParamsError
 from tsf.io.files import read_json
 from tsf.io.http import opened
 from tsf.io.registry import NOTEBOOK, resolve, versions
+from tsf.kinds import stamp_text
 from tsf.params import PrometheusParams, effective
 from tsf.project import TaskPaths
 
@@ -29,6 +29,7 @@ def lineage(root: Path, task: str, reference: str = "") -> dict[str, str]:
     folder = resolve(paths.registry, task, reference or receipt["version"])
     model = next(one for one in versions(paths.registry, task) if one.folder == folder)
     card, notebook = model.card, folder / NOTEBOOK
+    until = card.get("trained_until")
     found = {
         "forecast from": receipt.get("origin", ""),
         "pushed to": receipt.get("sent_to", ""),
@@ -36,7 +37,7 @@ def lineage(root: Path, task: str, reference: str = "") -> dict[str, str]:
         "version": model.version,
         "alias": ", ".join(model.aliases),
         "data hash": card.get("data_hash"),
-        "trained until": _moment(card.get("trained_until")),
+        "trained until": stamp_text(until) if isinstance(until, int) else None,
         "git commit": card.get("commit"),
         "executed notebook": str(notebook.relative_to(root)) if notebook.is_file() else None,
         "weights and card": str(folder.relative_to(root)),
@@ -44,14 +45,13 @@ def lineage(root: Path, task: str, reference: str = "") -> dict[str, str]:
     return {name: str(value or "unknown") for name, value in found.items() if value != ""}
 
 
-def pushed_version(server: PrometheusParams, task: str, at: str, environ: Mapping[str, str] | None = None) -> str:
+def pushed_version(server: PrometheusParams, task: str, at: str) -> str:
     """The version behind what `server` held of `task` at the moment `at` (2026-11-01T08:30:00Z), by tsf_model_info.
 
     Raises ParamsError for what is no moment and for the demo, which holds no forecasts; SourceError like any query,
     EmptyError where no forecast of the task stood there then.
     """
-    environ = os.environ if environ is None else environ
-    server = effective(server, environ)
+    server = effective(server, os.environ)
     try:
         moment = datetime.fromisoformat(at.replace("Z", "+00:00"))
     except ValueError:
@@ -60,15 +60,9 @@ def pushed_version(server: PrometheusParams, task: str, at: str, environ: Mappin
         raise ParamsError("the demo fleet holds no forecasts", where="--at", cure="leave it out") from None
     seconds = moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
     query = f'tsf_model_info{{task="{task}"}}'
-    with opened(server, environ) as client:
+    with opened(server, os.environ) as client:
         found = client.ask_vector({"query": query, "time": str(seconds)}, query)
     if not found:
         what = f"no forecast of the task stood there at {at}"
         raise EmptyError(what, where=f"{server.base_url}, {query}", cure="choose a time when it was scraped")
     return found[-1][0].get("version", "unknown")
-
-
-def _moment(seconds: object) -> str | None:
-    if not isinstance(seconds, int):
-        return None
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -12,9 +12,10 @@ from pathlib import Path
 import requests
 
 from tsf.errors import ConnectError, ServerError, SourceError
-from tsf.io.deadline import timed_session
+from tsf.io.deadline import cause, timed_session
 from tsf.io.files import one_line
-from tsf.kinds import LABEL_NAME
+from tsf.io.http import Bearer
+from tsf.kinds import LABEL_NAME, plain_address
 from tsf.params import PrometheusParams
 
 __all__ = ["Owners", "read_owners"]
@@ -51,7 +52,7 @@ def read_owners(place: str, root: Path, server: PrometheusParams) -> Owners:
     """
     if not place:
         return Owners()
-    where = f"{KEY} {place}"
+    where = f"{KEY} {plain_address(place)}"
     text = _ask(place, where, server) if "://" in place else _read(root / place, where)
     lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -86,11 +87,9 @@ def _read(path: Path, where: str) -> str:
 def _ask(address: str, where: str, server: PrometheusParams) -> str:
     try:
         with timed_session() as session:
-            reply = session.get(
-                address, timeout=server.timeout, verify=server.ca_file or True, auth=lambda request: request
-            )
+            reply = session.get(address, timeout=server.timeout, verify=server.ca_file or True, auth=Bearer(""))
     except (requests.RequestException, OSError) as fault:
-        raise ConnectError(f"it cannot be asked ({one_line(fault)})", where=where, cure="mend the address") from None
+        raise ConnectError(f"it cannot be asked ({cause(fault)})", where=where, cure="mend the address") from None
     if reply.status_code != 200:
         raise ServerError(f"it answers {reply.status_code}", where=where, cure="open the address and see why")
     return reply.content.decode("utf-8-sig", errors="replace")

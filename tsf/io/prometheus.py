@@ -16,6 +16,7 @@ from tsf.io.http import Client, opened
 from tsf.io.join import join_rows
 from tsf.io.quality import Quality, measure_quality
 from tsf.io.ranges import RangeResult, read_range
+from tsf.kinds import count_text
 from tsf.params import FetchParams, PrometheusParams, effective
 from tsf.promql import selectors
 from tsf.series import Floats, SeriesSet
@@ -122,7 +123,8 @@ def _read_joined(client: Client, name: str, query: str, times: NDArray[np.int64]
         warnings.append(f"{name}: {without} of {len(index)} series have none, such as {example}")
     if name == "fetch.limit" and (n_zero := int((values <= 0).any(axis=1).sum())):
         warnings.append(
-            f"{name}: {n_zero} series have a limit of 0 or less, which counts as unknown; add `> 0` to the query"
+            f"{name}: {count_text(n_zero, 'series has', 'series have')} a limit of 0 or less, which counts as unknown; "
+            "add `> 0` to the query"
         )
         values[values <= 0] = np.nan
     values.flags.writeable = False

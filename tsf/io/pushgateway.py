@@ -8,35 +8,24 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
 from tsf.errors import SinkError
-from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
+from tsf.io.deadline import ANSWER_TIMEOUTS, cause, overran, timed_session
 from tsf.io.files import one_line
-from tsf.io.http import Bearer
+from tsf.io.http import Bearer, request_options
 from tsf.io.textfile import delete_textfile, write_textfile
+from tsf.kinds import plain_address
 from tsf.params import PrometheusParams
 
-__all__ = ["Tls", "check_ready", "delete_task", "push_text", "retire", "send"]
+__all__ = ["check_ready", "delete_task", "push_text", "retire", "send"]
 
 JOB = "tsf"
 PAUSES_SECONDS = (0.5, 2.0)  # before the second and the third try
-TLS_REASON = re.compile(r"\[SSL[^\]]*\] ([^('\"]*[^('\" ])")
-LAST_REASON = re.compile(r"""['"]([^'"]+)['"]\)+$""")
 PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")  # what needs no base64 in a path
-
-
-class Tls(NamedTuple):
-    """Paths of certificates: the authorities that sign the server's, and the client's own with its key."""
-
-    ca_file: str = ""
-    client_cert_file: str = ""
-    client_key_file: str = ""
 
 
 def send(body: bytes, server: PrometheusParams, folder: Path, task: str | None) -> str:
@@ -47,7 +36,7 @@ def send(body: bytes, server: PrometheusParams, folder: Path, task: str | None) 
     """
     if server.pushgateway_url == "textfile":
         return str(write_textfile(body, folder, task))
-    push_text(body, server.pushgateway_url, task, server.timeout, tls=_tls(server))
+    push_text(body, server, task)
     return group_url(server.pushgateway_url, task)
 
 
@@ -56,63 +45,51 @@ def retire(server: PrometheusParams, folder: Path, task: str) -> None:
     if server.pushgateway_url == "textfile":
         delete_textfile(folder, task)
     else:
-        delete_task(server.pushgateway_url, task, server.timeout, tls=_tls(server))
+        delete_task(server, task)
 
 
 def push_text(
-    body: bytes,
-    url: str,
-    task: str | None,
-    timeout: float,
-    environ: Mapping[str, str] | None = None,
-    *,
-    tls: Tls | None = None,
+    body: bytes, server: PrometheusParams, task: str | None, environ: Mapping[str, str] | None = None
 ) -> None:
-    """Replace the group job="tsf", task=`task` by one PUT of `body` (Prometheus text) to the Pushgateway at `url`.
+    """Replace the group job="tsf", task=`task` by one PUT of `body` (Prometheus text) to the server's Pushgateway.
 
     task: None for the group of job="tsf" alone.
-    timeout: seconds of silence that end a try; ten times as many end all. 5xx, silence and lost connections are tried
-    three times.
+    server.timeout: seconds of silence that end a try; ten times as many end all. 5xx, silence and lost connections are
+    tried three times.
     environ: PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN (the process's by default).
     Raises SinkError; then the gateway goes on serving the former group.
     """
-    _request("PUT", group_url(url, task), url, timeout, environ, tls or Tls(), body)
+    _request("PUT", group_url(server.pushgateway_url, task), server, environ, body)
 
 
-def delete_task(
-    url: str, task: str, timeout: float, environ: Mapping[str, str] | None = None, *, tls: Tls | None = None
-) -> None:
+def delete_task(server: PrometheusParams, task: str, environ: Mapping[str, str] | None = None) -> None:
     """Delete the group of `task`, as push_text made it; nothing happens where there is none. Raises SinkError."""
-    _request("DELETE", group_url(url, task), url, timeout, environ, tls or Tls(), b"")
+    _request("DELETE", group_url(server.pushgateway_url, task), server, environ, b"")
 
 
 def check_ready(server: PrometheusParams, environ: Mapping[str, str]) -> None:
     """Ask the Pushgateway whether it is ready, once. Raises SinkError."""
-    url = server.pushgateway_url
-    _request("GET", f"{url.rstrip('/')}/-/ready", url, server.timeout, environ, _tls(server), b"", pauses=())
+    _request("GET", f"{server.pushgateway_url}/-/ready", server, environ, b"", pauses=())
 
 
 def group_url(url: str, task: str | None) -> str:
     """The address of a task's group; a name that is not plain goes in base64, which is what the gateway takes."""
     if task is None:
-        return f"{url.rstrip('/')}/metrics/job/{JOB}"
+        return f"{url}/metrics/job/{JOB}"
     encoded = base64.urlsafe_b64encode(task.encode()).decode().rstrip("=") or "="
     segment = f"task/{task}" if PLAIN.match(task) else f"task@base64/{encoded}"
-    return f"{url.rstrip('/')}/metrics/job/{JOB}/{segment}"
+    return f"{url}/metrics/job/{JOB}/{segment}"
 
 
 def _request(
     method: str,
     address: str,
-    url: str,
-    timeout: float,
+    server: PrometheusParams,
     environ: Mapping[str, str] | None,
-    tls: Tls,
     body: bytes,
     pauses: Sequence[float] = PAUSES_SECONDS,
 ) -> None:
-    auth = _auth(os.environ if environ is None else environ)
-    cert = (tls.client_cert_file, tls.client_key_file) if tls.client_key_file else tls.client_cert_file or None
+    auth, url = _auth(os.environ if environ is None else environ), server.pushgateway_url
     for pause in (*pauses, None):
         try:
             with timed_session() as session:
@@ -121,20 +98,18 @@ def _request(
                     address,
                     data=body,
                     headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
-                    timeout=timeout,
                     auth=auth,
-                    verify=tls.ca_file or True,
-                    cert=cert,
-                    allow_redirects=False,  # a redirected PUT becomes a GET, which succeeds and writes nothing
+                    **request_options(server),
                 )
         except requests.exceptions.SSLError as fault:
             cure = "check prometheus.ca_file and the client's certificate"
-            raise SinkError(f"the TLS handshake failed ({_cause(fault)})", where=url, cure=cure) from None
+            raise SinkError(f"the TLS handshake failed ({cause(fault)})", where=url, cure=cure) from None
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as fault:
             problem: requests.Response | requests.RequestException = fault
             if overran(fault):
                 break
-        except (requests.RequestException, HTTPError, OSError) as fault:  # OSError: a certificate that is not there
+        # OSError: a certificate that is not there. ValueError: a redirect to what is no address.
+        except (requests.RequestException, HTTPError, OSError, ValueError) as fault:
             raise SinkError(f"it cannot be asked ({one_line(fault)})", where=url, cure="mend the address") from None
         else:
             if reply.status_code in (200, 202) and not _is_page(reply):
@@ -144,7 +119,7 @@ def _request(
                 break
         if pause is not None:
             time.sleep(pause)
-    raise _fault(problem, url, timeout)
+    raise _fault(problem, url, server.timeout)
 
 
 def _fault(problem: requests.Response | requests.RequestException, url: str, timeout: float) -> SinkError:
@@ -154,7 +129,7 @@ def _fault(problem: requests.Response | requests.RequestException, url: str, tim
     if isinstance(problem, requests.Timeout):
         return SinkError(f"no answer within {timeout:g} s", where=url, cure="raise prometheus.timeout")
     if isinstance(problem, requests.RequestException):
-        return SinkError(_cause(problem), where=url, cure="start the Pushgateway or mend prometheus.pushgateway_url")
+        return SinkError(cause(problem), where=url, cure="start the Pushgateway or mend prometheus.pushgateway_url")
     if _is_page(problem) and problem.status_code < 300:
         cure = "write the address of the Pushgateway itself in prometheus.pushgateway_url; this may be a login page"
         return SinkError(f"there is no Pushgateway, but a page ({problem.status_code}, HTML)", where=url, cure=cure)
@@ -163,10 +138,8 @@ def _fault(problem: requests.Response | requests.RequestException, url: str, tim
         cure = "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_BEARER_TOKEN"
         return SinkError(f"it refuses these credentials ({status})", where=url, cure=cure)
     if 300 <= status < 400:
-        target = urlsplit(problem.headers.get("Location", "elsewhere"))._replace(query="", fragment="").geturl()
-        return SinkError(
-            f"it redirects to {target}", where=url, cure="write that address in prometheus.pushgateway_url"
-        )
+        what = f"it redirects to {plain_address(problem.headers.get('Location', 'elsewhere'))}"
+        return SinkError(what, where=url, cure="write that address in prometheus.pushgateway_url")
     if status == 404:
         return SinkError("there is no Pushgateway (404)", where=url, cure="mend prometheus.pushgateway_url")
     if status < 500:
@@ -179,17 +152,6 @@ def _is_page(reply: requests.Response) -> bool:
     return "html" in reply.headers.get("Content-Type", "").lower() or reply.content.lstrip()[:1] == b"<"
 
 
-def _cause(fault: Exception) -> str:
-    """What happened, without the layers of libraries around it."""
-    text = str(fault)
-    if "NameResolution" in text:
-        return "its name is not known to DNS"
-    if "Connection refused" in text:
-        return "nothing listens there (connection refused)"
-    inner = TLS_REASON.search(text) or LAST_REASON.search(text)
-    return inner.group(1) if inner else one_line(fault)
-
-
 def _auth(environ: Mapping[str, str]) -> AuthBase:
     if token := environ.get("PUSHGATEWAY_BEARER_TOKEN", "").strip():
         if not (token.isascii() and token.isprintable()) or " " in token:
@@ -199,7 +161,3 @@ def _auth(environ: Mapping[str, str]) -> AuthBase:
     if user := environ.get("PUSHGATEWAY_USERNAME"):
         return HTTPBasicAuth(user.encode(), environ.get("PUSHGATEWAY_PASSWORD", "").encode())
     return Bearer("")
-
-
-def _tls(server: PrometheusParams) -> Tls:
-    return Tls(server.ca_file, server.client_cert_file, server.client_key_file)

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from tsf.learn.backtest import Backtest as Backtest
     from tsf.learn.backtest import model_forecaster as model_forecaster
     from tsf.learn.backtest import rolling_origins as rolling_origins
-    from tsf.learn.baselines import Forecaster as Forecaster
     from tsf.learn.baselines import default_baselines as default_baselines
     from tsf.learn.baselines import last_value as last_value
     from tsf.learn.baselines import predict_linear as predict_linear
@@ -18,38 +17,31 @@ if TYPE_CHECKING:
     from tsf.learn.breach_fit import fit_breach as fit_breach
     from tsf.learn.course import Checkpoint as Checkpoint
     from tsf.learn.exported import Exported as Exported
-    from tsf.learn.exported import exported_state as exported_state
     from tsf.learn.exported import read_exported as read_exported
     from tsf.learn.features import is_night as is_night
     from tsf.learn.features import seasons_of as seasons_of
     from tsf.learn.forecast import Forecasting as Forecasting
     from tsf.learn.forecast import predict as predict
     from tsf.learn.forecast import rolling_forecasts as rolling_forecasts
-    from tsf.learn.model import Calibration as Calibration
     from tsf.learn.model import Epoch as Epoch
     from tsf.learn.model import Model as Model
     from tsf.learn.model import build_model as build_model
     from tsf.learn.model import model_state as model_state
     from tsf.learn.model import parameter_count as parameter_count
-    from tsf.learn.spec import Spec as Spec
     from tsf.learn.train import fit as fit
     from tsf.learn.windows import device_name as device_name
 
 # Loaded on first use: a model that was exported forecasts where there is no torch.
 _PLACES = {
     "Backtest": "tsf.learn.backtest",
-    "Calibration": "tsf.learn.model",
     "Checkpoint": "tsf.learn.course",
     "Epoch": "tsf.learn.model",
     "Exported": "tsf.learn.exported",
-    "Forecaster": "tsf.learn.baselines",
     "Forecasting": "tsf.learn.forecast",
     "Model": "tsf.learn.model",
-    "Spec": "tsf.learn.spec",
     "build_model": "tsf.learn.model",
     "default_baselines": "tsf.learn.baselines",
     "device_name": "tsf.learn.windows",
-    "exported_state": "tsf.learn.exported",
     "fit": "tsf.learn.train",
     "fit_breach": "tsf.learn.breach_fit",
     "is_night": "tsf.learn.features",

@@ -19,11 +19,10 @@ from tsf.learn.forecast import predict
 from tsf.learn.metrics import coverage, mase, pinball, points_of_limit, seasonal_error, wql
 from tsf.learn.model import Model
 from tsf.params import NightParams
-from tsf.series import Forecast, Labels, SeriesSet, carried
+from tsf.series import Floats, Forecast, Labels, SeriesSet, carried
 
 __all__ = ["Backtest", "backtest", "model_forecaster", "rolling_origins"]
 
-Floats = NDArray[np.float64]
 BUCKETS = 4  # parts of the horizon that are scored by themselves
 
 
@@ -31,20 +30,16 @@ BUCKETS = 4  # parts of the horizon that are scored by themselves
 class Backtest:
     """O origins x N series x H steps of truth, and the scores of what each forecaster said of them.
 
-    origins_seconds: (O,) Unix time of the last step seen. truth: (O, N, H). limit: (O, N) last known limit at each
-    origin, or None. examples: forecaster -> its forecast from the middle origin; those from all the others would fill
-    the memory. calibration: a row per level, a column per forecaster: the share of values up to that quantile.
+    origins_seconds: (O,) Unix time of the last step seen. truth: (O, N, H). examples: forecaster -> its forecast from
+    the middle origin; those from all the others would fill the memory. calibration: a row per level, a column per
+    forecaster: the share of values up to that quantile.
     table: a row per forecaster: `wql`, `mase`, `coverage` of the 80 % interval, `points` (error in points of limit),
     `answered` (share of known values that it forecast), `n` (values that all forecasters answered; the rest of the
     columns is over these). by_horizon, by_dimension, by_night: the same, per bucket of steps, label value, time of day.
     """
 
-    labels: Labels
     origins_seconds: NDArray[np.int64]
-    step_seconds: int
-    levels: Floats
     truth: Floats
-    limit: Floats | None
     examples: Mapping[str, Forecast]
     calibration: pd.DataFrame
     table: pd.DataFrame
@@ -109,12 +104,8 @@ def backtest(
     ahead = series.times[np.asarray(origins)][:, None] + series.step_seconds * np.arange(1, horizon + 1)
     nights = is_night(ahead.ravel(), time_zone, night or NightParams()).reshape(ahead.shape)  # (O, H)
     return Backtest(
-        labels=series.labels,
         origins_seconds=series.times[np.asarray(origins)],
-        step_seconds=series.step_seconds,
-        levels=grid,
         truth=judged.truth,
-        limit=judged.limit,
         examples=examples,
         calibration=pd.DataFrame({name: one.calibration for name, one in said.items()}, pd.Index(grid, name="level")),
         table=judged.table(np.ones_like(judged.truth, bool)).set_index("forecaster"),

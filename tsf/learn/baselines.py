@@ -12,14 +12,12 @@ from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tsf.learn.features import seasons_of
-from tsf.series import Forecast, SeriesSet, carried
+from tsf.series import Floats, Forecast, SeriesSet, carried
 
 __all__ = ["Forecaster", "default_baselines", "last_value", "predict_linear", "seasonal_naive"]
 
-Floats = NDArray[np.float64]
 RECENT_STEPS = 1_000  # that tell how wrong a rule is; older ones would cost time, and are of another time
 Forecaster = Callable[[SeriesSet, int], Forecast]
 """(the past, up to and with the origin; horizon in steps) -> Forecast."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tsf.learn.breach import BreachHead, fit_head
 from tsf.learn.breach_inputs import anchors, breach_features, known_values, met_by, past_of, season_steps
 from tsf.learn.forecast import exceedance, least_context, rolling_answers
 from tsf.learn.model import Model
 from tsf.learn.places import judged_steps
-from tsf.series import SeriesSet, carried
+from tsf.series import Floats, SeriesSet, carried
 
 __all__ = ["fit_breach"]
 
-Floats = NDArray[np.float64]
 LINES = (0.7, 0.8, 0.9, 0.95, 0.98, 1.0)  # shares of the limit; more than one, as breaches of the last alone are rare
 MOST_WINDOWS = 40_000
 

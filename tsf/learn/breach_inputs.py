@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsf.learn.features import week_steps
-from tsf.series import carried
+from tsf.series import Floats, carried
 
 __all__ = [
     "FEATURES",
@@ -28,7 +28,6 @@ __all__ = [
     "season_steps",
 ]
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 FEATURES = (
     "network", "walk", "often", "often_lately", "same_phase", "same_wait", "same_level", "brownian",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tsf.errors import ModelError
 from tsf.learn import ranks
 from tsf.learn.model import Epoch, Model
-from tsf.learn.spec import Spec
+from tsf.learn.spec import Spec, plain_spec
 from tsf.learn.weights import Weights
 from tsf.series import SeriesSet
 
@@ -85,11 +85,8 @@ def identity(series: SeriesSet, spec: Spec, network: nn.Module, start: Model | N
     """Of which training a checkpoint is: equal only where data, parameters, device, network, start and torch are."""
     begun = "" if start is None else hashlib.sha256(_bytes_of(start.network)).hexdigest()
     shapes = {name: [tensor.device.type, *tensor.shape] for name, tensor in network.state_dict().items()}
-    plain = {field.name: getattr(spec, field.name) for field in fields(spec)} | {
-        "params": spec.params.model_dump(mode="json")
-    }
-    facts = [series.data_hash, plain, shapes, ranks.count(), begun, torch.__version__]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=dict).encode()).hexdigest()
+    facts = [series.data_hash, plain_spec(spec), shapes, ranks.count(), begun, torch.__version__]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _bytes_of(network: nn.Module) -> bytes:

@@ -43,7 +43,7 @@ class Deployed(nn.Module):
         params = self.spec.params
         known = limit[:, None].expand(values.shape) if self.spec.limited else None
         tables = [covariates[:, place] for place in range(len(self.spec.covariates))]
-        windows = Windows.of(params, self.spec.step_seconds, values, known, tables, calendar, labels)
+        windows = Windows(params, self.spec.step_seconds, values, known, tables, calendar, labels)
         rows = torch.arange(values.shape[0], device=values.device)
         origins = torch.full_like(rows, self.reads - params.sequence_length)
         window, scale = windows.gather(rows, origins)

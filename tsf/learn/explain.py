@@ -8,17 +8,15 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from tsf.learn.deploy import Deployed
 from tsf.learn.exported import inputs_of
 from tsf.learn.model import Model
-from tsf.series import SeriesSet
+from tsf.series import Floats, SeriesSet
 
 __all__ = ["Explanation", "explain"]
 
-Floats = NDArray[np.float64]
 PARTS = 24  # of the context, at most
 ROWS = 1_024  # contexts at a time
 

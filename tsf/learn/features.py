@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tsf.kinds import minute_of_day
 from tsf.params import NightParams, TrainParams
-from tsf.series import SeriesSet
+from tsf.series import SeriesSet, label_column
 
 __all__ = ["CALENDAR", "calendar", "day_steps", "is_night", "label_indices", "seasons_of", "week_steps"]
 
@@ -61,8 +61,7 @@ def label_indices(series: SeriesSet, vocabularies: Mapping[str, Sequence[str]]) 
     columns = []
     for name, known in vocabularies.items():
         place = {value: index + 1 for index, value in enumerate(known)}
-        column = series.labels.get(name, np.full(series.n_series, "", object))
-        columns.append([place.get(value, 0) for value in column.tolist()])
+        columns.append([place.get(value, 0) for value in label_column(series.labels, name).tolist()])
     return np.array(columns, np.int64).reshape(len(columns), series.n_series).T.copy()
 
 

@@ -15,12 +15,11 @@ from tsf.learn.breach import BreachHead, corrected
 from tsf.learn.breach_inputs import past_of, season_steps
 from tsf.learn.spec import Spec
 from tsf.params import TrainParams
-from tsf.series import Forecast, SeriesSet, carried, newest
+from tsf.series import Floats, Forecast, SeriesSet, carried, newest
 
 __all__ = ["Answers", "Forecasting", "WindowQuantiles", "exceedance", "least_context", "predict", "rolling_answers",
            "rolling_forecasts"]  # fmt: skip
 
-Floats = NDArray[np.float64]
 LIMIT = AlertLine()  # reached where all of it is used
 BATCH = 1_024  # windows at a time, at most; small enough for the caches of a CPU
 BATCH_STEPS = 400_000  # steps of context at a time, at most; bounds the memory

@@ -40,7 +40,7 @@ def _quantiles(
         recent = replace(recent, limit=None)
     elif recent.limit is None:  # a model that knows limits is asked without one
         recent = replace(recent, limit=np.full(recent.values.shape, np.nan))
-    windows = Windows(recent, params, spec.vocabularies, spec.covariates, device)
+    windows = Windows.of(recent, params, spec.vocabularies, spec.covariates, device)
     chosen = torch.from_numpy(rows).to(device), torch.from_numpy(origins).to(device)
     window, scale = windows.gather(*chosen)
     steps, peaks = model.network(window)

@@ -91,7 +91,7 @@ def fit(
     """
     device = pick_device(params.device)
     spec, speaks = build_spec(series, params), ranks.rank() == 0
-    windows = Windows(series, params, spec.vocabularies, spec.covariates, device)
+    windows = Windows.of(series, params, spec.vocabularies, spec.covariates, device)
     lesson = Lesson(windows, *split(series, params, device), spec, torch.tensor(params.quantiles, device=device))
     with _seeded(params.seed, device), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="RNN module weights")  # cuDNN copies them; see `Weights`

@@ -66,32 +66,6 @@ class Windows:
 
     def __init__(
         self,
-        series: SeriesSet,
-        params: TrainParams,
-        vocabularies: Mapping[str, Sequence[str]],
-        covariates: Sequence[str],
-        device: torch.device,
-    ) -> None:
-        self.context, self.horizon = params.sequence_length, params.prediction_steps
-        self.samples, self.levels, self.device = params.breach_samples, params.quantiles, device
-        self.derived, self.day = params.derived, day_steps(series.step_seconds)
-
-        def padded(array: np.ndarray) -> Tensor:
-            blank = np.full((len(array), self.context - 1), np.nan)
-            return torch.from_numpy(np.concatenate([blank, array], axis=1)).to(device)
-
-        self.values = padded(series.values)  # (N, L - 1 + T)
-        self.limit = None if series.limit is None else padded(carried(series.limit))
-        self.covariates = [
-            padded(series.covariates.get(name, np.full(series.values.shape, np.nan))) for name in covariates
-        ]
-        steps = np.arange(-self.context + 1, series.n_steps + self.horizon)
-        self.calendar = torch.from_numpy(calendar(series.times[0] + steps * series.step_seconds, params)).to(device)
-        self.labels = torch.from_numpy(label_indices(series, vocabularies)).to(device)
-
-    @classmethod
-    def of(
-        cls,
         params: TrainParams,
         step_seconds: int,
         values: Tensor,
@@ -99,15 +73,40 @@ class Windows:
         covariates: Sequence[Tensor],
         calendar: Tensor,
         labels: Tensor,
+    ) -> None:
+        """Windows over (N, L - 1 + T) tensors on one device: the first context ends with column L - 1."""
+        self.context, self.horizon = params.sequence_length, params.prediction_steps
+        self.samples, self.levels, self.device = params.breach_samples, params.quantiles, values.device
+        self.derived, self.day = params.derived, day_steps(step_seconds)
+        self.values, self.limit, self.covariates = values, limit, covariates
+        self.calendar, self.labels = calendar, labels
+
+    @classmethod
+    def of(
+        cls,
+        series: SeriesSet,
+        params: TrainParams,
+        vocabularies: Mapping[str, Sequence[str]],
+        covariates: Sequence[str],
+        device: torch.device,
     ) -> Windows:
-        """Windows over tensors that are there, nothing put before them: the first context ends with column L - 1."""
-        made = cls.__new__(cls)
-        made.context, made.horizon = params.sequence_length, params.prediction_steps
-        made.samples, made.levels, made.device = params.breach_samples, params.quantiles, values.device
-        made.derived, made.day = params.derived, day_steps(step_seconds)
-        made.values, made.limit, made.covariates = values, limit, list(covariates)
-        made.calendar, made.labels = calendar, labels
-        return made
+        """Those of `series`, with L - 1 blank steps before the first one; limits are carried over gaps."""
+
+        def padded(array: np.ndarray) -> Tensor:
+            blank = np.full((len(array), params.sequence_length - 1), np.nan)
+            return torch.from_numpy(np.concatenate([blank, array], axis=1)).to(device)
+
+        unknown = np.full(series.values.shape, np.nan)
+        steps = np.arange(1 - params.sequence_length, series.n_steps + params.prediction_steps)
+        return cls(
+            params,
+            series.step_seconds,
+            padded(series.values),
+            None if series.limit is None else padded(carried(series.limit)),
+            [padded(series.covariates.get(name, unknown)) for name in covariates],
+            torch.from_numpy(calendar(series.times[0] + steps * series.step_seconds, params)).to(device),
+            torch.from_numpy(label_indices(series, vocabularies)).to(device),
+        )
 
     def gather(self, rows: Tensor, origins: Tensor, factors: Tensor | None = None) -> tuple[Window, Scale]:
         """B windows ready for the network; (B, L) `factors`, if any, multiply what was measured in their contexts."""

@@ -27,7 +27,7 @@ from tsf.params import TASK_NAME, Params, TaskParams, parse_params, read_params
 from tsf.presets import PRESETS, preset_block
 from tsf.project import TaskPaths
 from tsf.promql import check_query, selectors
-from tsf.series import Forecast, SeriesSet, label_rows
+from tsf.series import Forecast, SeriesSet, rows_in
 from tsf.words import Words, words_in
 
 __all__ = ["KEYS", "Choice", "Results", "TaskModel", "written"]
@@ -59,9 +59,7 @@ class Results:
     @cached_property
     def history(self) -> SeriesSet:
         """The data of the forecast's series, in its order; a series that came later has no history here."""
-        series, wanted = self.series, label_rows(self.forecast.labels)
-        places = {frozenset(row.items()): place for place, row in enumerate(label_rows(series.labels))}
-        at = np.array([places.get(frozenset(row.items()), -1) for row in wanted])
+        series, at = self.series, rows_in(self.series.labels, self.forecast.labels)
         values = np.where((at >= 0)[:, None], series.values[at], np.nan)
         limit = None if series.limit is None else np.where((at >= 0)[:, None], series.limit[at], np.nan)
         return SeriesSet(self.forecast.labels, series.times, series.step_seconds, values, limit)
@@ -211,9 +209,8 @@ class TaskModel(HasTraits):
         params, task = self._checked()
         asked = self._asked()
         try:
-            series, quality = fetch_from_source(
-                params, task.fetch, newest_seconds(params), history_seconds=min(LOOK_SECONDS, task.fetch.history)
-            )
+            seconds = min(LOOK_SECONDS, task.fetch.history)
+            series, quality = fetch_from_source(params, task.fetch, history_seconds=seconds)
         except TsfError:
             if asked == self._asked():  # of this there is nothing to be seen; what else is asked now is looked at anew
                 self.series, self.quality = None, {}

@@ -13,6 +13,8 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from tsf.kinds import figure_text
+
 __all__ = ["figure_html"]
 
 SVG: Any = {
@@ -84,4 +86,4 @@ def _table(table: pd.DataFrame, caption: str) -> str:
 
 
 def _text(cell: object) -> str:
-    return f"{cell:.5g}" if isinstance(cell, float) else str(cell)
+    return figure_text(cell, ".5g") if isinstance(cell, float) else str(cell)

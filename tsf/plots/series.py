@@ -25,13 +25,12 @@ from tsf.plots.style import (
     share_axis,
     styled,
 )
-from tsf.series import Forecast, SeriesSet, title_of
+from tsf.series import Floats, Forecast, SeriesSet, title_of
 from tsf.units import Unit, amount_text, scale_of
 from tsf.words import Words
 
 __all__ = ["pick_rows", "plot_forecast", "plot_quality", "plot_series"]
 
-Floats = NDArray[np.float64]
 MOST_POINTS = 600  # per line; more cannot be seen and makes reports heavy
 
 
@@ -157,7 +156,6 @@ def _limit_lines(axis: Axes, limit: float, scale: float, line: AlertLine | None,
 
 
 def _annotate(axis: Axes, forecast: Forecast, row: int, words: Words) -> None:
-    assert forecast.abstained is not None  # noqa: S101 - Forecast fills it in
     said, color = "", GREY
     if forecast.abstained[row]:
         said = words("no forecast: {reason}").format(reason=forecast.abstained[row])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from tsf.errors import ParamsError, TsfError
 from tsf.io.files import json_text
+from tsf.kinds import stamp_text
 
 __all__ = [
     "Answer",
@@ -73,4 +73,4 @@ def time_text(seconds: float | None) -> str | None:
     """Unix seconds as 2026-11-01T00:00:00Z; null for none, NaN and infinities."""
     if seconds is None or not abs(seconds) < 253_402_300_800:
         return None
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return stamp_text(seconds)

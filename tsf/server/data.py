@@ -9,19 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tsf.errors import ModelError, ParamsError, SeriesError, SourceError, TsfError
 from tsf.flow.keys import flat, task_keys
 from tsf.io.files import read_json
 from tsf.io.registry import resolve, versions
-from tsf.io.source import fetch_from_source, newest_seconds
-from tsf.params import FetchParams, Params, read_params, schema_text
+from tsf.io.source import fetch_from_source
+from tsf.params import FetchParams, Params, read_params
 from tsf.presets import PRESETS
 from tsf.project import TaskPaths
 from tsf.promql import check_query as check_metric
 from tsf.promql import selectors
-from tsf.series import SeriesSet, label_rows, title_of
+from tsf.series import SeriesSet, label_column, label_rows, title_of
 from tsf.server import worker
 from tsf.server.answers import Answer, NotFoundError, json_answer, or_none, page_of, time_text
 from tsf.server.service import Service
@@ -148,7 +146,7 @@ def check_query(service: Service, body: dict[str, Any]) -> Answer:
     params = read_params(service.root)
     try:
         fetch = FetchParams(metric_query=query) if body.get("kind", "metric") == "metric" else _as_limit(query)
-        found, _ = fetch_from_source(params, fetch, newest_seconds(params), history_seconds=24 * fetch.step)
+        found, _ = fetch_from_source(params, fetch, history_seconds=24 * fetch.step)
     except TsfError as fault:
         return json_answer({"ok": False, "message": str(fault), **nothing})
     counts = {name: len(set(column.tolist()) - {""}) for name, column in found.labels.items()}
@@ -169,10 +167,8 @@ def list_presets(service: Service) -> Answer:
 
 def read_params_schema(service: Service) -> Answer:
     """The schema of params.yaml, and a task's keys one by one."""
-    import json
-
     _ = service
-    return json_answer({"schema": json.loads(schema_text()), "keys": [asdict(key) for key in task_keys()]})
+    return json_answer({"schema": Params.model_json_schema(), "keys": [asdict(key) for key in task_keys()]})
 
 
 def _task_for(params: Params, body: dict[str, Any]) -> str:
@@ -198,12 +194,10 @@ def _newest(params: Params, name: str, user: str | None, hours: int, offset: int
     fetch = params.tasks[name].fetch
     entry: dict[str, Any] = {"task": name, "metric_query": fetch.metric_query, "times": [], "series": [], "total": 0}
     try:
-        found, quality = fetch_from_source(
-            params, fetch, newest_seconds(params), history_seconds=max(hours * 3600, fetch.step)
-        )
+        found, quality = fetch_from_source(params, fetch, history_seconds=max(hours * 3600, fetch.step))
     except SourceError as fault:
         return entry | {"quality": {}, "error": str(fault)}
-    users = found.labels.get("user", np.full(found.n_series, "", object))
+    users = label_column(found.labels, "user")
     rows = [row for row in range(found.n_series) if user in (None, users[row])]
     page = page_of(rows, offset, limit)
     return entry | {

@@ -17,7 +17,7 @@ from tsf.io.source import newest_seconds
 from tsf.kinds import horizon_text, share_in_use, urgent_first
 from tsf.params import AlertParams, Params, TaskParams
 from tsf.project import TaskPaths
-from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
+from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, rows_in, title_of
 from tsf.server.answers import NotFoundError, time_text
 from tsf.units import unit_of
 
@@ -80,8 +80,9 @@ def look(root: Path, params: Params, name: str) -> Outlook:
     if forecast is None and not data:
         raise SeriesError(f"task {name!r} has no data yet", where=name, cure="run it")
     known = _known_of(paths.pushed, forecast, tuple(data))
-    nothing = np.full(len(known.labels), np.nan)
-    has_breach = forecast is not None and forecast.p_breach is not None and forecast.limit_time is not None
+    p_breach = limit_time = np.full(len(known.labels), np.nan)
+    if forecast is not None and forecast.p_breach is not None and forecast.limit_time is not None:
+        p_breach, limit_time = forecast.p_breach[:, -1], forecast.limit_time
     return Outlook(
         name,
         task,
@@ -90,18 +91,18 @@ def look(root: Path, params: Params, name: str) -> Outlook:
         known.parts,
         known.used,
         known.limit,
-        forecast.p_breach[:, -1] if has_breach else nothing,  # type: ignore[union-attr,index]
-        forecast.limit_time if has_breach else nothing,  # type: ignore[union-attr,arg-type]
+        p_breach,
+        limit_time,
         newest_seconds(params),
         alert_in_force(paths, task.alert),
     )
 
 
-def series_rows(outlook: Outlook, offset: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
+def series_rows(outlook: Outlook, offset: int, limit: int) -> list[dict[str, Any]]:
     """Rows of a table, the most urgent first."""
     left, alarms, forecast = outlook.seconds_left, outlook.alarms, outlook.forecast
     share = share_in_use(outlook.used, outlook.limit)
-    rows = outlook.order[offset : None if limit is None else offset + limit]
+    rows = outlook.order[offset : offset + limit]
     return [
         {
             "task": outlook.name,
@@ -115,7 +116,7 @@ def series_rows(outlook: Outlook, offset: int = 0, limit: int | None = None) -> 
             "limit_time": time_text(float(outlook.limit_time[row])),
             "seconds_to_limit": _number(left[row]),
             "alarm": bool(alarms[row]),
-            "abstained": "" if forecast is None or forecast.abstained is None else str(forecast.abstained[row]),
+            "abstained": "" if forecast is None else str(forecast.abstained[row]),
         }
         for row in rows
     ]
@@ -136,7 +137,7 @@ def urgency_of(outlook: Outlook) -> dict[str, Any] | None:
         "share": first["share"],
         "likely": int(outlook.alarms.sum()),
         "total": len(outlook.labels),
-        "silent": 0 if forecast.abstained is None else int((forecast.abstained != "").sum()),
+        "silent": int((forecast.abstained != "").sum()),
         "horizon": horizon_text(forecast.quantiles.shape[1] * forecast.step_seconds),
         "origin": time_text(forecast.origin_seconds),
     }
@@ -218,8 +219,9 @@ def _known_of(place: Path, forecast: Forecast | None, data: tuple[SeriesSet, ...
     """What these say together, kept for each `place` until they are others; `data` from old to new."""
     files, kept = (forecast, *data), _joined.get(place)
     if kept is None or kept[0] != files:  # neither has an equality but its identity
-        labels = label_rows((forecast or data[-1]).labels)
-        parts = tuple((series, _matched(labels, series)) for series in data)
+        own = (forecast or data[-1]).labels
+        labels = label_rows(own)
+        parts = tuple((series, rows_in(series.labels, own)) for series in data)
         used = limit = np.full(len(labels), np.nan)
         for series, at in parts:  # what is newer wins, where it is known
             used = _newer(used, series.values, at)
@@ -245,7 +247,7 @@ def _forecast_of(forecast: Forecast, row: int) -> dict[str, Any]:
         "limit_time": None if forecast.limit_time is None else time_text(float(forecast.limit_time[row])),
         "origin": time_text(forecast.origin_seconds),
         "model": forecast.model_version,
-        "abstained": "" if forecast.abstained is None else str(forecast.abstained[row]),
+        "abstained": str(forecast.abstained[row]),
     }
 
 
@@ -254,12 +256,6 @@ def _episodes(times: NDArray[np.int64], over: NDArray[np.bool_], samples: int) -
     edges = np.flatnonzero(np.diff(np.concatenate([[False], over, [False]])))
     pairs = edges.reshape(-1, 2)
     return [{"start": int(times[a]), "end": int(times[b - 1])} for a, b in pairs if b - a >= samples]
-
-
-def _matched(labels: list[dict[str, str]], series: SeriesSet) -> NDArray[np.int64]:
-    """Where each forecast series stands in the data."""
-    places = {frozenset(row.items()): place for place, row in enumerate(label_rows(series.labels))}
-    return np.array([places.get(frozenset(row.items()), -1) for row in labels], np.int64)
 
 
 def _number(value: float) -> float | None:

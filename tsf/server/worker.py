@@ -57,7 +57,7 @@ def predict(root: Path, task: str, steps: int | None, model: str, labels: Mappin
                     "quantiles": dict(zip(levels, forecast.quantiles[row].T, strict=True)),
                     "p_breach": None if forecast.p_breach is None else forecast.p_breach[row],
                     "limit_time": None if forecast.limit_time is None else time_text(float(forecast.limit_time[row])),
-                    "abstained": "" if forecast.abstained is None else forecast.abstained[row],
+                    "abstained": forecast.abstained[row],
                 }
                 for row, named in zip(rows, names, strict=True)
             ],

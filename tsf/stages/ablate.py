@@ -28,7 +28,6 @@ class Ablated:
     from another seed: what is not farther from the first than this says nothing.
     """
 
-    name: str
     wql: pd.Series
     again: float
     seconds: float
@@ -77,7 +76,7 @@ def ablate(
         if progress:
             progress(f"{case if case in cases else f'without {case}'}: WQL {losses[case]:.5f}")
     again = losses.pop("all inputs, another seed")
-    return Ablated(name, pd.Series(losses), again, time.monotonic() - started)
+    return Ablated(pd.Series(losses), again, time.monotonic() - started)
 
 
 def _loss(series: SeriesSet, params: TrainParams, folds: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -59,7 +60,7 @@ def replay_alarms(task: TaskParams, series: SeriesSet, model: Model) -> AlarmRep
             line=history.line_share[:, :half], teams=teams,
         )  # fmt: skip
         if policy.chosen:
-            terms = Terms(horizon, act, half, alert.cost_false, alert.cost_miss, alert.cost_late)
+            terms = replace(terms, first_step=half)
     ours = breach_rule(policy.threshold, policy.for_steps * series.step_seconds, policy.gate, OURS)
     rules = (ours, *default_rules(history.line))
     outcomes = {rule.name: replay(evaluate_rule(rule, history), breaches, terms) for rule in rules}

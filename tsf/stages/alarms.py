@@ -27,7 +27,7 @@ from tsf.learn import is_night
 from tsf.learn.breach import reliability
 from tsf.params import TaskParams
 from tsf.plots import Timeline
-from tsf.series import Floats, SeriesSet, label_rows, title_of
+from tsf.series import Floats, SeriesSet, label_column, label_rows, title_of
 
 __all__ = ["OURS", "WEEK", "AlarmReplay", "no_team"]
 
@@ -159,7 +159,7 @@ class AlarmReplay:
             "by day": np.broadcast_to(~night, shape), "by night": np.broadcast_to(night, shape)
         }  # fmt: skip
         for name in self.task.train.dimensions:
-            column = self.series.labels.get(name, np.full(len(self.teams), "", object))
+            column = label_column(self.series.labels, name)
             counts = pd.Series(column[self.outcomes[OURS].breach_rows]).value_counts()
             for value in [value for value in counts.index if value][:5]:
                 parts[f"{name} = {value}"] = np.asarray(column == value)
@@ -252,14 +252,14 @@ class AlarmReplay:
         kept = np.isfinite(chance) & ~self.breaches.under_way[:, steps] & seen
         return chance[kept], came[kept].astype(np.float64)
 
-    def telling_rows(self, count: int = 3) -> list[int]:
-        """Series that tell most: those with breaches and with rules that disagree about them."""
+    def telling_rows(self) -> list[int]:
+        """Up to three series that tell most: those with breaches and with rules that disagree about them."""
         weight = np.zeros(self.series.n_series)
         ours = self.outcomes[OURS]
         np.add.at(weight, ours.breach_rows, np.where(ours.breach_kinds == Kind.TRUE, 3.0, 2.0))
         rival = self.outcomes[self.verdict.rival]
         np.add.at(weight, rival.alarm_rows[rival.alarm_kinds == Kind.FALSE], 0.5)
-        return [int(row) for row in np.argsort(-weight, kind="stable")[:count] if weight[row] > 0]
+        return [int(row) for row in np.argsort(-weight, kind="stable")[:3] if weight[row] > 0]
 
     def timelines(self, weeks: float = 2.0) -> list[Timeline]:
         """The most telling series around their breaches: ours, the best old rule and the production rule."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,7 @@ from tsf.errors import ModelError, SeriesError
 from tsf.io.artifacts import read_series, write_series
 from tsf.kinds import count_text, duration_text, moment_text
 from tsf.params import PushParams
-from tsf.series import Floats, Forecast, SeriesSet
+from tsf.series import Floats, Forecast, SeriesSet, label_column, rows_in
 
 __all__ = ["Audit", "Duel", "keep_issued", "within"]
 
@@ -92,7 +91,7 @@ class Audit:
     @cached_property
     def _rows(self) -> Ints:
         """Of each row of `issued` the row of the truth that it speaks of, -1 where that is not asked any more."""
-        return _rows_in(self.truth, self.issued, aside={HORIZON, QUANTILE})
+        return rows_in(self.truth.labels, self.issued.labels, aside={HORIZON, QUANTILE})
 
     def _said(self, horizon: int, rows: NDArray[np.bool_]) -> Floats:
         """(N, T) what was said for each sample of the truth so long before, NaN where nothing was."""
@@ -217,7 +216,7 @@ def _joined(old: SeriesSet, new: SeriesSet, most: int) -> SeriesSet:
         return new
     start, stop = max(0, ahead + 1 - most), ahead + 1
     past = old.values[:, start:stop]
-    place = _rows_in(new, old)
+    place = rows_in(new.labels, old.labels)
     gone = np.flatnonzero(place < 0)
     place[gone] = new.n_series + np.arange(len(gone))
     values = np.full((new.n_series + len(gone), stop - start), np.nan)
@@ -226,23 +225,8 @@ def _joined(old: SeriesSet, new: SeriesSet, most: int) -> SeriesSet:
     kept = np.isfinite(values).any(axis=1)  # series that are gone for long are let go
     kept[: new.n_series] = True
     names = sorted({*new.labels, *old.labels})
-    columns = {name: np.concatenate([_column(new, name), _column(old, name)[gone]]) for name in names}
+    pairs = {name: (label_column(new.labels, name), label_column(old.labels, name)[gone]) for name in names}
+    columns = {name: np.concatenate(pair) for name, pair in pairs.items()}
     labels = {name: column[kept] for name, column in columns.items() if column.any()}
     times = old.times[0] + old.step_seconds * np.arange(start, stop, dtype=np.int64)
     return SeriesSet(labels, times, new.step_seconds, values[kept])
-
-
-def _rows_in(known: SeriesSet, asked: SeriesSet, *, aside: Set[str] = frozenset()) -> Ints:
-    """The row of `known` that has the labels of each row of `asked`, those `aside` left out; -1 where none has."""
-    names = sorted({*known.labels, *asked.labels} - aside)
-    here, there = (
-        zip([""] * one.n_series, *(_column(one, name).tolist() for name in names), strict=True)  # there may be no name
-        for one in (known, asked)
-    )
-    rows = {key: row for row, key in enumerate(here)}
-    return np.array([rows.get(key, -1) for key in there], np.int64)
-
-
-def _column(series: SeriesSet, name: str) -> NDArray[np.object_]:
-    """(N,) values of a label, empty where no series has it."""
-    return series.labels[name] if name in series.labels else np.full(series.n_series, "", object)

@@ -47,7 +47,6 @@ EXPLAINED = 256  # series, at most, whose forecasts are taken apart
 class Evaluation:
     """What a model is worth on data that it never saw."""
 
-    name: str
     task: TaskParams
     series: SeriesSet
     result: Backtest
@@ -212,7 +211,7 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
         raise HistoryError(what, where=f"tasks.{name}.train.holdout", cure="see the fetch report, or lengthen it")
     alarms = replay_alarms(task, series, model)
     why, rows = _explained(task, model, series, result)
-    evaluation = Evaluation(name, task, series, result, card["version"], why, rows, alarms)
+    evaluation = Evaluation(task, series, result, card["version"], why, rows, alarms)
     write_json(evaluation.metrics, paths.evaluation / "metrics.json")
     by_horizon = evaluation.by_horizon
     by_horizon = by_horizon.rename(columns={by_horizon.columns[0]: "model"})  # the one that DVC draws

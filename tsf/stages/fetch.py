@@ -24,7 +24,6 @@ __all__ = ["Fetched", "fetch"]
 class Fetched:
     """What a fetch brought, and where from."""
 
-    name: str
     task: TaskParams
     series: SeriesSet
     quality: Quality
@@ -91,8 +90,8 @@ def fetch(name: str, root: Path | None = None) -> Fetched:
     params = read_params(root)
     start_log(params.logging, os.environ)
     task = params.task(name)
-    series, quality = fetch_from_source(params, task.fetch, params.snapshot.until_seconds)
+    series, quality = fetch_from_source(params, task.fetch, until_seconds=params.snapshot.until_seconds)
     paths = TaskPaths(root, name)
     write_series(series, paths.series)
     write_json(asdict(quality), paths.quality)
-    return Fetched(name, task, series, quality, source_name(params))
+    return Fetched(task, series, quality, source_name(params))

@@ -18,12 +18,12 @@ from tsf.errors import EmptyError, ModelError, NoSuchSeriesError, ParamsError
 from tsf.io.exposition import ModelInfo
 from tsf.io.logs import start_log
 from tsf.io.registry import alert_in_force, resolve
-from tsf.io.source import fetch_from_source, newest_seconds
+from tsf.io.source import fetch_from_source
 from tsf.kinds import count_text, duration_text, moment_text
 from tsf.learn import Forecasting, predict
 from tsf.params import AlertParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
-from tsf.series import Floats, Forecast, Labels, SeriesSet, joined, label_rows, title_of
+from tsf.series import Floats, Forecast, Labels, SeriesSet, joined, label_column, label_rows, title_of
 from tsf.stages.audit import within
 from tsf.stages.models import load_exported, load_model
 from tsf.stages.shards import over_shards
@@ -92,7 +92,7 @@ class Predicted:
     @property
     def why_silent(self) -> list[str]:
         """(N,) why the model abstained, "" where it did not."""
-        return [] if self.forecast.abstained is None else self.forecast.abstained.tolist()
+        return list(self.forecast.abstained)
 
     @property
     def chance(self) -> Floats:
@@ -180,12 +180,7 @@ def predict_task(
         model, card = load_exported(onnx)
         _check_task(task, model, card, str(onnx))
     _check_steps(steps, model.params.prediction_steps)
-    context, _ = fetch_from_source(
-        params,
-        task.fetch,
-        newest_seconds(params),
-        history_seconds=model.looks_back * model.spec.step_seconds,
-    )
+    context, _ = fetch_from_source(params, task.fetch, history_seconds=model.looks_back * model.spec.step_seconds)
     known = context.n_series
     context = _present(context, model.params.sequence_length, task.fetch.metric_query)
     ended = known - context.n_series
@@ -232,12 +227,12 @@ def _rows_with(columns: Labels, wanted: Mapping[str, str]) -> NDArray[np.bool_]:
 
     Raises NoSuchSeriesError where none has.
     """
-    rows = np.ones(len(next(iter(columns.values()), [""])), bool)
+    rows = np.ones(len(label_column(columns, "")), bool)
     for name, value in wanted.items():
         if value and name not in columns:
             known = ", ".join(columns) or "none"
             raise NoSuchSeriesError(f"no series has a label {name!r}", where="labels", cure=f"they have {known}")
-        rows &= columns.get(name, np.full(len(rows), "", object)) == value
+        rows &= label_column(columns, name) == value
     if not rows.any():
         asked = " and ".join(f"the {name} {value!r}" for name, value in wanted.items())
         cure = "see the values of each label in the fetch report"

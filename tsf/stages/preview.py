@@ -9,7 +9,7 @@ import torch
 
 from tsf.errors import HistoryError, SeriesError
 from tsf.io.exposition import output_cardinality
-from tsf.io.source import fetch_from_source, newest_seconds, source_name
+from tsf.io.source import fetch_from_source, source_name
 from tsf.kinds import duration_text
 from tsf.learn import Epoch, fit, parameter_count
 from tsf.learn.course import largest_batch
@@ -59,9 +59,7 @@ def preview_task(params: Params, task: TaskParams, words: Words = str) -> Previe
     """
     train, step = task.train, task.fetch.step
     span = max(LEAST_SECONDS, (train.sequence_length + 8 * train.prediction_steps) * step)
-    series, quality = fetch_from_source(
-        params, task.fetch, newest_seconds(params), history_seconds=min(span, task.fetch.history)
-    )
+    series, quality = fetch_from_source(params, task.fetch, history_seconds=min(span, task.fetch.history))
     minutes, basis = _minutes(series, task, words)
     samples = series.n_series * (task.fetch.history // step)
     totals, _ = label_totals(series, task.push.totals)

@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from tsf.errors import FlowError, SourceError, TsfError
@@ -22,6 +21,7 @@ from tsf.io.owners import Owners, read_owners
 from tsf.io.pushgateway import send
 from tsf.io.registry import aliased
 from tsf.io.source import newest_seconds
+from tsf.kinds import stamp_text
 from tsf.learn import Exported
 from tsf.params import PrometheusParams, effective, read_params
 from tsf.project import TaskPaths
@@ -120,7 +120,7 @@ def write_back(predicted: Predicted) -> Pushed:
         "sha256": hashlib.sha256(same).hexdigest(),
         "model": predicted.info.model,
         "version": predicted.info.version,
-        "origin": pd.Timestamp(predicted.forecast.origin_seconds, unit="s").strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "origin": stamp_text(predicted.forecast.origin_seconds),
         "most_urgent": _urgent_entries(predicted),
         "alert_rules": str(rules.relative_to(predicted.root)),
     } | ({"owners": no_owners} if no_owners else {})
@@ -187,14 +187,10 @@ def _urgent_entries(predicted: Predicted) -> list[dict[str, Any]]:
         {
             "series": str(name),
             "used": cells["used"],
-            "left": _number(urgency.left[row]),
-            "p_breach": float(urgency.chance[row]),
-            "seconds_left": _number(urgency.seconds_left[row]),
+            "left": urgency.left[row],
+            "p_breach": urgency.chance[row],
+            "seconds_left": urgency.seconds_left[row],
             "expected": cells["expected"],
         }
         for (name, cells), row in zip(frame.iterrows(), urgency.rows[:10], strict=True)
     ]
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

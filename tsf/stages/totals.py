@@ -63,7 +63,7 @@ def read_totals(
     if task.push.total_limit is not None:
         asked = task.fetch.model_copy(update={"metric_query": task.push.total_limit, "limit": None, "covariates": {}})
         seconds = context.n_steps * context.step_seconds
-        found, _ = fetch_from_source(params, asked, int(context.times[-1]), history_seconds=seconds)
+        found, _ = fetch_from_source(params, asked, until_seconds=int(context.times[-1]), history_seconds=seconds)
         series = _limited(series, found, f"push.total_limit {asked.metric_query!r}", several=len(total_of) > 1)
     return Totals(series, forecast_totals(model, task, context, forecast, series, total_of), total_of)
 
@@ -179,7 +179,7 @@ def forecast_totals(
         _gathered(np.add, which.astype(np.int64), total_of, totals.n_series)
         for which in (lately & np.isnan(middle[:, 0]), lately)
     )
-    abstained = np.array(own.abstained, object)
+    abstained = own.abstained.copy()
     for row in np.flatnonzero((silent > 0) & (abstained == "")):
         abstained[row] = f"members without a forecast ({silent[row]} of {members[row]})"
     told = (abstained == "")[:, None]

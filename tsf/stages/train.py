@@ -84,7 +84,6 @@ class Plan:
 class Trained:
     """A model with the story of its training."""
 
-    name: str
     model: Model
     version: str
     seconds: float
@@ -133,7 +132,7 @@ def train(planned: Plan, root: Path | None = None, progress: Callable[[Epoch], N
             return _train_here(planned, root, progress)
     launch("tsf.stages.train", planned.name, planned.task.train.processes, root)
     model, card = load_model(TaskPaths(root, planned.name).model)
-    return Trained(planned.name, model, card["version"], time.perf_counter() - started)
+    return Trained(model, card["version"], time.perf_counter() - started)
 
 
 def _train_here(planned: Plan, root: Path, progress: Callable[[Epoch], None] | None, *, writes: bool = True) -> Trained:
@@ -151,7 +150,7 @@ def _train_here(planned: Plan, root: Path, progress: Callable[[Epoch], None] | N
         say=print_line,
     )
     if not writes:
-        return Trained(planned.name, model, "", time.perf_counter() - started)
+        return Trained(model, "", time.perf_counter() - started)
     model = fit_breach(model, planned.series)
     seconds = time.perf_counter() - started
     card: dict[str, Any] = {
@@ -165,7 +164,7 @@ def _train_here(planned: Plan, root: Path, progress: Callable[[Epoch], None] | N
     }
     version = save_model(model, paths.model, card)
     paths.checkpoint.unlink(missing_ok=True)
-    return Trained(planned.name, model, version, seconds)
+    return Trained(model, version, seconds)
 
 
 def _champion(paths: TaskPaths) -> Model | None:

@@ -34,7 +34,6 @@ WARM_UP_TRIALS = 3  # that are never pruned
 class Tuned:
     """What a search found. trials: a row per trial; `wql` is the mean over its folds, NaN where it was cut short."""
 
-    name: str
     values: dict[str, Any]
     trials: pd.DataFrame
     seconds: float
@@ -111,7 +110,7 @@ def tune(
     study.optimize(objective, n_trials=trials, timeout=60 * minutes, callbacks=[told])
     best = {key: _short(value) for key, value in study.best_trial.params.items()} if study.best_trial.number else {}
     values = {key: value for key, value in best.items() if value != getattr(present, key)}
-    return Tuned(name, values, _frame(study), time.monotonic() - started)
+    return Tuned(values, _frame(study), time.monotonic() - started)
 
 
 def search_space(

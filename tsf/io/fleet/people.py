@@ -40,24 +40,8 @@ TIME_ZONE = "Asia/Shanghai"  # everybody lives by one clock; this one never chan
 ZONE_SECONDS = 8 * HOUR
 CLUSTERS = ("east", "west", "north")
 GROUPS = ("vision", "speech", "language", "robotics", "search", "ads", "genomics", "climate")
-NAMES = (
-    "an",
-    "bo",
-    "chen",
-    "dai",
-    "fang",
-    "guo",
-    "han",
-    "jin",
-    "kai",
-    "lin",
-    "mei",
-    "ning",
-    "ping",
-    "qi",
-    "rui",
-    "song",
-)
+NAMES = ("an", "bo", "chen", "dai", "fang", "guo", "han", "jin", "kai", "lin", "mei", "ning", "ping", "qi", "rui",
+         "song")  # fmt: skip
 TENURE_DAYS = 1092  # a desk changes hands after that many days
 HOLIDAYS = {1: 1, 5: 5, 10: 7}  # month -> its first days that are off: New Year, Labour Day, National Day
 
