@@ -340,6 +340,16 @@ def test_what_cron_runs_is_what_the_reader_has_run() -> None:
         assert match[1] in commands
 
 
+def test_the_examples_of_the_panel_work_in_a_project(project: Path) -> None:
+    examples = blocks(ROOT / "docs/jupyterlab.md", "python")
+    assert len(examples) == 2
+    before = (project / "params.yaml").read_text()
+    done = run(project, f"{shlex.quote(sys.executable)} -", input="".join(block.text for block in examples))
+    assert done.returncode == 0, done.stderr
+    assert "+      epochs: 20" in done.stdout
+    assert (project / "params.yaml").read_text() == before
+
+
 JOURNEY = blocks(ROOT / "README.md", "sh", "yaml", "python")
 
 
