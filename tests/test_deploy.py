@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,15 @@ def compose(name: str) -> dict[str, Any]:
 
 SERVICES: dict[str, Any] = compose("compose.yaml")["services"]
 IN_PRODUCTION: dict[str, Any] = compose("compose.prod.yaml")["services"]
+
+
+def answers(program: list[str]) -> bool:
+    """Whether this is a Docker Compose that knows the tags of compose.prod.yaml."""
+    if not shutil.which(program[0]):
+        return False
+    done = subprocess.run([*program, "version", "--short"], capture_output=True, text=True, check=False)
+    numbers = [int(number) for number in re.findall(r"\d+", done.stdout)[:3]]
+    return done.returncode == 0 and numbers >= [2, 24, 4]
 
 
 class TestCompose:
@@ -79,6 +89,26 @@ class TestCompose:
         both = {name: {**service, **changed.get(name, {})} for name, service in SERVICES.items()}
         ours = {service["image"] for service in both.values() if service["image"].startswith("tsf")}
         assert ours == {service["image"] for service in both.values() if "build" in service}
+
+    @pytest.mark.parametrize("over", ["prod", "gpu"])
+    def test_docker_compose_itself_reads_the_files_as_they_are_meant(self, over: str) -> None:
+        program = next((words for words in (["docker", "compose"], ["docker-compose"]) if answers(words)), None)
+        if program is None:
+            pytest.skip("docker compose is not in PATH")
+        files = ["--env-file", os.devnull, "--file", "compose.yaml", "--file", f"compose.{over}.yaml"]
+        done = subprocess.run(
+            [*program, *files, "config", "--format", "json"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        services = json.loads(done.stdout)["services"]
+        published = {
+            name: [port["published"] for port in one["ports"]] for name, one in services.items() if "ports" in one
+        }
+        if over == "prod":
+            assert published == {"nginx": ["80", "443"]}
+            assert "fleet" not in services
+        else:
+            assert services["lab"]["image"] == services["fleet"]["image"] == "tsf:gpu"
 
     def test_secrets_are_files_that_git_ignores_and_no_image_holds(self) -> None:
         secrets = [compose(name)["secrets"] for name in ("compose.yaml", "compose.prod.yaml")]
