@@ -22,6 +22,8 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from tests.servers import Server, free_port, run_promtool, running_alertmanager, running_jupyter, running_nginx
+from tsf.alarm.rulefile import RuleTerms, rule_file
+from tsf.params import TrainParams
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "of-this-test"
@@ -138,6 +140,17 @@ class TestServers:
         with running_alertmanager(tmp_path, text) as server:
             receivers = requests.get(f"{server.url}/api/v2/receivers", timeout=10).json()
         assert [receiver["name"] for receiver in receivers] == ["tickets", "pages", "nobody"]
+
+
+def test_alerts_are_grouped_and_routed_by_labels_that_they_have() -> None:
+    route = YAML(typ="safe").load((ROOT / "deploy/alertmanager.yml").read_text("utf-8"))["route"]
+    rules = YAML(typ="safe").load(rule_file(RuleTerms("storage", labels=TrainParams().dimensions)))["groups"][0][
+        "rules"
+    ]
+    [breach, *_] = [rule for rule in rules if rule.get("alert") == "TsfBreachSoon"]
+    labels = {"alertname", *breach["labels"], *TrainParams().dimensions}
+    assert {*route["group_by"]} <= labels
+    assert {text.split()[0] for one in route["routes"] for text in one["matchers"]} <= labels
 
 
 @pytest.fixture(scope="module")
