@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from tests.servers import Server, free_port, run_promtool, running_alertmanager, running_jupyter, running_nginx
+from tsf.alarm.rulefile import RuleTerms, rule_file
+from tsf.params import TrainParams
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "of-this-test"
@@ -35,6 +38,15 @@ def compose(name: str) -> dict[str, Any]:
 
 SERVICES: dict[str, Any] = compose("compose.yaml")["services"]
 IN_PRODUCTION: dict[str, Any] = compose("compose.prod.yaml")["services"]
+
+
+def answers(program: list[str]) -> bool:
+    """Whether this is a Docker Compose that knows the tags of compose.prod.yaml."""
+    if not shutil.which(program[0]):
+        return False
+    done = subprocess.run([*program, "version", "--short"], capture_output=True, text=True, check=False)
+    numbers = [int(number) for number in re.findall(r"\d+", done.stdout)[:3]]
+    return done.returncode == 0 and numbers >= [2, 24, 4]
 
 
 class TestCompose:
@@ -80,6 +92,26 @@ class TestCompose:
         ours = {service["image"] for service in both.values() if service["image"].startswith("tsf")}
         assert ours == {service["image"] for service in both.values() if "build" in service}
 
+    @pytest.mark.parametrize("over", ["prod", "gpu"])
+    def test_docker_compose_itself_reads_the_files_as_they_are_meant(self, over: str) -> None:
+        program = next((words for words in (["docker", "compose"], ["docker-compose"]) if answers(words)), None)
+        if program is None:
+            pytest.skip("docker compose is not in PATH")
+        files = ["--env-file", os.devnull, "--file", "compose.yaml", "--file", f"compose.{over}.yaml"]
+        done = subprocess.run(
+            [*program, *files, "config", "--format", "json"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        services = json.loads(done.stdout)["services"]
+        published = {
+            name: [port["published"] for port in one["ports"]] for name, one in services.items() if "ports" in one
+        }
+        if over == "prod":
+            assert published == {"nginx": ["80", "443"]}
+            assert "fleet" not in services
+        else:
+            assert services["lab"]["image"] == services["fleet"]["image"] == "tsf:gpu"
+
     def test_secrets_are_files_that_git_ignores_and_no_image_holds(self) -> None:
         secrets = [compose(name)["secrets"] for name in ("compose.yaml", "compose.prod.yaml")]
         files = [entry["file"] for entries in secrets for entry in entries.values()]
@@ -108,6 +140,17 @@ class TestServers:
         with running_alertmanager(tmp_path, text) as server:
             receivers = requests.get(f"{server.url}/api/v2/receivers", timeout=10).json()
         assert [receiver["name"] for receiver in receivers] == ["tickets", "pages", "nobody"]
+
+
+def test_alerts_are_grouped_and_routed_by_labels_that_they_have() -> None:
+    route = YAML(typ="safe").load((ROOT / "deploy/alertmanager.yml").read_text("utf-8"))["route"]
+    rules = YAML(typ="safe").load(rule_file(RuleTerms("storage", labels=TrainParams().dimensions)))["groups"][0][
+        "rules"
+    ]
+    [breach, *_] = [rule for rule in rules if rule.get("alert") == "TsfBreachSoon"]
+    labels = {"alertname", *breach["labels"], *TrainParams().dimensions}
+    assert {*route["group_by"]} <= labels
+    assert {text.split()[0] for one in route["routes"] for text in one["matchers"]} <= labels
 
 
 @pytest.fixture(scope="module")

@@ -29,12 +29,14 @@ from tsf.flow.tasks import edit_params
 from tsf.io.exposition import forecast_exposition
 from tsf.io.runs import runs_exposition
 from tsf.params import OVERRIDES, PushParams, parse_params
+from tsf.server.handlers import SENTENCES, STATUS
 from tsf.server.system import VARIABLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 VARIABLE = re.compile(r"""environ(?:\.get\(|\[)["']([A-Z_]+)["']""")
+HANDLERS = (ROOT / "tsf/server/handlers.py").read_text(encoding="utf-8")
 NOT_OURS = {"PATH", "DVC_NO_ANALYTICS"}  # set by tsf itself, not by a person
 QUICK = {"epochs": 1, "hidden_dim": 8, "sequence_length": 24, "windows_per_epoch": 64, "holdout": "3d"}
 SHIM = f"""#!{sys.executable}
@@ -137,6 +139,12 @@ def test_every_variable_of_the_readme_is_told_by_stats() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8").partition("### Environment")[2].partition("\n## ")[0]
     table = "".join(line.split(" | ")[0] for line in text.splitlines() if line.startswith("| "))
     assert {*re.findall(r"`([A-Z_]+)`", table)} == {*VARIABLES}
+
+
+def test_every_status_of_an_error_is_in_the_page_of_rest() -> None:
+    listed = re.findall(r"(?m)^\| (\d{3}) \|", (ROOT / "docs/rest.md").read_text(encoding="utf-8"))
+    told = {*SENTENCES, *(status for _, status, _ in STATUS), *map(int, re.findall(r"HTTPError\((\d+)", HANDLERS)), 500}
+    assert {*map(int, listed)} == told
 
 
 def written_metrics() -> dict[str, set[str]]:
@@ -330,6 +338,16 @@ def test_what_cron_runs_is_what_the_reader_has_run() -> None:
         match = re.fullmatch(r"cd /path/to/project && \.venv/bin/(.*) >> tsf\.log 2>&1", command)
         assert match
         assert match[1] in commands
+
+
+def test_the_examples_of_the_panel_work_in_a_project(project: Path) -> None:
+    examples = blocks(ROOT / "docs/jupyterlab.md", "python")
+    assert len(examples) == 2
+    before = (project / "params.yaml").read_text()
+    done = run(project, f"{shlex.quote(sys.executable)} -", input="".join(block.text for block in examples))
+    assert done.returncode == 0, done.stderr
+    assert "+      epochs: 20" in done.stdout
+    assert (project / "params.yaml").read_text() == before
 
 
 JOURNEY = blocks(ROOT / "README.md", "sh", "yaml", "python")

@@ -85,8 +85,11 @@ wrong.
 | 401 | nobody is logged in |
 | 403 | no XSRF token, or no right |
 | 404 | what the path names is not there |
+| 405 | the path does not know the method |
 | 409 | it does not fit what is there: taken, changed by somebody else, not run yet, no project |
+| 413 | the body is larger than 1 MB |
 | 422 | a wrong value, in the words of params.yaml |
+| 500 | the server made a mistake; its log says which |
 | 502 | Prometheus or the Pushgateway failed |
 | 503 | the worker process died or is busy |
 

@@ -45,7 +45,7 @@ def test_starting_twice_says_nothing_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("params", "environ", "words"),
     [
-        (LoggingParams(), {"LOG_LEVEL": "LOUD"}, "LOG_LEVEL: 'LOUD' is no level; write one of DEBUG"),
+        (LoggingParams(), {"LOG_LEVEL": "loud"}, "LOG_LEVEL: 'loud' is no level; write one of DEBUG"),
         (
             LoggingParams(file="/no/such/folder/tsf.log"),
             {},

@@ -6,8 +6,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -445,6 +446,12 @@ def _number_or_query(text: str) -> float | str:
         return text
 
 
+def _free_name(query: str, taken: Collection[str]) -> str:
+    """A name for the task of `query`, made of its words, with a number where another query has that name."""
+    name = re.sub(r"[^a-z0-9]+", "_", query.lower()).strip("_")[:40].rstrip("_")
+    return next(one for number in count(1) if (one := name if number == 1 else f"{name}_{number}") not in taken)
+
+
 def _tasks_for_training(
     root: Path, task: str | None, user: str | None, query: str | None, values: dict[str, Any]
 ) -> list[str]:
@@ -456,7 +463,7 @@ def _tasks_for_training(
     if query and not task:
         task = next((name for name, other in params.tasks.items() if other.fetch.metric_query == query), None)
         if task is None:
-            task = re.sub(r"[^a-z0-9]+", "_", query.lower()).strip("_")[:40]
+            task = _free_name(query, params.tasks)
             old = read_text(root)
             values.pop("owner", None)
             new = add_task(old, task, "custom", user or "", {"fetch.metric_query": query, **values})

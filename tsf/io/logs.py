@@ -20,9 +20,9 @@ def start_log(params: LoggingParams, environ: Mapping[str, str]) -> None:
     Started twice it changes the level alone. Raises ParamsError for an unknown level or a file that cannot be written.
     """
     debug = environ.get("DEBUG", "").strip().lower() not in OFF
-    level = "DEBUG" if debug else (environ.get("LOG_LEVEL") or params.level).upper()
-    if level not in LEVELS:
-        raise ParamsError(f"{level!r} is no level", where="LOG_LEVEL", cure=f"write one of {', '.join(LEVELS)}")
+    said = "DEBUG" if debug else environ.get("LOG_LEVEL") or params.level
+    if (level := said.upper()) not in LEVELS:
+        raise ParamsError(f"{said!r} is no level", where="LOG_LEVEL", cure=f"write one of {', '.join(LEVELS)}")
     ours = logging.getLogger("tsf")
     if not ours.handlers:
         try:
