@@ -258,6 +258,20 @@ def test_a_second_tab_sees_what_the_first_has_started_and_can_stop_it(lab: Lab, 
     other.page.close()
 
 
+def test_a_run_that_is_being_cancelled_says_so_and_enter_deletes_no_task(lab: Lab) -> None:
+    tasks = lab.server.ask("GET", "/tsf/api/tasks")
+    run = {"id": 8, "task": "storage", "state": "running", "cancelling": True, "progress": None}
+    storage = {**next(one for one in tasks["items"] if one["name"] == "storage"), "state": "running", "run": run}
+    lab.answer("/tasks", json={**tasks, "items": [storage], "total": 1})
+    page = lab.open("tasks")
+    expect(page.locator(".tsf-long .tsf-chip")).to_have_text("being cancelled")
+    page.get_by_role("button", name="Delete storage").click()
+    expect(page.locator(".jp-Dialog").get_by_role("button", name="Keep")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".jp-Dialog")).to_have_count(0)
+    assert lab.server.ask("GET", "/tsf/api/tasks/storage")["name"] == "storage"
+
+
 def test_what_failed_opens_at_the_cell_that_failed(lab: Lab) -> None:
     page = lab.open("tasks")
     row = page.locator(".tsf-long tbody tr", has_text="nobody_has_this")

@@ -95,7 +95,8 @@ function createDesk(app: JupyterFrontEnd, preferences: Store<Preferences>): Desk
     openNotebook: (path, cell) => void openNotebook(app, path, cell ?? undefined),
     confirm: async (title, body, action) => {
       const buttons = [Dialog.cancelButton({ label: t('Keep') }), Dialog.warnButton({ label: action })];
-      return (await showDialog({ title, body, buttons })).button.accept;
+      // Enter keeps: it may have been pressed once too often.
+      return (await showDialog({ title, body, buttons, defaultButton: 0 })).button.accept;
     },
     notify: (message, kind = 'info') => {
       Notification.emit(message, kind, { autoClose: kind === 'error' ? 15000 : 4000 });

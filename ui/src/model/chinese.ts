@@ -118,6 +118,7 @@ export const CHINESE: Record<string, string> = {
   alarm: '告警',
   all: '全部',
   breach: '超限',
+  'being cancelled': '正在取消',
   cancelled: '已取消',
   'cell {cell} of {cells}': '单元格 {cell}/{cells}',
   'chance of a breach': '超限概率',

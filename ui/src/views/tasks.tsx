@@ -137,7 +137,7 @@ function State({ desk, task }: { desk: Desk; task: Task }): React.ReactElement {
   return (
     <>
       <Chip kind={task.state} title={task.error || undefined}>
-        {stateWord(task.state)}
+        {run?.cancelling ? t('being cancelled') : stateWord(task.state)}
         {run?.state === 'pending' && run.position ? ` · ${t('place {n}', { n: run.position })}` : ''}
       </Chip>
       {run && task.state === 'running' && <Progress run={run} />}
