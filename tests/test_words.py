@@ -21,7 +21,7 @@ TYPES = {key.type for key in KEYS.values()}
 UNNAMED = {"text", "PromQL"}  # types that are not shown, or are a name
 OTHERWISE = {  # what is said that is no sentence where it is said, and all that it can be
     "LABELS[key]": set(LABELS.values()),
-    "title": set(SECTIONS.values()),
+    "SECTIONS[section]": set(SECTIONS.values()),
     "PRESETS[self.preset].reason": {preset.reason for preset in PRESETS.values()},
     "one.description": {key.description for key in KEYS.values()},
     "one.unit or one.type": TYPES | {key.unit for key in KEYS.values()} - {""},
