@@ -32,6 +32,7 @@ SECTIONS = {
     "alert": "What counts as a breach",
 }
 WIDE = {"width": "99%"}  # a dict, of which each widget makes a layout of its own
+HEAD = {"width": "99%", "display": "flex", "align_items": "center", "justify_content": "flex-start"}
 LABELLED = {"description_width": "14em"}
 
 
@@ -129,7 +130,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def _section(self, section: str) -> list[w.Widget]:
         """A button, and what it opens and closes: no key reaches the heads of ipywidgets' accordion."""
         box = w.VBox(self._rows(section))
-        button = w.Button(description=self.words(SECTIONS[section]), layout={"width": "20em"})
+        button = w.Button(description=self.words(SECTIONS[section]), layout=HEAD)
 
         def turn(opened: bool) -> None:
             box.layout.display = "" if opened else "none"

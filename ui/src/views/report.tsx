@@ -37,15 +37,11 @@ export function ReportPage({ desk, page }: { desk: Desk; page: Store<Page> }): R
           </button>
         ))}
       </div>
-      {error ? (
-        <p className="tsf-note">{error}</p>
+      {error || value === undefined ? (
+        <p className="tsf-note">{error ?? t('Loading…')}</p>
       ) : (
         // No token of `sandbox`: the frame runs no script, and its page cannot reach this one.
-        <iframe
-          title={t('Report {stage} of {task}', { stage, task })}
-          sandbox=""
-          srcDoc={value === undefined ? '' : withoutLinks(value)}
-        />
+        <iframe title={t('Report {stage} of {task}', { stage, task })} sandbox="" srcDoc={withoutLinks(value)} />
       )}
     </div>
   );
