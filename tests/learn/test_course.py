@@ -207,7 +207,7 @@ distributed.destroy_process_group()
 def test_two_processes_train_one_model_and_one_of_them_speaks(tmp_path):
     (tmp_path / "worker.py").write_text(WORKER)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-               f"--log-dir={tmp_path / 'logs'}"]  # fmt: skip
+               "--local-addr=127.0.0.1", f"--log-dir={tmp_path / 'logs'}"]  # fmt: skip
     done = subprocess.run(
         [*command, str(tmp_path / "worker.py")], capture_output=True, text=True, timeout=300, cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},

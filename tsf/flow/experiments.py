@@ -56,9 +56,10 @@ def _copy_of(root: Path, name: str) -> Iterator[Path]:
         with TemporaryDirectory(prefix=f"{name}.", dir=parent, ignore_cleanup_errors=True) as made:
             folder = Path(made)
             _run(root, name, "git", "clone", "--quiet", "--shared", _top(root, name), made)
-            for key in ("user.name", "user.email"):  # DVC commits; they may stand in this repository's own settings
-                if value := _run(root, name, "git", "config", "--default", "", key).strip():
-                    _run(folder, name, "git", "config", key, value)
+            # DVC commits: by whom may stand in this repository's own settings, or nowhere on a fresh machine.
+            for key, nobody in {"user.name": "tsf", "user.email": "tsf@localhost"}.items():
+                value = _run(root, name, "git", "config", "--default", nobody, key).strip()
+                _run(folder, name, "git", "config", key, value)
             changed = folder / ".git" / "changed.patch"
             _run(root, name, "git", "diff-index", "--binary", f"--output={changed}", "HEAD")
             if changed.stat().st_size:

@@ -29,8 +29,9 @@ def launch(module: str, task: str, processes: int, root: Path) -> None:
     """Run `python -m module task` in `processes` processes and show what they print. Raises FlowError if one fails."""
     said = []
     with tempfile.TemporaryDirectory() as logs:  # torchrun leaves one of its own behind otherwise
+        # By its address: where the name of the machine is known to nobody, the processes would not find each other.
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
-                   f"--log-dir={logs}", "-m", module, task, str(os.getpid())]  # fmt: skip
+                   "--local-addr=127.0.0.1", f"--log-dir={logs}", "-m", module, task, str(os.getpid())]  # fmt: skip
         with subprocess.Popen(
             command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as running:
