@@ -74,8 +74,10 @@ def make_project(folder: Path, tasks: tuple[str, ...]) -> Project:
     (folder / "params.yaml").write_text(edit_params(text, edits))
     for command in (
         ["init", "-q"],
+        ["config", "user.name", "t"],  # DVC's own commands for experiments want it
+        ["config", "user.email", "t@t"],
         ["add", "-A"],
-        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start"],
+        ["commit", "-qm", "start"],
     ):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return Project(folder)
