@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import pytest
 import requests
+
+from tsf.doctor.project import program_of
 
 __all__ = [
     "OpenMetric",
@@ -35,6 +36,7 @@ __all__ = [
     "running_pushgateway",
     "running_victoriametrics",
     "shared_file",
+    "version_of",
 ]
 
 ROOT = Path(__file__).parents[1]
@@ -43,10 +45,8 @@ DEBIAN_SHARE = b"/usr/share/prometheus/alertmanager"
 
 def find_server(name: str) -> Path:
     """The program `name`, or as Debian calls it, from PATH or `.servers`; where it is absent, skip, or fail on CI."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), str(ROOT / ".servers/usr/bin")])
-    for candidate in (name, f"prometheus-{name}".replace("_", "-")):
-        if found := shutil.which(candidate, path=path):
-            return Path(found)
+    if found := program_of(name, ROOT, os.environ):
+        return found
     reason = f"{name} is neither in PATH nor in .servers; install it by the system's package manager"
     if os.environ.get("CI"):
         pytest.fail(reason)
@@ -290,10 +290,15 @@ def run_promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @cache
-def left_open(program: str = "prometheus") -> bool:
-    """Whether the ranges of the program that the tests find leave out their left edge, as from Prometheus 3 on."""
+def version_of(program: str) -> tuple[int, ...]:
+    """The version of the program that the tests find: (2, 42, 0)."""
     said = subprocess.run([find_server(program), "--version"], capture_output=True, text=True, timeout=60)
-    return int((said.stdout or said.stderr).split("version ")[1].split(".")[0]) >= 3
+    return tuple(map(int, re.findall(r"version (\d+)\.(\d+)\.(\d+)", said.stdout + said.stderr)[0]))
+
+
+def left_open(program: str = "prometheus") -> bool:
+    """Whether ranges leave out their left edge, as from Prometheus 3 on."""
+    return version_of(program) >= (3,)
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ def test_nothing_is_made_certain_by_rounding(chance: float, text: str) -> None:
 def test_a_figure_that_is_unknown_is_a_dash() -> None:
     assert (figure_text(None), figure_text(0.12345), figure_text(0.8, ".1%")) == ("–", "0.1235", "80.0 %")
     assert figure_text(float("nan"), ",") == "–"
-    assert [figure_text(value) for value in (9999.4, 12345.6, -2.5e14, 3e15, 1e-9)] == [
-        "9999", "12,346", "-250,000,000,000,000", "3e+15", "1e-09"
+    assert [figure_text(value) for value in (9999.4, 9999.6, 12345.6, -2.5e14, 3e15, 1e-9)] == [
+        "9999", "10,000", "12,346", "-250,000,000,000,000", "3e+15", "1e-09"
     ]  # fmt: skip
 
 

@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tsf.doctor.project import names_of, program_of
+
 __all__ = ["main", "missing"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,12 +74,7 @@ def _get_servers() -> int:
 
 def missing(root: Path) -> list[str]:
     """The programs that are neither in PATH nor in `root`/.servers, under their own name or Debian's."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), str(root / ".servers/usr/bin")])
-    return [name for name in PACKAGES if not any(shutil.which(n, path=path) for n in (name, _debian(name)))]
-
-
-def _debian(name: str) -> str:
-    return f"prometheus-{name}".replace("_", "-")
+    return [name for name in PACKAGES if program_of(name, root, os.environ) is None]
 
 
 def _unpack_debian(folder: Path, target: Path) -> None:
@@ -113,7 +110,7 @@ def _take(folder: Path, target: Path) -> None:
         archive.unlink()
     target.mkdir(parents=True, exist_ok=True)
     for program in missing(ROOT):
-        names = f"usr/bin/{program}", f"usr/bin/{_debian(program)}", f"usr/sbin/{program}"
+        names = *(f"usr/bin/{name}" for name in names_of(program)), f"usr/sbin/{program}"
         for found in (folder / name for name in names):
             version = "-v" if program == "nginx" else "--version"
             if found.exists() and not subprocess.run([found, version], capture_output=True, check=False).returncode:

@@ -146,8 +146,8 @@ def figure_text(value: float | None, form: str = ".4g") -> str:
     """A number for people; a dash where there is none: NaN, which is null in a metrics file. No exponent below 1e15."""
     if value is None or value != value:
         return "–"
-    if form.endswith("g") and 1e4 <= abs(value) < 1e15:
-        form = ",.0f"  # `g` would write 1.235e+04
+    if form.endswith("g") and 9999.5 <= abs(value) < 1e15:
+        form = ",.0f"  # `.4g` would write 1e+04
     return format(value, form).replace("%", " %")
 
 

@@ -14,7 +14,7 @@ from tsf.doctor.finding import Finding, failed
 from tsf.errors import ParamsError
 from tsf.params import read_params
 
-__all__ = ["check_dvc", "check_git", "check_kernel", "check_params", "check_test_servers"]
+__all__ = ["check_dvc", "check_git", "check_kernel", "check_params", "check_test_servers", "names_of", "program_of"]
 
 REPLACED = ("python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}")
 TEST_SERVERS = ("prometheus", "promtool", "pushgateway", "alertmanager", "node_exporter", "victoria-metrics",
@@ -68,14 +68,20 @@ def check_params(root: Path) -> Finding:
     return Finding("params.yaml", "ok", f"tasks: {', '.join(tasks)}")
 
 
+def names_of(server: str) -> tuple[str, str]:
+    """What the program of a server is called, by itself and by Debian."""
+    return server, f"prometheus-{server}".replace("_", "-")
+
+
+def program_of(server: str, root: Path, environ: Mapping[str, str]) -> Path | None:
+    """Where the program of a server lies, in PATH or in the project at `root`; None where it is absent."""
+    path = os.pathsep.join([environ.get("PATH", ""), str(root / ".servers" / "usr" / "bin")])
+    found = next(filter(None, (shutil.which(name, path=path) for name in names_of(server))), None)
+    return Path(found) if found else None
+
+
 def check_test_servers(root: Path, environ: Mapping[str, str]) -> Finding:
     """The programs that the tests start; nothing else needs them."""
-    path = os.pathsep.join([environ.get("PATH", ""), str(root / ".servers" / "usr" / "bin")])
-    absent = [
-        name
-        for name in TEST_SERVERS
-        if not any(shutil.which(program, path=path) for program in (name, f"prometheus-{name}".replace("_", "-")))
-    ]
-    if absent:
+    if absent := [name for name in TEST_SERVERS if program_of(name, root, environ) is None]:
         return Finding("test servers", "ok", f"absent: {', '.join(absent)}; only tests need them", "run `make servers`")
     return Finding("test servers", "ok", "all there")

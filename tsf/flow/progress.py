@@ -13,7 +13,7 @@ from tsf import errors
 from tsf.errors import FlowError
 from tsf.flow.queue import Run
 from tsf.flow.store import state_folder
-from tsf.project import STAGES, TaskPaths
+from tsf.project import STAGES, Stage, TaskPaths
 from tsf.words import Words
 
 __all__ = [
@@ -46,7 +46,7 @@ class Progress:
 
     stages: int
     stages_done: int = 0
-    stage: str | None = None
+    stage: Stage | None = None
     cell: int | None = None
     cells: int | None = None
     epoch: int | None = None
@@ -99,7 +99,7 @@ def progress_of(log: str, run: Run) -> Progress:
         elif (match := STAGE.search(line)) and match[2] in STAGES:
             done = stages.index(match[2]) if match[2] in stages else 0
             skipped = match[1] == "Stage"
-            progress = Progress(len(stages), done + skipped, None if skipped else match[2])
+            progress = Progress(len(stages), done + skipped, None if skipped else STAGES[STAGES.index(match[2])])
         elif match := EPOCH.search(line):
             progress = replace(
                 progress,
@@ -119,7 +119,7 @@ def read_progress(root: Path, run: Run) -> Progress | None:
     progress = progress_of(read_log(root, run.id, -TAIL_BYTES)[0], run)
     if progress.stage is None:
         return progress
-    cells = _cells(TaskPaths(root, run.task).running_notebook(progress.stage))  # type: ignore[arg-type]
+    cells = _cells(TaskPaths(root, run.task).running_notebook(progress.stage))
     done = [_status(cell) != "pending" for cell in cells]
     return replace(progress, cell=max(1, sum(done)), cells=len(cells)) if cells else progress
 

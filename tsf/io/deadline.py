@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import re
 import socket
 import time
 from typing import Any
@@ -15,13 +14,9 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from tsf.io.files import one_line
-
-__all__ = ["ANSWER_TIMEOUTS", "cause", "overran", "timed_session"]
+__all__ = ["ANSWER_TIMEOUTS", "overran", "timed_session"]
 
 ANSWER_TIMEOUTS = 10
-TLS_REASON = re.compile(r"\[SSL[^\]]*\] ([^('\"]*[^('\" ])")
-LAST_REASON = re.compile(r"""['"]([^'"]+)['"]\)+$""")
 
 
 class _OverrunError(TimeoutError):
@@ -77,14 +72,3 @@ def timed_session() -> requests.Session:
 def overran(fault: requests.RequestException) -> bool:
     """Whether a request failed because its answer came to no end, which another attempt would not mend."""
     return isinstance(getattr(fault.args[0] if fault.args else None, "__cause__", None), _OverrunError)
-
-
-def cause(fault: Exception) -> str:
-    """What happened, without the layers of libraries around it and without the address, whose query may be secret."""
-    text = str(fault)
-    if "NameResolution" in text:
-        return "its name is not known to DNS"
-    if "Connection refused" in text:
-        return "nothing listens there (connection refused)"
-    inner = TLS_REASON.search(text) or LAST_REASON.search(text)
-    return inner.group(1) if inner else one_line(fault)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from urllib3.exceptions import NameResolutionError, ProtocolError, ReadTimeoutEr
 
 from tsf.errors import AuthError, ConnectError, ParamsError, QueryError, ServerError, SourceError
 from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
+from tsf.io.files import one_line
 from tsf.kinds import UNREADABLE, plain_address
 from tsf.params import FILES, PrometheusParams
 
-__all__ = ["Bearer", "Client", "TooMuchError", "not_prometheus", "opened", "request_options"]
+__all__ = ["Bearer", "Client", "TooMuchError", "cause", "not_prometheus", "opened", "request_options"]
 
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.5  # doubled each time, and scattered so that many clients do not come back together
@@ -31,6 +33,8 @@ CREDENTIALS = "PROMETHEUS_BEARER_TOKEN, or PROMETHEUS_USERNAME and PROMETHEUS_PA
 SLOW = "raise prometheus.timeout or shorten fetch.history"
 # What OpenSSL says when a server wants a client's certificate; a fast server has even closed the connection by then.
 UNKNOWN_CLIENT = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "EOF occurred")
+TLS_REASON = re.compile(r"\[SSL[^\]]*\] ([^('\"]*[^('\" ])")
+LAST_REASON = re.compile(r"""['"]([^'"]+)['"]\)+$""")
 log = logging.getLogger(__name__)
 
 
@@ -214,6 +218,17 @@ def _fault(fault: requests.RequestException, server: PrometheusParams, where: st
     cause = getattr(reason, "__cause__", None)
     what = f"nothing listens at {address.netloc} ({getattr(cause, 'strerror', None) or type(fault).__name__})"
     return ConnectError(what, where=where, cure=f"start the server or {mend}")
+
+
+def cause(fault: Exception) -> str:
+    """What happened, without the layers of libraries around it and without the address, whose query may be secret."""
+    text = str(fault)
+    if "NameResolution" in text:
+        return "its name is not known to DNS"
+    if "Connection refused" in text:
+        return "nothing listens there (connection refused)"
+    inner = TLS_REASON.search(text) or LAST_REASON.search(text)
+    return inner.group(1) if inner else one_line(fault)
 
 
 def _tls_fault(text: str, where: str) -> ConnectError:

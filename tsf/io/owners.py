@@ -12,9 +12,9 @@ from pathlib import Path
 import requests
 
 from tsf.errors import ConnectError, ServerError, SourceError
-from tsf.io.deadline import cause, timed_session
+from tsf.io.deadline import timed_session
 from tsf.io.files import one_line
-from tsf.io.http import Bearer
+from tsf.io.http import Bearer, cause
 from tsf.kinds import LABEL_NAME, plain_address
 from tsf.params import PrometheusParams
 

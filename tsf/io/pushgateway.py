@@ -14,9 +14,9 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
 from tsf.errors import SinkError
-from tsf.io.deadline import ANSWER_TIMEOUTS, cause, overran, timed_session
+from tsf.io.deadline import ANSWER_TIMEOUTS, overran, timed_session
 from tsf.io.files import one_line
-from tsf.io.http import Bearer, request_options
+from tsf.io.http import Bearer, cause, request_options
 from tsf.io.textfile import delete_textfile, write_textfile
 from tsf.kinds import plain_address
 from tsf.params import PrometheusParams
