@@ -4,7 +4,7 @@ const hooks = require('eslint-plugin-react-hooks');
 const ts = require('typescript-eslint');
 
 module.exports = ts.config(
-  { ignores: ['lib', 'labextension', 'src/model/contract.ts', 'eslint.config.js'] },
+  { ignores: ['lib', 'labextension', 'src/model/contract.ts', '*.config.js'] },
   js.configs.recommended,
   ...ts.configs.recommendedTypeChecked,
   a11y.flatConfigs.recommended,
