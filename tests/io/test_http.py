@@ -128,9 +128,9 @@ def test_a_dripping_server_is_left_after_ten_times_the_time_out(
 ) -> None:
     server = fault_server(Answer(body=b" " * 999, drips=drips), tls=tls_of(authority) if secure else None)
     start = time.monotonic()
-    with pytest.raises(ConnectError, match=r"no whole answer within 1 s; raise prometheus.timeout"):
-        ask(server.url, timeout=0.1, **({"ca_file": ca_file} if secure else {}))
-    assert 1 <= time.monotonic() - start < 5
+    with pytest.raises(ConnectError, match=r"no whole answer within 5 s; raise prometheus.timeout"):
+        ask(server.url, timeout=0.5, **({"ca_file": ca_file} if secure else {}))
+    assert 5 <= time.monotonic() - start < 15  # all of its bytes would take 20 s
     assert len(server.requests) == 1  # another attempt would take as long
 
 
