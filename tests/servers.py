@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, cycle, islice
 from pathlib import Path
 
 import pytest
@@ -61,11 +63,22 @@ def shared_file(name: str) -> Path:
     return path
 
 
+@cache
+def _own_ports() -> Iterator[int]:
+    """Ports below those that the system itself hands out; each worker of the tests has others."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = range(20_000 + worker % 16, 32_768, 16)
+    begin = secrets.randbelow(len(own))
+    return cycle(chain(own[begin:], own[:begin]))
+
+
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of this machine that nobody listens on, and that nobody is given before its server begins to."""
+    for port in islice(_own_ports(), 800):  # as many as a worker has
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port of this worker is free")
 
 
 @dataclass(frozen=True)
