@@ -107,7 +107,7 @@ def _running(
         subprocess.Popen([program, *arguments], stdout=sink, stderr=sink, cwd=folder, env=environ) as process,
     ):
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 180
             while not _ready(url):
                 if process.poll() is not None or time.monotonic() > deadline:
                     pytest.fail(f"{program.name} did not start:\n{log.read_text()[-3000:]}")
@@ -125,7 +125,7 @@ def _ready(url: str) -> bool:
     try:
         # One with TLS or passwords says 400, 401; one that leads elsewhere 308.
         return requests.get(f"{url}/-/ready", timeout=5, allow_redirects=False).status_code != 503
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 
@@ -273,7 +273,7 @@ def running_victoriametrics(folder: Path, *, samples: str = "", scrape: Iterable
 
 
 def _await_first_scrapes(server: Server, n_targets: int) -> None:
-    deadline = time.monotonic() + 30  # a new Prometheus looks at its targets only after 5 s
+    deadline = time.monotonic() + 120  # a new Prometheus looks at its targets only after 5 s
     while n_targets and len(server.query("up == 1")) < n_targets:
         assert time.monotonic() < deadline, "Prometheus does not reach its targets"
         time.sleep(0.1)

@@ -75,7 +75,7 @@ class LabServer:
         log = self.folder / "log"
         with log.open("ab") as sink:
             self.process = subprocess.Popen(command, cwd=self.root, env=environment, stdout=sink, stderr=sink)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 180
         while not self.answers():
             assert self.process.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < deadline, log.read_text()[-3000:]
@@ -90,7 +90,7 @@ class LabServer:
     def answers(self) -> bool:
         try:
             return requests.get(f"{self.url}/api", timeout=5).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def ask(self, method: str, path: str, json: object = None) -> Any:
