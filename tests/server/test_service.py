@@ -29,7 +29,7 @@ def is_there(process: int) -> bool:
 
 
 def wait_until_gone(process: int) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while is_there(process):
         assert time.monotonic() < end, "the worker process lives on"
         time.sleep(0.05)
@@ -58,10 +58,10 @@ def test_a_worker_stays_and_is_replaced_when_it_dies(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_module, "COMPUTE_SECONDS", 3.0)
     service = Service(tmp_path)
     try:
-        hanging = service.compute(os.getpid)
+        hanging = service.compute(os.getpid)  # it may take its time to start
+        monkeypatch.setattr(service_module, "COMPUTE_SECONDS", 1.0)
         with pytest.raises(BusyError):
             service.compute(time.sleep, 60)
         wait_until_gone(hanging)
