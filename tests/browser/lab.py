@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +148,20 @@ class Lab:
         """Set settings of a plugin of JupyterLab."""
         raw = "{" + ", ".join(f'"{key}": "{value}"' for key, value in values.items()) + "}"
         self.server.ask("PUT", f"/lab/api/settings/{plugin}", {"raw": raw})
+
+    def await_layout(self, tab: str, fits: Callable[[dict[str, Any]], bool]) -> None:
+        """Until JupyterLab has saved that this tab is open, with what `fits`: some time after the last change of it."""
+        deadline = time.monotonic() + 90
+        while not self._kept(tab, fits):
+            assert time.monotonic() < deadline, f"JupyterLab has not saved {tab}"
+            self.page.wait_for_timeout(200)
+
+    def _kept(self, tab: str, fits: Callable[[dict[str, Any]], bool]) -> bool:
+        found = self.server.ask("GET", "/lab/api/workspaces")["workspaces"]["values"]
+        kept = next((one["data"] for one in found if one["metadata"]["id"] == "default"), {})
+        dock = kept.get("layout-restorer:data", {}).get("main", {}).get("dock") or {}
+        state = kept.get(f"tsf:{tab}")
+        return f"tsf:{tab}" in dock.get("widgets", []) and state is not None and fits(state["data"])
 
     def choose_theme(self, name: str) -> None:
         """Choose a theme in JupyterLab's menu, as a person does."""

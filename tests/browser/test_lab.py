@@ -33,7 +33,7 @@ def check_access(page: Page) -> None:
     # JupyterLab's body is 0 px high and hides what overflows: axe would take every text for invisible.
     page.add_style_tag(content="html, body { height: 100% }")
     parts = {"include": [[".tsf-urgent"], [".tsf-page, .tsf-setup"]], "exclude": [["iframe"]]}
-    deadline = time.monotonic() + 15  # until the colours of the last theme have faded and the page has its new height
+    deadline = time.monotonic() + 90  # until the colours of the last theme have faded and the page has its new height
     while True:
         found = Axe().run(page, context=parts, options={})
         looked_at = {rule["id"]: len(rule["nodes"]) for rule in found.response["passes"]}
@@ -109,7 +109,7 @@ def test_a_chosen_series_stays_chosen_when_a_push_gives_it_another_row_and_is_mi
     with page.expect_request(re.compile(rf"/tsf/api/tasks/storage/chart\?row={other['row']}&")):
         lab.answer("/series", json={**series, "items": swapped})
     expect(page.locator(".tsf-picker [aria-current=true]")).to_contain_text(chosen["title"])
-    page.wait_for_timeout(1500)  # JupyterLab saves its layout when nothing has changed for a second
+    lab.await_layout("tsf-dashboard", lambda kept: kept.get("labels") == chosen["labels"])
     page.goto(f"{lab.url}/lab")  # the tab is there again, with the series
     expect(page.locator(".tsf-picker [aria-current=true]")).to_contain_text(chosen["title"])
     lab.answer("/series", json={**series, "items": [other, *rest]})
@@ -294,7 +294,7 @@ class TestThePanelInATabOfItsOwn:
         panel = self.shown(lab, "setup:storage")
         expect(panel.get_by_label("Name")).to_have_value("storage")
         before = kernels(lab)
-        lab.page.wait_for_timeout(1500)  # JupyterLab saves its layout when nothing has changed for a second
+        lab.await_layout("tsf-setup-storage", lambda kept: "session" in kept)
         lab.page.goto(f"{lab.url}/lab")
         expect(panel.get_by_label("Name")).to_have_value("storage")
         assert kernels(lab) == before, "the reload has started a kernel and left one behind"
@@ -311,7 +311,7 @@ class TestThePanelInATabOfItsOwn:
         expect(panel.get_by_role("button", name="Save")).to_be_enabled()
         panel.get_by_role("button", name="Save").click()
         expect(name).to_be_disabled()
-        lab.page.wait_for_timeout(1500)  # JupyterLab saves its layout when nothing has changed for a second
+        lab.await_layout("tsf-setup", lambda kept: "session" in kept)
         lab.page.goto(f"{lab.url}/lab")
         expect(name).to_have_value("saved_here")
         expect(name).to_be_disabled()
@@ -394,7 +394,7 @@ def test_a_model_leads_to_the_notebook_that_has_trained_it(lab: Lab) -> None:
 def test_pages_are_there_again_after_a_reload(lab: Lab) -> None:
     page = lab.open("models:storage")
     page.locator(".tsf-table").first.wait_for()
-    page.wait_for_timeout(1500)  # JupyterLab saves its layout when nothing has changed for a second
+    lab.await_layout("tsf-models", lambda kept: kept.get("task") == "storage")
     page.goto(f"{lab.url}/lab")
     expect(page.locator(".tsf-page h1")).to_have_text("Models")
 
