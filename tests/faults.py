@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,6 +79,12 @@ class FaultServer:
         self.url = f"{'https' if tls else 'http'}://localhost:{self._listener.server_port}"
         self._thread = threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
+
+    def await_requests(self, count: int) -> None:
+        """Until it has read so many: whoever gives up early asks before the server may have listened."""
+        deadline = time.monotonic() + 60
+        while len(self.requests) < count and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))

@@ -327,6 +327,7 @@ def test_a_gateway_that_cannot_be_reached_is_one_sentence(fault_server: Callable
     slow = fault_server(Answer(200, delay_seconds=30))
     with pytest.raises(SinkError, match=r"no answer within 0\.2 s; raise prometheus\.timeout"):
         push_text(b"x 1\n", gateway(slow.url, 0.2), "task", {})
+    slow.await_requests(3)
     assert len(slow.requests) == 3
     for drips in ("all", "body"):
         dripping = fault_server(Answer(400, b" " * 999, drips=drips))
