@@ -60,6 +60,20 @@ def project(tmp_path_factory: pytest.TempPathFactory, servers: tuple[Server, Ser
     return made
 
 
+def await_scrapes(prometheus: Server, count: int = 2) -> None:
+    """Until so many more scrapes have brought something; a busy machine takes more than a second for one."""
+    deadline = time.monotonic() + 90
+    begin = n_scrapes(prometheus)
+    while n_scrapes(prometheus) < begin + count:
+        assert time.monotonic() < deadline, "Prometheus scrapes no more"
+        time.sleep(0.2)
+
+
+def n_scrapes(prometheus: Server) -> float:
+    [one] = prometheus.query("sum_over_time(up[1h])")
+    return float(one["value"][1])  # type: ignore[index]
+
+
 def test_what_was_read_is_what_the_server_has(project: Project, servers: tuple[Server, Server]) -> None:
     series = read_series(project.root / "data/memory/series.parquet")
     assert series.n_series == VMS
@@ -79,7 +93,7 @@ def test_the_forecast_is_read_back_with_the_original_labels_within_two_scrapes(
     done = project.tsf("push")
     assert done.returncode == 0, done.stderr
     issued = json.loads((project.root / "pushed/memory/receipt.json").read_text())
-    time.sleep(2 * 1.0)  # the scrape interval is a second
+    await_scrapes(servers[0])
     series = read_series(project.root / "data/memory/series.parquet")
     answer = servers[0].query('tsf_forecast{task="memory",horizon="6h",quantile="0.5"}')
     assert len(answer) == VMS - issued["without_forecast"]
@@ -136,7 +150,7 @@ def test_a_server_that_is_down_is_named_and_the_last_forecast_stays(
 
 def test_removing_the_task_deletes_its_group_at_the_gateway(project: Project, servers: tuple[Server, Server]) -> None:
     assert project.tsf("tasks", "remove", "memory").returncode == 0
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while servers[0].query('tsf_forecast{task="memory"}'):
         assert time.monotonic() < deadline
         time.sleep(0.5)
