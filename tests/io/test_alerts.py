@@ -81,7 +81,7 @@ def test_the_alerts_of_a_rule_file_are_those_that_are_counted(tmp_path: Path) ->
     with running_pushgateway(tmp_path / "gateway") as gateway:
         requests.put(f"{gateway.url}/metrics/job/tsf", data=body, timeout=10).raise_for_status()
         with running_prometheus(tmp_path / "prometheus", scrape=[gateway.url], rules=rules) as prometheus:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 90
             while not prometheus.query('ALERTS{alertname="TsfBreachSoon",alertstate="firing"}'):
                 assert time.monotonic() < deadline, "the rule does not fire"
                 time.sleep(0.3)

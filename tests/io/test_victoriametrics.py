@@ -69,7 +69,7 @@ def test_its_version_and_its_refusals_are_told(server: Server) -> None:
 def test_a_pushed_forecast_is_found_with_its_labels(server: Server, pushgateway: Server) -> None:
     forecast = forecast_of([HOSTILE, "plain"])
     push_text(text_of(forecast, "victoria"), PrometheusParams(pushgateway_url=pushgateway.url), "victoria", {})
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while len(found := server.query('tsf_forecast{task="victoria",horizon="12h",quantile="0.9"}')) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.2)
