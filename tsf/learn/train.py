@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.backends import mkldnn
 
 from tsf.errors import ModelError
 from tsf.learn import ranks
@@ -223,13 +224,26 @@ def _step(network: Ensemble, lesson: Lesson, batch: int) -> Tensor:
         chosen = teach.take(torch.randint(len(teach.rows), (size,), device=device))
         window, scale = windows.gather(*chosen, _level_shifts(size, windows.context, spec.params.level_shifts, device))
         hidden = torch.rand(window.labels.shape, device=device) < LABEL_DROPOUT
-        with torch.autocast(device.type, torch.bfloat16, enabled=spec.params.precision == "bfloat16"):
+        with _precision(device, spec.params.precision == "bfloat16"):
             steps, peaks = member(window._replace(labels=window.labels.masked_fill(hidden, 0)))
         targets = windows.targets(*chosen)
         loss = pinball(steps, scale.scaled(targets[0]), levels) + pinball(peaks, scale.scaled(targets[1]), levels)
         loss.backward()
         total += loss.detach()
     return total / len(network.networks)
+
+
+@contextmanager
+def _precision(device: torch.device, half: bool) -> Iterator[None]:
+    """Half precision where it helps. oneDNN takes no LSTM in it on processors without AVX-512, torch does."""
+    before = mkldnn.enabled
+    if half and device.type == "cpu" and mkldnn.is_available():
+        mkldnn.enabled = before and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            yield
+    finally:
+        mkldnn.enabled = before
 
 
 def _level_shifts(size: int, context: int, share: float, device: torch.device) -> Tensor:
