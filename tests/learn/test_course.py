@@ -181,6 +181,20 @@ def test_half_precision_learns_about_the_same(model_type, limited_series):
     assert half.history[-1].validation_loss == pytest.approx(full.history[-1].validation_loss, rel=0.05)
 
 
+HALF = """
+from tests.learn.conftest import daily_waves, series_of, small_params
+from tsf.learn import fit
+fit(series_of(daily_waves(6)), small_params(epochs=1, precision="bfloat16"))
+"""
+
+
+def test_half_precision_learns_without_avx_512():
+    """oneDNN is told to do as on an older processor, which it asks about once in a process."""
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run([sys.executable, "-c", HALF], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_epoch_seed_and_process_draws_anew(monkeypatch):
     found = set()
     for rank in range(3):
