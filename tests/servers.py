@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain, cycle, islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -89,11 +90,11 @@ class Server:
     folder: Path
     process: subprocess.Popen[bytes]
 
-    def query(self, promql: str, **parameters: str | float) -> list[dict[str, object]]:
+    def query(self, promql: str, **parameters: str | float) -> list[dict[str, Any]]:
         """The result of an instant query to a Prometheus, as its JSON has it."""
         reply = requests.post(f"{self.url}/api/v1/query", data={"query": promql, **parameters}, timeout=30)
         reply.raise_for_status()
-        result: list[dict[str, object]] = reply.json()["data"]["result"]
+        result: list[dict[str, Any]] = reply.json()["data"]["result"]
         return result
 
 

@@ -109,6 +109,6 @@ def test_each_panel_of_the_forecast_has_data_after_a_push(tmp_path: Path) -> Non
                 )
                 assert answer or not mine, f"{panel} is empty: {query}"
             [hours] = prometheus.query(next(query for panel, query in queries() if panel == "Soonest at the limit"))
-            assert 1.9 < float(hours["value"][1]) < 2.1  # type: ignore[index]
+            assert 1.9 < float(hours["value"][1]) < 2.1
             [at_risk] = prometheus.query(next(query for panel, query in queries() if panel == "Series at risk"))
-            assert float(at_risk["value"][1]) == 2  # type: ignore[index]
+            assert float(at_risk["value"][1]) == 2

@@ -49,4 +49,4 @@ def test_a_newcomer_goes_from_the_launcher_to_a_forecast_in_prometheus(
     while not (found := prometheus.query('tsf_forecast{task="storage",horizon="6h",quantile="0.5"}')):
         assert time.monotonic() < deadline, "the forecast is not in Prometheus"
         time.sleep(0.3)
-    assert HOSTILE in {one["metric"]["user"] for one in found}  # type: ignore[index]
+    assert HOSTILE in {one["metric"]["user"] for one in found}

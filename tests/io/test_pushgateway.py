@@ -90,19 +90,19 @@ def test_hostile_labels_are_found_by_promql_after_two_scrapes(
     forecast = forecast_of(HOSTILE)
     push_text(text_of(forecast, "hostile", alias="use_ratio"), gateway(pushgateway.url), "hostile", {})
     scrapes = "sum(count_over_time(up[1h]))"
-    before = float(prometheus.query(scrapes)[0]["value"][1])  # type: ignore[index]
-    while float(prometheus.query(scrapes)[0]["value"][1]) < before + 2:  # type: ignore[index]
+    before = float(prometheus.query(scrapes)[0]["value"][1])
+    while float(prometheus.query(scrapes)[0]["value"][1]) < before + 2:
         time.sleep(0.1)
     for row, group in enumerate(HOSTILE):
         own = f'group={quote(group)}, instance="node{row}:9100"'
         for query, value in {
             f'tsf_forecast{{horizon="12h", quantile="0.9", {own}}}': forecast.quantiles[row, 11, 2],
             f'ai_forecast_use_ratio{{horizon="24h", {own}}}': forecast.quantiles[row, 23, 1],
-            f'tsf_breach_probability_ratio{{horizon="6h", {own}}}': forecast.p_breach[row, 5],  # type: ignore[index]
-            f"tsf_limit_reached_timestamp_seconds{{{own}}}": forecast.limit_time[row],  # type: ignore[index]
+            f'tsf_breach_probability_ratio{{horizon="6h", {own}}}': forecast.p_breach[row, 5],
+            f"tsf_limit_reached_timestamp_seconds{{{own}}}": forecast.limit_time[row],
         }.items():
             (found,) = prometheus.query(query)
-            assert float(found["value"][1]) == value  # type: ignore[index]
+            assert float(found["value"][1]) == value
             labels: dict[str, str] = found["metric"]  # type: ignore[assignment]
             assert (labels["group"], labels["instance"]) == (group, f"node{row}:9100")
             assert (labels["job"], labels["task"]) == ("tsf", "hostile")

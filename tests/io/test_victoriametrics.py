@@ -73,6 +73,6 @@ def test_a_pushed_forecast_is_found_with_its_labels(server: Server, pushgateway:
     while len(found := server.query('tsf_forecast{task="victoria",horizon="12h",quantile="0.9"}')) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    values = {one["metric"]["group"]: float(one["value"][1]) for one in found}  # type: ignore[index]
+    values = {one["metric"]["group"]: float(one["value"][1]) for one in found}
     expected = {HOSTILE: forecast.quantiles[0, 11, 2], "plain": forecast.quantiles[1, 11, 2]}
     assert values == pytest.approx(expected, rel=1e-14)  # it keeps 15 digits

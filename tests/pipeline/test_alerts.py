@@ -88,7 +88,7 @@ class Chain:
 
     def scalar(self, query: str) -> float:
         found = self.prometheus.query(query)
-        return float(found[0]["value"][1]) if found else 0.0  # type: ignore[index]
+        return float(found[0]["value"][1]) if found else 0.0
 
 
 def host(server: Server) -> str:

@@ -71,7 +71,7 @@ def await_scrapes(prometheus: Server, count: int = 2) -> None:
 
 def n_scrapes(prometheus: Server) -> float:
     [one] = prometheus.query("sum_over_time(up[1h])")
-    return float(one["value"][1])  # type: ignore[index]
+    return float(one["value"][1])
 
 
 def test_what_was_read_is_what_the_server_has(project: Project, servers: tuple[Server, Server]) -> None:
@@ -82,7 +82,7 @@ def test_what_was_read_is_what_the_server_has(project: Project, servers: tuple[S
     assert HOSTILE in series.labels["user"].tolist()
     column = series.n_steps // 2
     answer = servers[0].query("vm_memory_used_bytes", time=int(series.times[column]))
-    expected = {one["metric"]["vm"]: float(one["value"][1]) for one in answer}  # type: ignore[index]
+    expected = {one["metric"]["vm"]: float(one["value"][1]) for one in answer}
     for row, vm in enumerate(series.labels["vm"]):
         assert series.values[row, column] == expected[vm]
 
@@ -114,15 +114,15 @@ def test_usage_forecast_and_limit_join_in_one_expression(project: Project, serve
 
 
 def test_probability_time_and_lineage_are_there(project: Project, servers: tuple[Server, Server]) -> None:
-    chances = [float(one["value"][1]) for one in servers[0].query('tsf_breach_probability_ratio{task="memory"}')]  # type: ignore[index]
+    chances = [float(one["value"][1]) for one in servers[0].query('tsf_breach_probability_ratio{task="memory"}')]
     assert chances
     assert all(0 <= chance <= 1 for chance in chances)
     card = json.loads((project.root / "models/memory/card.json").read_text())
     info = servers[0].query('tsf_model_info{task="memory"}')[0]["metric"]
-    assert info["version"] == card["version"]  # type: ignore[index]
-    assert card["data_hash"].startswith(info["data"])  # type: ignore[index]
+    assert info["version"] == card["version"]
+    assert card["data_hash"].startswith(info["data"])
     age = servers[0].query('time() - tsf_forecast_issued_timestamp_seconds{task="memory"}')
-    assert 0 <= float(age[0]["value"][1]) < 600  # type: ignore[index]
+    assert 0 <= float(age[0]["value"][1]) < 600
 
 
 def test_lineage_starts_from_what_prometheus_held_at_a_moment(project: Project) -> None:

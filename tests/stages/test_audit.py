@@ -149,7 +149,7 @@ def test_the_report_says_what_the_recording_rules_of_a_real_prometheus_say(
             assert len(part) == STEPS - horizon // STEP
             for row in part.itertuples():
                 [found] = server.query(expression, time=row.time)
-                np.testing.assert_allclose(float(found["value"][1]), getattr(row, column), rtol=1e-9)  # type: ignore[index]
+                np.testing.assert_allclose(float(found["value"][1]), getattr(row, column), rtol=1e-9)
 
 
 def test_without_a_limit_the_distance_is_a_share_of_the_value(tmp_path: Path) -> None:
