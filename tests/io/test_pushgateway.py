@@ -103,7 +103,7 @@ def test_hostile_labels_are_found_by_promql_after_two_scrapes(
         }.items():
             (found,) = prometheus.query(query)
             assert float(found["value"][1]) == value
-            labels: dict[str, str] = found["metric"]  # type: ignore[assignment]
+            labels: dict[str, str] = found["metric"]
             assert (labels["group"], labels["instance"]) == (group, f"node{row}:9100")
             assert (labels["job"], labels["task"]) == ("tsf", "hostile")
     soon = prometheus.query('tsf_limit_reached_timestamp_seconds{task="hostile"} - 1793490000 < 43200')

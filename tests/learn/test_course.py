@@ -191,7 +191,7 @@ fit(series_of(daily_waves(6)), small_params(epochs=1, precision="bfloat16"))
 def test_half_precision_learns_without_avx_512():
     """oneDNN is told to do as on an older processor, which it asks about once in a process."""
     environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
-    done = subprocess.run([sys.executable, "-c", HALF], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", HALF], env=environment, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
