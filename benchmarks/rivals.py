@@ -83,9 +83,9 @@ class Neural:
         shortest = train.shape[1] - int(np.isfinite(train).argmax(1).max())
         own["start_padding_enabled"] = shortest < context + horizon  # else it refuses all series
         model = {"lstm": LSTM, "nhits": NHITS}[self.kind](
-            h=horizon, input_size=context, loss=MQLoss(quantiles=DECILES), max_steps=self.changes["steps"], **own,
-            random_seed=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, callbacks=[_stop_after(self.clock)],
+            h=horizon, input_size=context, loss=MQLoss(quantiles=DECILES), max_steps=self.changes["steps"],
+            random_seed=self.changes["seed"], accelerator="cpu", logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, callbacks=[_stop_after(self.clock)], **own,
         )  # fmt: skip
         forecaster = NeuralForecast(models=[model], freq=1)
         began = time.process_time()
@@ -193,7 +193,7 @@ def forecaster(name: str, clock: Clock, changes: dict[str, Any], scoring: Module
     if package and importlib.util.find_spec(package) is None:
         raise Absent(f"{package} is not installed")
     if name in ("lstm", "nhits"):
-        return Neural(name, clock, {"steps": {"lstm": 1_000, "nhits": 2_000}[name]} | changes)
+        return Neural(name, clock, {"steps": {"lstm": 1_000, "nhits": 2_000}[name], "seed": 1} | changes)
     if name in ("flaircast", "mstl"):
         return _series_by_series({"flaircast": _flaircast, "mstl": _mstl}[name], clock)
     return _predict_linear(scoring) if name == "predict_linear" else getattr(scoring, name)
@@ -231,7 +231,7 @@ def main() -> None:
     options.add_argument("protocol", type=Path)
     options.add_argument("--cpu-minutes", type=float, default=10.0)
     options.add_argument("--trainings", type=int, default=1, help="among which they are divided")
-    options.add_argument("--set", action="append", default=[], metavar="KEY=NUMBER", help="context or steps")
+    options.add_argument("--set", action="append", default=[], metavar="KEY=NUMBER", help="context, steps or seed")
     chosen = options.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
