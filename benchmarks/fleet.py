@@ -15,7 +15,7 @@ import numpy as np
 from tsf.alarm.replay import Terms, find_breaches, replay, score
 from tsf.alarm.rivals import PRODUCTION, History, default_rules, evaluate_rule
 from tsf.io.demo import fetch_demo
-from tsf.kinds import AlertLine
+from tsf.kinds import AlertLine, figure_text, share_text
 from tsf.params import DemoParams, FetchParams, SnapshotParams
 from tsf.series import SeriesSet
 
@@ -44,8 +44,8 @@ def figures(series: SeriesSet, line: float) -> list[str]:
     hours = np.sort(np.argwhere(change == -1)[:, 1] - np.argwhere(change == 1)[:, 1])
     apart = find_breaches(series.values, line * series.limit, rest_steps=HOURS_AHEAD)
     return [
-        f"{series.n_series}", f"{line:.0%}", f"{len(hours) / WEEKS:.1f}", f"{len(apart.rows) / WEEKS:.1f}",
-        f"{np.median(hours):.0f}, {hours[-1]}", f"{(share >= line)[np.isfinite(share)].mean():.1%}",
+        f"{series.n_series}", share_text(line), f"{len(hours) / WEEKS:.1f}", f"{len(apart.rows) / WEEKS:.1f}",
+        f"{np.median(hours):.0f}, {hours[-1]}", figure_text((share >= line)[np.isfinite(share)].mean(), ".1%"),
     ]  # fmt: skip
 
 
@@ -63,10 +63,12 @@ def of_storage(series: SeriesSet) -> str:
     outcome = replay(evaluate_rule(rule, history), breaches, terms)
     said = score(outcome, terms, n_series=series.n_series, weeks=WEEKS)
     return (
-        f"storage: {most:.0%} of the samples between 85 and 95 % (quantiles 5, 50, 95 %: {low:.0%}, {middle:.0%}, "
-        f"{high:.0%}); {(~known[:, 0] & known[:, 72:].any(axis=1)).sum()} series start late, "
+        f"storage: {figure_text(most, '.0%')} of the samples between 85 and 95 % (quantiles 5, 50, 95 %: "
+        f"{100 * low:.0f}, {100 * middle:.0f}, {100 * high:.0f} %); "
+        f"{(~known[:, 0] & known[:, 72:].any(axis=1)).sum()} series start late, "
         f"{(~known[:, -1] & known[:, :-72].any(axis=1)).sum()} end early; quotas raised {(steps > 0).sum()} times, "
-        f"lowered {(steps < 0).sum()} times\n{rule.name}: {said.weekly:.0f} alarms a week, {said.precision:.0%} true"
+        f"lowered {(steps < 0).sum()} times\n{rule.name}: {said.weekly:.0f} alarms a week, "
+        f"{figure_text(said.precision, '.0%')} true"
     )
 
 

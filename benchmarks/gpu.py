@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from benchmarks.predict import MIB, made, memory
+from tsf.kinds import figure_text
 from tsf.learn import Epoch, fit, train
 from tsf.learn.model import build_network, build_spec
 from tsf.learn.windows import Windows, pick_device
@@ -160,7 +161,7 @@ def told(found: dict[str, Any]) -> str:
         f"{found['device']}, torch {found['torch']}, {found['precision']}, batches of {found['batch_size']}",
         f"{found['windows_per_second']:,.0f} windows in 1 {unit} (validation included), {found['epoch_seconds']:.2f} "
         f"{unit} for an epoch of {found['windows_per_epoch']:,}; peak memory {found['peak_mib']:,.0f} MiB",
-        f"{found['tflops']:.3g} TFLOP/s, {found['share_of_peak']:.1%} of {found['peak_tflops']:.3g}; "
+        f"{found['tflops']:.3g} TFLOP/s, {figure_text(found['share_of_peak'], '.1%')} of {found['peak_tflops']:.3g}; "
         f"{found['operations_per_window'] / 1e6:,.0f} million operations per window",
         f"{found['epochs']} epochs: {found['job_seconds']:,.0f} {unit}{clock}{reached}; "
         f"over all {found['all_windows']:,} windows: {found['all_windows_job_seconds']:,.0f} {unit}, extrapolated",

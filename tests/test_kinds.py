@@ -16,6 +16,7 @@ from tsf.kinds import (
     parse_amount,
     plain_address,
     share_in_use,
+    share_text,
     urgent_first,
 )
 
@@ -25,10 +26,24 @@ SHARES = st.floats(0.01, 10)
 
 @pytest.mark.parametrize(
     ("chance", "text"),
-    [(0.0, "0%"), (0.0012, "<1%"), (0.01, "1%"), (0.5, "50%"), (0.9976, ">99%"), (1.0, "100%"), (float("nan"), "–")],
+    [
+        (0.0, "0 %"),
+        (0.0012, "<1 %"),
+        (0.01, "1 %"),
+        (0.5, "50 %"),
+        (0.9976, ">99 %"),
+        (1.0, "100 %"),
+        (float("nan"), "–"),
+    ],
 )
 def test_nothing_is_made_certain_by_rounding(chance: float, text: str) -> None:
     assert chance_text(chance) == text
+
+
+def test_what_somebody_has_set_keeps_its_digits() -> None:
+    assert [share_text(share) for share in (0.8, 0.98, 0.985, 0.025, 0.07, 1.0)] == [
+        "80 %", "98 %", "98.5 %", "2.5 %", "7 %", "100 %"
+    ]  # fmt: skip
 
 
 def test_a_figure_that_is_unknown_is_a_dash() -> None:

@@ -156,7 +156,7 @@ def test_a_thinned_series_still_breaks_at_its_gaps() -> None:
 
 def test_the_share_of_present_series_is_drawn_over_time() -> None:
     figure = FIGURES["quality"]()
-    assert title(figure) == "98.3% of the samples are there"
+    assert title(figure) == "98.3 % of the samples are there"
     share = np.asarray(figure.axes[0].lines[0].get_ydata(), float)
     assert share.min() == pytest.approx(2 / 3)
     assert (figure.axes[0].get_ylabel(), figure.axes[0].get_xlabel()) == ("series with a sample", "time in UTC")
@@ -169,15 +169,15 @@ def test_a_forecast_shows_past_bands_limit_line_chance_and_what_came() -> None:
     texts = {text.get_text() for text in figure.legends[0].get_texts()}
     assert texts == {
         "used",
-        "80% interval",
-        "50% interval",
+        "80 % interval",
+        "50 % interval",
         "median forecast",
         "what came",
         "limit",
-        "alert line, 98%",
+        "alert line, 98 %",
     }
-    assert second.get_title(loc="right") == "chance of breach 90%"
-    assert third.get_title(loc="right") == "no forecast: too few samples"
+    assert second.get_title(loc="right") == "chance of breach 90 %"
+    assert [text.get_text() for text in third.texts] == ["no forecast: too few samples"]
     lines = {line.get_label(): line for line in first.lines}
     past, came = (np.asarray(lines[name].get_xdata()) for name in ("used", "what came"))
     assert past.max() < came.min()
@@ -190,7 +190,7 @@ def test_the_alert_line_lies_where_it_holds_for_each_limit_and_says_what_may_be_
     line = AlertLine(0.98, 4 * 2.0**40)
     series, forecast = replace(series, limit=limit), forecast_of(series, 150)
     figure = plots.plot_forecast(series, forecast, [0, 1, 2], line=line, unit="bytes")
-    name = "alert line, 98% or 4 TiB left"
+    name = "alert line, 98 % or 4 TiB left"
     heights = [next(one for one in axis.lines if one.get_label() == name).get_ydata()[0] for axis in figure.axes]
     assert heights == [6, 96, 980]  # TiB
     assert name in {text.get_text() for text in figure.legends[0].get_texts()}
@@ -207,14 +207,14 @@ def test_the_kept_epoch_is_marked() -> None:
 
 def test_the_backtest_title_says_who_wins_and_by_how_much() -> None:
     figure = FIGURES["backtest"]()
-    assert title(figure) == r"lstm is 33% better than the best of the others, predict_linear"
+    assert title(figure) == r"lstm is 33 % better than the best of the others, predict_linear"
     assert [axis.get_xlabel() for axis in figure.axes] == [
         "weighted quantile loss",
         "error over the seasonal naive one (MASE)",
     ]
     assert [bar.get_width() for bar in figure.axes[0].patches] == [0.02, 0.015, 0.01]  # the best one on top
     worse = plots.plot_backtest(SCORES.assign(wql=[0.03, 0.02, 0.015]))
-    assert title(worse) == "lstm is 100% worse than the best of the others, predict_linear"
+    assert title(worse) == "lstm is 100 % worse than the best of the others, predict_linear"
 
 
 def test_every_forecaster_has_a_line_over_the_horizon() -> None:
@@ -225,14 +225,16 @@ def test_every_forecaster_has_a_line_over_the_horizon() -> None:
 
 
 def test_coverage_names_the_quantile_that_is_furthest_off() -> None:
-    assert title(FIGURES["coverage"]()) == "Right to within 8.0 points; the 50% quantile is furthest off"
+    assert title(FIGURES["coverage"]()) == "Right to within 8.0 points; the 50 % quantile is furthest off"
 
 
 def test_urgency_counts_the_series_over_the_alarm() -> None:
     figure = FIGURES["urgency"]()
-    assert title(figure) == "At or over the alarm's 50%: 1 of these 2 series"
+    assert title(figure) == "At or over the alarm's 50 %: 1 of these 2 series"
     assert figure.axes[0].get_xlabel() == "chance of a breach"
 
+    gated = plots.plot_breach_urgency(URGENCY, 0.255, 0.95)
+    assert title(gated).endswith("25.5 %: 1 of these 2 series; it asks for 95 % of the limit in use, too")
 
 def test_rows_are_picked_from_full_to_empty_and_never_without_samples() -> None:
     series = example()
@@ -384,13 +386,13 @@ def test_figures_of_alarms_say_what_happened_whatever_the_names_are() -> None:
     empty = plots.Timeline("none", START + HOUR * np.arange(5), *[unknown] * 3, np.zeros(5, bool), {}, line)
     for figure, words in [
         (plots.plot_rules(rules_table()), "Ours announced 9 of 10 breaches in time, with 4 false alarms"),
-        (plots.plot_policy(curve, 5.0), "At 30%, 90% of the breaches are announced in time with 3.0 alarms a week"),
+        (plots.plot_policy(curve, 5.0), "At 30 %, 90 % of the breaches are announced in time with 3.0 alarms a week"),
         (plots.plot_policy(curve.head(0), 5.0), "There were no breaches"),
         (plots.plot_reliability(chances), "fewer than 30 cases: by chance"),
         (plots.plot_reliability(chances), "The chance of a breach is off by 2.4 points on average, and by 23 at most"),
         (plots.plot_reliability(chances.tail(1)), "The chance of a breach is off by 85.0 points on average"),
-        (plots.plot_timelines([timeline(HOSTILE), empty], ahead="12h"), "80% interval, forecast 12h before"),
-        (plots.plot_timelines([]), "No series breached its limit"),
+        (plots.plot_timelines([timeline(HOSTILE), empty], ahead="12h"), "80 % interval, forecast 12h before"),
+        (plots.plot_timelines([]), "No breach began in the weeks"),
     ]:
         markup = plots.figure_html(figure, "a caption")
         assert words in re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", markup))

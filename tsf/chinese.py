@@ -28,15 +28,15 @@ CHINESE: dict[str, str] = {
     "Fetch, train, evaluate, push": "依次运行 fetch、train、evaluate、push",
     "Cancel": "取消",
     "Alarms a week": "每周告警",
-    "{alarms:.1f}: {recall:.0%} of the breaches in time": "{alarms:.1f}：{recall:.0%} 的超限得到及时预告",
+    "{alarms:.1f}: {recall} of the breaches in time": "{alarms:.1f}：{recall} 的超限得到及时预告",
     "Open": "展开",
     "Close": "收起",
     "Use this": "采用此项",
     "Set threshold, hold and gate; Save writes them": "填入阈值、持续步数与用量门槛；点“保存”才写入",
-    "Fires at a chance of {chance} that has held for {hold}, while {gate:.0%} of the limit or more is in use. In "
-    "the weeks that it is chosen on: {alarms:.1f} alarms a week and team, {recall:.0%} of the breaches in time.": (
-        "超限概率达到 {chance} 并持续 {hold}、且用量不低于上限的 {gate:.0%} 时触发。在用于选择的数周内：每个团队每周"
-        " {alarms:.1f} 次告警，{recall:.0%} 的超限得到及时预告。"
+    "Fires at a chance of {chance} that has held for {hold}, while {gate} of the limit or more is in use. In "
+    "the weeks that it is chosen on: {alarms:.1f} alarms a week and team, {recall} of the breaches in time.": (
+        "超限概率达到 {chance} 并持续 {hold}、且用量不低于上限的 {gate} 时触发。在用于选择的数周内：每个团队每周"
+        " {alarms:.1f} 次告警，{recall} 的超限得到及时预告。"
     ),
     "Stop the run": "停止运行",
     "Saved {name}.": "已保存 {name}。",
@@ -54,8 +54,8 @@ CHINESE: dict[str, str] = {
     "somebody else has changed this task since it was opened here": "此任务在这里打开之后，已被他人修改",
     "open it again": "请重新打开",
     # The data
-    "{n:,} series, the newest {span}; {missing:.1%} of the samples are missing.": (
-        "{n:,} 个序列，最近 {span}；{missing:.1%} 的样本缺失。"
+    "{n:,} series, the newest {span}; {missing} of the samples are missing.": (
+        "{n:,} 个序列，最近 {span}；{missing} 的样本缺失。"
     ),
     "The model learns from the ticked labels; beside each stands how many values it has.": (
         "模型学习勾选的标签；括号内是各标签的取值个数。"
@@ -105,13 +105,13 @@ CHINESE: dict[str, str] = {
     "History, forecast with its intervals, limit and alert line.": "历史、预测及其区间、上限与告警线。",
     "Chance of reaching the alert line within the horizon": "预测时长内达到告警线的概率",
     "chance": "概率",
-    "{share:.0%} lower than": "低 {share:.0%}",
-    "{share:.0%} higher than": "高 {share:.0%}",
+    "{share} lower than": "低 {share}",
+    "{share} higher than": "高 {share}",
     (
-        "Its loss is {verdict} that of the best baseline, {baseline}; the 80 % interval held {held:.0%} of {n:,} "
+        "Its loss is {verdict} that of the best baseline, {baseline}; the 80 % interval held {held} of {n:,} "
         "held-out values. Model {model}, version {version}; written to {place}."
     ): (
-        "模型的损失比最佳基线 {baseline} {verdict}；80% 区间覆盖了 {n:,} 个留出值中的 {held:.0%}。模型 {model}，版本 "
+        "模型的损失比最佳基线 {baseline} {verdict}；80 % 区间覆盖了 {n:,} 个留出值中的 {held}。模型 {model}，版本 "
         "{version}；已写入 {place}。"
     ),
     # The figures
@@ -121,9 +121,9 @@ CHINESE: dict[str, str] = {
     "no samples": "无样本",
     "no samples here": "此处没有样本",
     "median forecast": "预测中位数",
-    "{share:.0%} interval": "{share:.0%} 区间",
-    "alert line, {share:.0%}": "告警线 {share:.0%}",
-    "alert line, {share:.0%} or {left} left": "告警线 {share:.0%}，或仅剩 {left}",
+    "{share} interval": "{share} 区间",
+    "alert line, {share}": "告警线 {share}",
+    "alert line, {share} or {left} left": "告警线 {share}，或仅剩 {left}",
     "chance of breach {chance}": "超限概率 {chance}",
     "no forecast: {reason}": "无预测：{reason}",
     "time in {zone}": "时间（{zone}）",
@@ -139,7 +139,7 @@ CHINESE: dict[str, str] = {
     "%b-%d": "%m-%d",
     # The presets
     "Quotas run 85–95 % full and follow working weeks: nine days of context, a day ahead, breaches from 98 % on.": (
-        "配额使用率通常在 85–95%，并随工作周起伏：回看九天，预测一天，达到 98% 即为超限。"
+        "配额使用率通常在 85–95 %，并随工作周起伏：回看九天，预测一天，达到 98 % 即为超限。"
     ),
     "GPU memory moves in plateaus with the jobs: three days of context show who runs what, half a day ahead.": (
         "显存用量随作业呈阶梯状变化：回看三天，可知谁在运行什么；预测半天。"
@@ -148,7 +148,7 @@ CHINESE: dict[str, str] = {
         "链路饱和取决于峰值而非总量：请查询时段内的峰值；回看两天，预测六小时。"
     ),
     "CPU is bounded by 0 and 100 % and follows the hours of work: a week of context, half a day ahead.": (
-        "CPU 使用率介于 0 与 100% 之间，随上下班时间变化：回看一周，预测半天。"
+        "CPU 使用率介于 0 与 100 % 之间，随上下班时间变化：回看一周，预测半天。"
     ),
     "Any PromQL: say the query, and the limit if there is one; counters need rate().": (
         "任意 PromQL：请填写查询；如有上限，一并填写。计数器需要 rate()。"

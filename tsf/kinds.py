@@ -50,6 +50,7 @@ __all__ = [
     "parse_duration",
     "plain_address",
     "share_in_use",
+    "share_text",
     "stamp_text",
     "urgent_first",
 ]
@@ -167,10 +168,15 @@ def stamp_text(seconds: float) -> str:
 
 
 def chance_text(chance: float) -> str:
-    """A chance for people, who take 0 % and 100 % for certain: 0.9976 -> `>99%`."""
+    """A chance for people, who take 0 % and 100 % for certain: 0.9976 -> `>99 %`."""
     if chance != chance:
         return "–"
-    return "<1%" if 0 < chance < 0.01 else ">99%" if 0.99 < chance < 1 else f"{chance:.0%}"
+    return "<1 %" if 0 < chance < 0.01 else ">99 %" if 0.99 < chance < 1 else figure_text(chance, ".0%")
+
+
+def share_text(share: float) -> str:
+    """A share that somebody has set, for people, who would miss a digit: 0.98 -> `98 %`, 0.985 -> `98.5 %`."""
+    return f"{100 * share:.3g} %"
 
 
 def plain_address(url: str) -> str:

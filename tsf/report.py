@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Html", "figure", "heading", "sentence", "table"]
 
-NUMBER = re.compile(r"[<>]?-?[\d.,]+( ?(%|[A-Za-z]+(/s)?))?|–")  # 1,234 and 98.4%, <1%, 0.5 points, 12.5 GiB/s
-ON_ONE_LINE = 16  # signs of a cell that no browser shall break, such as 57% (50%–64%)
+NUMBER = re.compile(r"[<>]?-?[\d.,]+( ?(%|[A-Za-z]+(/s)?))?|–")  # 1,234 and 98.4 %, <1 %, 0.5 points, 12.5 GiB/s
+ON_ONE_LINE = 17  # signs of a cell that no browser shall break, such as 100 % (100–100 %)
 
 
 @dataclass(frozen=True)

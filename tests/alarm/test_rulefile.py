@@ -109,14 +109,14 @@ def test_annotations_say_who_when_and_whose_with_hostile_labels(tmp_path: Path) 
         f"storage_used_bytes{{{series}}}": "2048x99",
     }
     expected = {
-        "summary": f"{group}, ann: the limit is reached within 24h with a chance of 90%",
+        "summary": f"{group}, ann: the limit is reached within 24h with a chance of 90 %",
         "owner": "{{ Eve }}",
-        "expected": "in 10h 56m 40s, at a chance of 30%",
+        "expected": "in 10h 56m 40s, at a chance of 30 %",
         "contributors": "ann 2ki ",
     }
     labels = {"severity": "ticket", "task": "storage", "horizon": "24h", "group": group, "user": "ann"}
     alert = {"exp_labels": labels, "exp_annotations": expected}
-    summary = f"{group}, ann: the limit is expected in 10h 56m 40s, at a chance of 30%"
+    summary = f"{group}, ann: the limit is expected in 10h 56m 40s, at a chance of 30 %"
     near = {
         "exp_labels": {"severity": "info", "task": "storage", "group": group, "user": "ann"},
         "exp_annotations": {"summary": summary, "owner": "{{ Eve }}"},
@@ -146,8 +146,8 @@ def test_each_alert_names_its_own_series_and_time_whatever_labels_it_has(tmp_pat
             "exp_labels": {"severity": "ticket", "task": "disk", "horizon": "24h", "instance": "one:9100", "job": "tsf",
                            "mountpoint": mount},
             "exp_annotations": {
-                "summary": f"one:9100, {mount}: the limit is reached within 24h with a chance of 90%",
-                "expected": f"in {time}, at a chance of 50%",
+                "summary": f"one:9100, {mount}: the limit is reached within 24h with a chance of 90 %",
+                "expected": f"in {time}, at a chance of 50 %",
             },
         })  # fmt: skip
     holds(

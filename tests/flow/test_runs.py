@@ -176,7 +176,7 @@ def test_the_index_lists_the_soonest_first_then_the_likeliest(root: Path) -> Non
     known = {"a": [("later", 7200.0, 0.9), ("calm", None, 0.1)], "b": [("soon", 3600.0, 0.3), ("likely", None, 0.8)]}
     for task, rows in known.items():
         urgent = [
-            {"series": name, "used": "1%", "left": 1.0, "p_breach": chance, "seconds_left": left, "expected": "-"}
+            {"series": name, "used": "1 %", "left": 1.0, "p_breach": chance, "seconds_left": left, "expected": "-"}
             for name, left, chance in rows
         ]
         path = TaskPaths(root, task).pushed / "receipt.json"

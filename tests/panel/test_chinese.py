@@ -172,12 +172,12 @@ def test_the_forecasts_of_a_run_are_chinese(panel: TaskPanel) -> None:
     names = {word for column in results.series.labels.values() for word in WORD.findall(" ".join(column))}
     names |= {"last_value", "m1", "v1", "textfile", "too", "few", "samples"}  # why a series has no forecast is data
     panel.model.results = results
-    assert "低 50%" in panel.results.value
-    assert "超限概率 90%" in panel.results.value
+    assert "低 50 %" in panel.results.value
+    assert "超限概率 90 %" in panel.results.value
     assert not foreign(panel, names)
     results.metrics["wql"] = 2.0
     results.forecast = replace(results.forecast, p_breach=None)
     panel.model.results = None
     panel.model.results = results
-    assert "高 100%" in panel.results.value
+    assert "高 100 %" in panel.results.value
     assert not foreign(panel, names)

@@ -234,7 +234,7 @@ def test_a_run_is_queued_watched_cancelled_and_its_failure_told(model: TaskModel
 
 def test_a_series_without_a_forecast_has_no_chance_of_a_breach(model: TaskModel) -> None:
     results = results_of(model)
-    assert re.findall("<td>(.*?)</td>", show.results_html(results)) == ["90%", "10%", "–"]
+    assert re.findall("<td>(.*?)</td>", show.results_html(results)) == ["90 %", "10 %", "–"]
     results.forecast = replace(results.forecast, p_breach=None)
     assert re.findall("<td>(.*?)</td>", show.results_html(results)) == ["–", "–", "–"]
 
@@ -357,12 +357,12 @@ def test_one_slides_along_the_trade_off_and_the_choice_goes_into_the_form(root: 
     panel.model.results = results_of(panel.model)
     assert panel.trade_off.layout.display == ""
     assert [label for label, _ in panel.choices.options] == [
-        "1.5: 40% of the breaches in time", "4.0: 70% of the breaches in time",
+        "1.5: 40 % of the breaches in time", "4.0: 70 % of the breaches in time",
     ]  # fmt: skip
-    assert "Fires at a chance of 30%" in panel.choice_note.value  # the one that was chosen
+    assert "Fires at a chance of 30 %" in panel.choice_note.value  # the one that was chosen
     panel.choices.value = 0
-    assert "held for 2h, while 90% of the limit" in panel.choice_note.value
-    assert "1.5 alarms a week and team, 40% of the breaches" in panel.choice_note.value
+    assert "held for 2h, while 90 % of the limit" in panel.choice_note.value
+    assert "1.5 alarms a week and team, 40 % of the breaches" in panel.choice_note.value
     panel.choice_button.click()
     panel.model.save()
     alert = saved(root, "storage")["alert"]

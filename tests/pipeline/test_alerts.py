@@ -129,7 +129,7 @@ def test_each_series_is_told_once_to_the_right_people_and_once_when_it_is_over(c
 def test_the_message_names_owner_and_contributors_whatever_the_labels_are(chain: Chain) -> None:
     for _, alert in chain.sent("firing"):
         group, user, said = alert["labels"]["group"], alert["labels"]["user"], alert["annotations"]
-        assert said["summary"].startswith(f"{group}, {user}: the limit is reached within 24h with a chance of 90%")
+        assert said["summary"].startswith(f"{group}, {user}: the limit is reached within 24h with a chance of 90 %")
         assert said["owner"] == ("storage-oncall" if group == HOSTILE[-1] else f"owner of {group}")
         assert said["contributors"] == f"{user} 900 "
 

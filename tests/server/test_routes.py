@@ -315,7 +315,7 @@ async def test_a_page_has_its_line_and_its_breaches_where_an_amount_is_left(call
     assert reached
     assert all(row["seconds_to_limit"] == 0 for row in reached)
     assert (
-        f"have reached 98% of their limit, or the last {amount_text(left, 'bytes')} of it, or may do so, with"
+        f"have reached 98 % of their limit, or the last {amount_text(left, 'bytes')} of it, or may do so, with"
         in push("storage", project).summary
     )
 

@@ -137,4 +137,10 @@ def test_the_chance_is_judged_for_each_horizon_and_by_day_and_night(monkeypatch:
     assert counts[0] == counts[1] + counts[2] == found.reliability["n"].sum()
     chance, came = found._judged_chances(12)
     assert found.skill["brier"] == pytest.approx(float(np.mean((chance - came) ** 2)))
-    assert table["skill"].iloc[0] == f"{found.skill['brier_skill']:.0%}"
+    assert table["skill"].iloc[0] == f"{100 * found.skill['brier_skill']:.0f} %"
+
+
+def test_where_no_chance_can_be_judged_none_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = replayed(np.full((2, TOTAL), 100.0), np.full((2, TOTAL), 0.9), monkeypatch)  # in breach all the time
+    assert set(found.skills.drop(columns="moments").to_numpy().ravel()) == {"–"}
+    assert not {"ece", "brier", "base_rate"} & found.metrics.keys()

@@ -58,7 +58,7 @@ def test_each_value_is_compared_with_what_was_said_of_it_before(tmp_path: Path) 
         assert row.inside == (np.abs(came - middle)[known] <= 10).mean()
         np.testing.assert_allclose(row.error, (np.abs(came - middle)[known] / 400).mean())
     assert audit.table.index.tolist() == ["2h", "6h"]
-    assert audit.table["promised"].tolist() == ["80%", "80%"]
+    assert audit.table["promised"].tolist() == ["80 %", "80 %"]
     assert "values lay inside the interval" in audit.summary
     plots.plot_audit(audit.moments, audit.table.index).savefig(tmp_path / "audit.png")
 

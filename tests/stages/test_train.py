@@ -30,7 +30,7 @@ def test_the_report_says_what_earlier_weeks_make_up_of_a_forecast(small_model: M
     weekly = replace(small_model, calibration=replace(small_model.calibration, week_share=0.35))
     assert "weeks" not in Trained(small_model, "1", 1.0).summary
     assert Trained(weekly, "1", 1.0).summary.endswith(
-        "The same hours of the last 8 weeks make up 35% of its forecasts."
+        "The same hours of the last 8 weeks make up 35 % of its forecasts."
     )
 
 

@@ -44,9 +44,9 @@ def test_the_soonest_comes_first_then_the_likeliest() -> None:
     assert urgency.left[:4].tolist() == [800, 0, 100, 100]
     table = urgency.table(3)
     assert table.to_dict("records")[:2] == [
-        {"used": "95.0%", "left to the line": "0 B", "forecast": "12.4%", "chance of breach": "90%",
+        {"used": "95.0 %", "left to the line": "0 B", "forecast": "12.4 %", "chance of breach": "90 %",
          "time left": "none", "expected": "is there now"},
-        {"used": "80.0%", "left to the line": "100 B", "forecast": "22.4%", "chance of breach": "60%",
+        {"used": "80.0 %", "left to the line": "100 B", "forecast": "22.4 %", "chance of breach": "60 %",
          "time left": "1h", "expected": "2026-11-01 01:00 UTC"},
     ]  # fmt: skip
     assert table["expected"].iloc[2] == "not in sight"
@@ -75,7 +75,7 @@ def test_a_series_without_a_forecast_is_not_said_to_be_out_of_danger() -> None:
     assert full["expected"] == "is there now"
     assert calm["expected"] == "not in sight"
     assert unknown == {
-        "used": "20.0%", "left to the line": "700 B", "forecast": "–", "chance of breach": "–", "time left": "–",
+        "used": "20.0 %", "left to the line": "700 B", "forecast": "–", "chance of breach": "–", "time left": "–",
         "expected": "unknown",
     }  # fmt: skip
 

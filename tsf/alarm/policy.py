@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tsf.alarm.replay import Breaches, Score, Terms, replay, score
 from tsf.alarm.rivals import firing
-from tsf.kinds import count_text
+from tsf.kinds import count_text, share_text
 from tsf.series import Floats, carried
 
 __all__ = [
@@ -192,11 +192,12 @@ def in_hindsight(curve: Sequence[Choice], rival: Score) -> str:
         return "Even chosen after the event, no threshold would have announced as many: the others come unforeseen."
     best = min(as_many, key=lambda choice: (choice.score.false, -choice.score.met))
     did = f"{best.score.met} in time with {count_text(best.score.false, 'false alarm', 'false alarms')}"
-    if best.score.false <= FEWER_FALSE * rival.false:
-        gate = f" while {best.gate:.0%} of the limit or more is in use" if best.gate > 0 else ""
+    same = (best.score.met, best.score.false) == (rival.met, rival.false)
+    if best.score.false <= FEWER_FALSE * rival.false and not same:
+        gate = f" while {share_text(best.gate)} of the limit or more is in use" if best.gate > 0 else ""
         return (
-            f"Chosen after the event, a threshold of {best.threshold:.0%}{gate} would have passed, with {did}: a "
-            "longer holdout to choose from may find it."
+            f"Chosen after the event, a threshold of {share_text(best.threshold)}{gate} would have passed, with {did}: "
+            "a longer holdout to choose from may find it."
         )
     return (
         f"Even chosen after the event, no threshold does better than {did} where as many are announced: what the "

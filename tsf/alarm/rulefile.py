@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tsf.kinds import parse_duration
+from tsf.kinds import parse_duration, share_text
 
 __all__ = ["RuleTerms", "rule_file"]
 
@@ -19,6 +19,7 @@ ABSTAINED_SHARE, SHIFTED_SHARE = 0.2, 0.3  # of the series, from which on somebo
 COVERAGE_OFF = 0.15  # points between an interval's share and its promise; less comes and goes by itself
 AUDITED = "3d"  # over which it is averaged
 ACROSS = "ignoring (horizon, quantile)"
+SHARE = '{{ $value | humanizePercentage | reReplaceAll "%" " %" }}'  # a template: 0.9 -> 90 %
 
 
 @dataclass(frozen=True)
@@ -136,12 +137,11 @@ def _watch_records(terms: RuleTerms) -> list[Record]:
 def _breach_alerts(terms: RuleTerms) -> list[list[str]]:
     """One alarm per series: a page if the breach may come before somebody is at work, else a ticket."""
     horizon = terms.horizons[-1]
-    summary = f"{NAMES}: the limit is reached within {horizon} with a chance of {{{{ $value | humanizePercentage }}}}"
+    summary = f"{NAMES}: the limit is reached within {horizon} with a chance of {SHARE}"
     night = terms.metric("tsf_breach_before_work_probability_ratio") + f" >= {terms.threshold:g}"
     near = terms.metric("series:tsf_time_to_limit:seconds") + f" < {parse_duration(terms.horizons[0])}"
-    when = (
-        f"{NAMES}: the limit is expected in {{{{ $value | humanizeDuration }}}}, at a chance of {terms.confidence:.0%}"
-    )
+    sure = share_text(terms.confidence)
+    when = f"{NAMES}: the limit is expected in {{{{ $value | humanizeDuration }}}}, at a chance of {sure}"
     owner = {"owner": _owner(terms)}
     more = owner | {"expected": _expected(terms), "contributors": _contributors(terms)}
     return [
@@ -166,19 +166,19 @@ def _watch_alerts(terms: RuleTerms) -> list[list[str]]:
         _alert(terms, "TsfForecasterFails", f"max by (task, stage) ({terms.metric('tsf_stage_failed')}) == 1", "30m",
                "ticket", f"{stage} of the task {t} fails: reports/{t}/{stage}.failed.ipynb says why"),
         _alert(terms, "TsfAbstains", f"{terms.metric('task:tsf_abstained:ratio')} > {ABSTAINED_SHARE:g}", "1h",
-               "ticket", "{{ $value | humanizePercentage }} of the series of the task " + t + " have no forecast"),
+               "ticket", f"{SHARE} of the series of the task {t} have no forecast"),
     ]  # fmt: skip
     shifted = f"max by (task) ({terms.metric('tsf_shifted_series')}) / count by (task) ({terms.metric('tsf_used')})"
     alerts.append(
         _alert(terms, "TsfDrift", f"{shifted} > {SHIFTED_SHARE:g}", "1h", "ticket",
-               "{{ $value | humanizePercentage }} of the series of the task " + t + " have left the range they had: "
+               f"{SHARE} of the series of the task {t} have left the range they had: "
                f"see reports/{t}/push.html, and train the task anew")
     )  # fmt: skip
     if promised > 0:
         alerts.append(_alert(
             terms, "TsfCoverageOff", f"abs(avg_over_time({off}[{AUDITED}]) - {promised:g}) > {COVERAGE_OFF:g}", "6h",
-            "ticket", f"The {promised:.0%} interval of the task {t}, {{{{ $labels.horizon }}}} ahead, is off by "
-            "{{ $value | humanizePercentage }} over three days: train the task anew"))  # fmt: skip
+            "ticket", f"The {share_text(promised)} interval of the task {t}, {{{{ $labels.horizon }}}} ahead, is off "
+            f"by {SHARE} over three days: train the task anew"))  # fmt: skip
     return alerts
 
 
@@ -230,7 +230,7 @@ def _expected(terms: RuleTerms) -> str:
         f"{{{{ $asked := {_text(selector)} }}}}{{{{ range $name, $value := $labels }}}}{OWN}"
         '{{ $asked = printf "%s,%s=%q" $asked $name $value }}{{ end }}{{ end }}'
         '{{ with printf "%s} < Inf" $asked | query }}in {{ . | first | value | humanizeDuration }}'
-        f"{{{{ else }}}}not in sight{{{{ end }}}}, at a chance of {terms.confidence:.0%}"
+        f"{{{{ else }}}}not in sight{{{{ end }}}}, at a chance of {share_text(terms.confidence)}"
     )
 
 

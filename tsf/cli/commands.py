@@ -29,7 +29,7 @@ from tsf.cli.terminal import (
 from tsf.errors import BusyError, NoSuchSeriesError, ParamsError, SinkError, TsfError
 from tsf.io.files import one_line
 from tsf.io.logs import start_log
-from tsf.kinds import parse_duration
+from tsf.kinds import figure_text, parse_duration
 from tsf.params import effective, read_params
 from tsf.presets import PRESETS
 from tsf.project import TaskPaths, find_root
@@ -335,7 +335,7 @@ def ablate(
     show_table(
         ("without", "WQL", "change", "verdict"),
         [
-            (str(name), f"{row['WQL without']:.5f}", f"{row['change']:+.1%}", row["verdict"])
+            (str(name), f"{row['WQL without']:.5f}", figure_text(row["change"], "+.1%"), row["verdict"])
             for name, row in found.table.iterrows()
         ],
     )

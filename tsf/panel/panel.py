@@ -12,6 +12,7 @@ from typing import Any
 import ipywidgets as w
 
 from tsf.errors import TsfError
+from tsf.kinds import chance_text
 from tsf.panel import show
 from tsf.panel.model import KEYS, TaskModel, written
 from tsf.presets import PRESETS
@@ -299,9 +300,10 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self.trade_off.layout.display = "" if found else "none"
         if found:
             chosen = next((place for place, one in enumerate(found) if one.chosen), 0)
-            told = self.words("{alarms:.1f}: {recall:.0%} of the breaches in time")
+            told = self.words("{alarms:.1f}: {recall} of the breaches in time")
             self.choices.options = [
-                (told.format(alarms=one.alarms, recall=one.recall), place) for place, one in enumerate(found)
+                (told.format(alarms=one.alarms, recall=chance_text(one.recall)), place)
+                for place, one in enumerate(found)
             ]
             self.choices.value = chosen
             self._show_choice()

@@ -9,7 +9,7 @@ import numpy as np
 
 from tsf.flow.progress import Progress
 from tsf.flow.queue import Run
-from tsf.kinds import chance_text, duration_text
+from tsf.kinds import chance_text, duration_text, figure_text, share_text
 from tsf.panel.model import KEYS, Choice, Results, TaskModel, written
 from tsf.plots import figure_html, pick_rows, plot_forecast, plot_series
 from tsf.series import label_rows, title_of
@@ -71,8 +71,8 @@ def look_html(model: TaskModel) -> str:
     words, query, zone = model.words, model.texts["fetch.metric_query"], model.texts.get("train.time_zone") or "UTC"
     figure = plot_series(series, pick_rows(series, SHOWN), unit=unit_of(query), time_zone=zone, words=words)
     missing = float(np.isnan(series.values).mean())
-    caption = words("{n:,} series, the newest {span}; {missing:.1%} of the samples are missing.").format(
-        n=series.n_series, span=duration_text(series.n_steps * series.step_seconds), missing=missing
+    caption = words("{n:,} series, the newest {span}; {missing} of the samples are missing.").format(
+        n=series.n_series, span=duration_text(series.n_steps * series.step_seconds), missing=figure_text(missing, ".1%")
     )
     below = words("The model learns from the ticked labels; beside each stands how many values it has.")
     return f"{STYLE}<div class='tsf-paper'>{figure_html(figure, caption)}</div><p class='tsf-words'>{escape(below)}</p>"
@@ -182,14 +182,14 @@ def results_html(results: Results | None, words: Words = str) -> str:
 def choice_html(choice: Choice, step_seconds: int, words: Words = str) -> str:
     """What it would have given to fire like this."""
     told = words(
-        "Fires at a chance of {chance} that has held for {hold}, while {gate:.0%} of the limit or more is in use. In "
-        "the weeks that it is chosen on: {alarms:.1f} alarms a week and team, {recall:.0%} of the breaches in time."
+        "Fires at a chance of {chance} that has held for {hold}, while {gate} of the limit or more is in use. In "
+        "the weeks that it is chosen on: {alarms:.1f} alarms a week and team, {recall} of the breaches in time."
     ).format(
-        chance=f"{choice.threshold:.0%}",
+        chance=share_text(choice.threshold),
         hold=duration_text(choice.hold * step_seconds),
-        gate=choice.gate,
+        gate=share_text(choice.gate),
         alarms=choice.alarms,
-        recall=choice.recall,
+        recall=chance_text(choice.recall),
     )
     return f"<p class='tsf-words'>{escape(told)}</p>"
 
@@ -199,14 +199,14 @@ def _verdict(results: Results, words: Words) -> str:
     scores, receipt = results.metrics, results.receipt
     loss, rival = scores["wql"], scores["wql_best_baseline"]
     better = 1 - loss / rival if rival else 0.0  # a rival that is never wrong leaves nothing to gain
-    verdict = words("{share:.0%} lower than") if better > 0 else words("{share:.0%} higher than")
+    verdict = words("{share} lower than") if better > 0 else words("{share} higher than")
     return words(
-        "Its loss is {verdict} that of the best baseline, {baseline}; the 80 % interval held {held:.0%} of {n:,} "
+        "Its loss is {verdict} that of the best baseline, {baseline}; the 80 % interval held {held} of {n:,} "
         "held-out values. Model {model}, version {version}; written to {place}."
     ).format(
-        verdict=verdict.format(share=abs(better)),
+        verdict=verdict.format(share=figure_text(abs(better), ".0%")),
         baseline=scores["best_baseline"],
-        held=scores["coverage_80"],
+        held=figure_text(scores["coverage_80"], ".0%"),
         n=scores["judged"],
         model=receipt["model"],
         version=receipt["version"],

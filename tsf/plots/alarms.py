@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tsf.kinds import count_text
+from tsf.kinds import chance_text, count_text, share_text
 from tsf.plots.style import (
     BLUE,
     GREEN,
@@ -125,8 +125,8 @@ def plot_policy(curve: pd.DataFrame, budget: float) -> Figure:
     if len(chosen):
         point = chosen.iloc[0]
         title = (
-            f"At {chosen.index[0]:.0%}, {point['recall']:.0%} of the breaches are announced in time with "
-            f"{point['alarms']:.1f} alarms a week and team"
+            f"At {share_text(float(chosen.index[0]))}, {chance_text(point['recall'])} of the breaches are announced in "
+            f"time with {point['alarms']:.1f} alarms a week and team"
         )
     figure, (axis,) = panels(1, title, height=3.2)
     axis.plot(
@@ -136,7 +136,7 @@ def plot_policy(curve: pd.DataFrame, budget: float) -> Figure:
     for number, (threshold, row) in enumerate(curve.iterrows()):
         if number % every == 0:
             place = (row["alarms"], row["recall"])
-            axis.annotate(f"{threshold:.0%}", place, (6, -10), textcoords="offset points", fontsize=8)
+            axis.annotate(share_text(threshold), place, (6, -10), textcoords="offset points", fontsize=8)
     axis.plot(chosen["alarms"], chosen["recall"], "o", ms=10, mfc="none", mec=RED, mew=2, label="chosen")
     axis.axvline(budget, color=GREY, ls="--", lw=1, label=f"budget, {budget:g} a week")
     axis.set(xlabel="alarms a week and team", ylabel="breaches announced in time", ylim=(0, 1.02), xlim=(0, None))
@@ -183,7 +183,7 @@ def plot_timelines(timelines: Sequence[Timeline], *, time_zone: str = "UTC", ahe
         room = max(1.02 - low, 0.05)
         bottom = low - room * (0.1 + 0.16 * len(one.fires))
         axis.fill_between(dates, one.low, one.high, color=SKY, alpha=0.4, lw=0,
-                          label=f"80% interval, forecast {ahead} before".replace("  ", " "))  # fmt: skip
+                          label=f"80 % interval, forecast {ahead} before".replace("  ", " "))  # fmt: skip
         axis.plot(dates, one.share, color=BLUE, lw=1.3, label="used")
         axis.axhline(1, color=GREY, lw=1, label="limit")
         axis.plot(dates, one.line, color=GREY, ls="--", lw=1, label="alert line")

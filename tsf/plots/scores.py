@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tsf.kinds import figure_text, share_text
 from tsf.plots.style import BLUE, GREY, PALETTE, RED, nothing, panels, plain, share_axis, styled
 
 __all__ = [
@@ -57,7 +58,7 @@ def plot_tuning(trials: pd.DataFrame) -> Figure:
     """
     loss, number = trials["wql"].to_numpy(np.float64), np.arange(len(trials))
     gain = 1 - np.nanmin(loss) / loss[0]
-    title = f"The best of {len(trials)} trials is {gain:.1%} better than the present parameters"
+    title = f"The best of {len(trials)} trials is {figure_text(gain, '.1%')} better than the present parameters"
     if gain <= 0:
         title = f"None of {len(trials)} trials is better than the present parameters"
     figure, (axis,) = panels(1, title, height=2.8)
@@ -83,7 +84,7 @@ def plot_backtest(table: pd.DataFrame) -> Figure:
     if len(rivals) and rivals.min() > 0:
         gain = 1 - table["wql"].iloc[0] / rivals.min()
         verdict = "better" if gain >= 0 else "worse"
-        title = f"{model} is {abs(gain):.0%} {verdict} than the best of the others, {rivals.idxmin()}"
+        title = f"{model} is {figure_text(abs(gain), '.0%')} {verdict} than the best of the others, {rivals.idxmin()}"
     names = [name for name in SCORES if name in table]
     figure, axes = panels(len(names), plain(title, 110), height=0.5 + 0.36 * len(table))
     for axis, name in zip(axes, names, strict=True):
@@ -118,7 +119,7 @@ def plot_coverage(frame: pd.DataFrame) -> Figure:
     nominal, measured = frame.index.to_numpy(np.float64), frame["measured"].to_numpy(np.float64)
     off = np.abs(measured - nominal)
     worst = int(np.nanargmax(off)) if np.isfinite(off).any() else 0
-    title = f"Right to within {100 * off[worst]:.1f} points; the {nominal[worst]:.0%} quantile is furthest off"
+    title = f"Right to within {100 * off[worst]:.1f} points; the {share_text(nominal[worst])} quantile is furthest off"
     figure, (axis,) = panels(1, title, height=3.6)
     axis.plot([0, 1], [0, 1], color=GREY, ls="--", lw=1, label="right")
     axis.fill_between([0, 1], [-0.05, 0.95], [0.05, 1.05], color=GREY, alpha=0.12, lw=0, label="within 5 points")
@@ -160,7 +161,8 @@ def plot_breach_urgency(frame: pd.DataFrame, probability: float = 0.5) -> Figure
     if frame.empty:
         return nothing("Without a limit there is no breach to expect")
     firing = int((frame.iloc[:, -1] >= probability).sum())
-    title = f"At or over the alarm's {probability:.0%}: {firing} of these {len(frame)} series"
+    title = f"At or over the alarm's {share_text(probability)}: {firing} of these {len(frame)} series"
+    title += f"; it asks for {share_text(gate)} of the limit in use, too" if gate > 0 else ""
     figure, (axis,) = panels(1, title, height=0.7 + 0.3 * max(len(frame), 1))
     place = np.arange(len(frame))[::-1]
     axis.hlines(place, frame.min(axis=1), frame.max(axis=1), color="#c4c4c4", lw=2)

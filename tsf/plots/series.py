@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tsf.kinds import AlertLine, chance_text
+from tsf.kinds import AlertLine, chance_text, figure_text, share_text
 from tsf.plots.style import (
     BLUE,
     DARK_RED,
@@ -78,7 +78,7 @@ def plot_series(
 def plot_quality(series: SeriesSet, *, time_zone: str = "UTC") -> Figure:
     """Share of the series that have a sample, over time: dips are outages, slopes late starts or early ends."""
     present = np.isfinite(series.values)
-    figure, (axis,) = panels(1, f"{present.mean():.1%} of the samples are there", height=2.6)
+    figure, (axis,) = panels(1, f"{figure_text(present.mean(), '.1%')} of the samples are there", height=2.6)
     share = present.mean(axis=0)
     times, low = _thin(series.times, share, np.minimum)
     axis.fill_between(_dates(times), low, step="mid", color=BLUE, alpha=0.25, lw=0)
@@ -139,7 +139,7 @@ def _bands(axis: Axes, forecast: Forecast, row: int, scale: float, words: Words)
     for outer, alpha in ((0.1, 0.22), (0.25, 0.35)):
         if levels[0] <= outer and 1 - outer <= levels[-1]:
             low, high = (forecast.at(level)[row] / scale for level in (outer, 1 - outer))
-            name = words("{share:.0%} interval").format(share=1 - 2 * outer)
+            name = words("{share} interval").format(share=share_text(1 - 2 * outer))
             axis.fill_between(times, low, high, color=ORANGE, alpha=alpha, lw=0, label=name)
     axis.plot(times, forecast.at(0.5)[row] / scale, color=RED, lw=1.5, label=words("median forecast"))
 
@@ -148,10 +148,10 @@ def _limit_lines(axis: Axes, limit: float, scale: float, line: AlertLine | None,
     axis.axhline(limit / scale, color=GREY, ls="--", lw=1.2, label=words("limit"))
     if line is None or line == AlertLine():
         return
-    name = words("alert line, {share:.0%}").format(share=line.share)
+    name = words("alert line, {share}").format(share=share_text(line.share))
     if line.left is not None:
-        told = words("alert line, {share:.0%} or {left} left")
-        name = told.format(share=line.share, left=amount_text(line.left, unit))
+        told = words("alert line, {share} or {left} left")
+        name = told.format(share=share_text(line.share), left=amount_text(line.left, unit))
     axis.axhline(float(line.level(np.array(limit))) / scale, color=GREY, ls=":", lw=1.2, label=name)
 
 

@@ -13,6 +13,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tsf.kinds import share_text
 from tsf.words import Words
 
 __all__ = [
@@ -107,12 +108,12 @@ def date_axis(axes: Axes, time_zone: str, words: Words = str) -> None:
     zone = ZoneInfo(time_zone)
     # Both ignores: matplotlib has not annotated these two constructors.
     locator: Any = AutoDateLocator(tz=zone, minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
-    month, day = words("%b"), words("%b-%d")
+    month, day = words("%b"), words("%b-%d")  # a day alone would leave its month to be guessed
     form: Any = ConciseDateFormatter(  # type: ignore[no-untyped-call]
         locator,
         tz=zone,
-        formats=["%Y", month, "%d", "%H:%M", "%H:%M", "%S.%f"],
-        zero_formats=["", "%Y", month, day, "%H:%M", "%H:%M"],
+        formats=["%Y", month, day, "%H:%M", "%H:%M", "%S.%f"],
+        zero_formats=["", "%Y", day, day, "%H:%M", "%H:%M"],
         show_offset=False,
     )
     axes.xaxis.set_major_locator(locator)
@@ -122,4 +123,4 @@ def date_axis(axes: Axes, time_zone: str, words: Words = str) -> None:
 def share_axis(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     """Shares 0 … 1 as per cent along one axis."""
     axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
+    axis.set_major_formatter(lambda value, _: share_text(value))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tsf.io.artifacts import read_series
+from tsf.kinds import figure_text
 from tsf.learn.search import cross_validate, without_each
 from tsf.params import TrainParams, read_params
 from tsf.project import TaskPaths, find_root
@@ -52,7 +53,7 @@ class Ablated:
         kept = ", ".join(table.index[table["verdict"] == "helps"]) or "none"
         return (
             f"WQL {self.wql.iloc[0]:.5f} with all inputs, in {self.seconds:.0f} s; another seed changes it by "
-            f"{self.noise:.1%}. Inputs whose loss is felt beyond that: {kept}."
+            f"{figure_text(self.noise, '.1%')}. Inputs whose loss is felt beyond that: {kept}."
         )
 
 

@@ -22,7 +22,7 @@ from tsf.alarm.policy import (
 )
 from tsf.alarm.replay import Breaches, Kind, Outcome, Score, Terms, score, unseen
 from tsf.alarm.rivals import PRODUCTION, USES_FORECAST, History, Rule, evaluate_rule
-from tsf.kinds import count_text, duration_text
+from tsf.kinds import chance_text, count_text, duration_text, figure_text, share_text
 from tsf.learn import is_night
 from tsf.learn.breach import reliability
 from tsf.params import TaskParams
@@ -98,14 +98,14 @@ class AlarmReplay:
     def summary(self) -> str:
         """What was replayed, and how the rule came about."""
         step = self.series.step_seconds
-        gate = f" while {self.policy.gate:.0%} of the limit or more is in use" if self.policy.gate > 0 else ""
+        gate = f" while {share_text(self.policy.gate)} of the limit or more is in use" if self.policy.gate > 0 else ""
         hold = f", held for {duration_text(self.policy.for_steps * step)}" if self.policy.for_steps else ""
         team = self.task.alert.team
         teamless = f" {no_team(team)}" if team and team not in self.series.labels else ""
         return (
             f"{len(self.rules)} rules were replayed over {self.weeks:.1f} weeks and {self.series.n_series:,} series, "
             f"with a forecast every {duration_text(self.every_steps * step)}. Ours fires at a breach probability of "
-            f"{self.policy.threshold:.0%} within {duration_text(self.terms.horizon_steps * step)}{gate}{hold}: "
+            f"{share_text(self.policy.threshold)} within {duration_text(self.terms.horizon_steps * step)}{gate}{hold}: "
             f"{self.policy.reason}.{teamless}"
         )
 
@@ -116,7 +116,7 @@ class AlarmReplay:
         change = f"{count_text(ours.false, 'false alarm', 'false alarms')} instead of {old.false}"
         if old.false:
             fewer = 1 - ours.false / old.false
-            change = f"{abs(fewer):.0%} {'fewer' if fewer >= 0 else 'more'} false alarms "
+            change = f"{figure_text(abs(fewer), '.0%')} {'fewer' if fewer >= 0 else 'more'} false alarms "
             change += f"({ours.false} instead of {old.false})"
         return (
             f"Against the rule that many have in production, {PRODUCTION}: {change}, and "
@@ -171,8 +171,8 @@ class AlarmReplay:
             )  # fmt: skip
             rows[name] = {
                 "breaches": one.breaches, "in time": one.met, "too late": one.met_late, "missed": one.missed,
-                "share in time": _share(one.recall), "false alarms": one.false,
-                "alarms that were right": _share(one.precision),
+                "share in time": chance_text(one.recall), "false alarms": one.false,
+                "alarms that were right": chance_text(one.precision),
             }  # fmt: skip
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("part")
 
@@ -235,9 +235,12 @@ class AlarmReplay:
             chance, came = self._judged_chances(ahead, moments)
             said = _skill(chance, came)
             rows[name] = {
-                "moments": len(came), "breach came": f"{said['base_rate']:.2%}", "Brier score": f"{said['brier']:.4f}",
-                "skill": _share(said["brier_skill"]), "off by, on average": f"{100 * said['ece']:.1f} points",
-            }  # fmt: skip
+                "moments": len(came),
+                "breach came": figure_text(said["base_rate"], ".2%"),
+                "Brier score": figure_text(said["brier"], ".4f"),
+                "skill": figure_text(said["brier_skill"], ".0%"),
+                "points off, on average": figure_text(100 * said["ece"], ".1f"),
+            }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("chance of a breach")
 
     def _judged_chances(self, horizon: int, moments: NDArray[np.bool_] | None = None) -> tuple[Floats, Floats]:
@@ -325,9 +328,5 @@ def _notice(median: float, least: float) -> str:
     return "–" if median != median else f"{median:.3g} h ({least:.3g} h)"
 
 
-def _share(value: float) -> str:
-    return "–" if value != value else f"{value:.0%}"
-
-
 def _with_range(value: float, limits: tuple[float, float]) -> str:
-    return "–" if value != value else f"{value:.0%} ({limits[0]:.0%}–{limits[1]:.0%})"
+    return "–" if value != value else f"{chance_text(value)} ({100 * limits[0]:.0f}–{figure_text(limits[1], '.0%')})"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tsf.errors import ModelError, SeriesError
 from tsf.io.artifacts import read_series, write_series
-from tsf.kinds import count_text, duration_text, moment_text
+from tsf.kinds import count_text, duration_text, figure_text, moment_text, share_text
 from tsf.params import PushParams
 from tsf.series import Floats, Forecast, SeriesSet, label_column, rows_in
 
@@ -84,8 +84,8 @@ class Audit:
             return f"{part['n'].sum():,} values have come of which the median had been forecast."
         verdict = "as promised" if abs(inside - promised) <= 0.1 else "too often" if inside > promised else "too rarely"
         return (
-            f"{inside:.0%} of {part['n'].sum():,} values lay inside the interval that was forecast for them "
-            f"before, {verdict}: it should hold {promised:.0%}."
+            f"{figure_text(inside, '.0%')} of {part['n'].sum():,} values lay inside the interval that was forecast for "
+            f"them before, {verdict}: it should hold {share_text(promised)}."
         )
 
     @cached_property
@@ -139,8 +139,13 @@ class Duel:
         moments = count_text(mine["time"].nunique(), "moment", "moments")
         return (
             f"Over {moments} the challenger, in shadow, was {nearer} the champion: off by "
-            f"{theirs:.2%} against {ours:.2%}. Its interval held {_share(other)}, the champion's {_share(mine)}; both "
-            f"should hold {mine['promised'].iloc[0]:.0%}."
+            f"{figure_text(theirs, '.2%')} against {figure_text(ours, '.2%')}."
+        )
+        if mine["inside"].isna().all():  # of one quantile, which is no interval
+            return told
+        return (
+            f"{told} Its interval held {_share(other)}, the champion's {_share(mine)}; both should hold "
+            f"{share_text(mine['promised'].iloc[0])}."
         )
 
 
@@ -164,14 +169,13 @@ def _in_words(moments: pd.DataFrame, truth: SeriesSet) -> dict[str, object]:
     return {
         "forecasts": int(moments["n"].sum()),
         "inside the interval": _share(moments),
-        "promised": f"{moments['promised'].iloc[0]:.0%}",
-        f"off by, of the {'value' if truth.limit is None else 'limit'}": f"{_mean(moments, 'error'):.2%}",
+        "promised": share_text(moments["promised"].iloc[0]),
+        f"off by, of the {'value' if truth.limit is None else 'limit'}": figure_text(_mean(moments, "error"), ".2%"),
     }
 
 
 def _share(moments: pd.DataFrame) -> str:
-    inside = _mean(moments, "inside")
-    return "–" if np.isnan(inside) else f"{inside:.0%}"
+    return figure_text(_mean(moments, "inside"), ".0%")
 
 
 def _mean(moments: pd.DataFrame, column: str) -> float:

@@ -73,9 +73,9 @@ class Evaluation:
     def summary(self) -> str:
         """One sentence: is the model worth having?"""
         wql, rival = (self.score(name, "wql") for name in (self.model_name, self.best_baseline))
-        verdict = f"{1 - wql / rival:.0%} lower than" if wql < rival else "no lower than"
+        verdict = f"{figure_text(1 - wql / rival, '.0%')} lower than" if wql < rival else "no lower than"
         if wql > rival > 0:
-            verdict = f"{wql / rival - 1:.0%} higher than"
+            verdict = f"{figure_text(wql / rival - 1, '.0%')} higher than"
         best = _words(self.best_baseline)
         advice = "" if wql < rival else f" Use {best} in its place, or give the model more history."
         return (

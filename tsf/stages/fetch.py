@@ -12,7 +12,7 @@ from tsf.io.artifacts import write_json, write_series
 from tsf.io.logs import start_log
 from tsf.io.quality import Quality
 from tsf.io.source import fetch_from_source, source_name
-from tsf.kinds import duration_text
+from tsf.kinds import duration_text, figure_text
 from tsf.params import TaskParams, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.series import SeriesSet
@@ -37,7 +37,7 @@ class Fetched:
         missing = self.quality.missing / self.series.values.size
         return (
             f"{self.series.n_series:,} series of {self.series.n_steps:,} steps of {step}, {first} to {last} UTC, "
-            f"read from {self.source}; {missing:.1%} of the samples are missing."
+            f"read from {self.source}; {figure_text(missing, '.1%')} of the samples are missing."
             + (
                 " The task has no limit, so it gets forecasts but no breach output."
                 if self.series.limit is None

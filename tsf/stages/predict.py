@@ -19,7 +19,7 @@ from tsf.io.exposition import ModelInfo
 from tsf.io.logs import start_log
 from tsf.io.registry import alert_in_force, resolve
 from tsf.io.source import fetch_from_source
-from tsf.kinds import count_text, duration_text, moment_text
+from tsf.kinds import count_text, duration_text, moment_text, share_text
 from tsf.learn import Forecasting, predict
 from tsf.params import AlertParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
@@ -62,11 +62,11 @@ class Predicted:
             due = int(alert.fires(self.chance, self.urgency.used, self.urgency.limit).sum())
             left = f", or the last {amount_text(line.left, self.urgency.unit)} of it" if line.left is not None else ""
             words += (
-                f"; {due} {'has' if due == 1 else 'have'} reached {line.share:.0%} of "
+                f"; {due} {'has' if due == 1 else 'have'} reached {share_text(line.share)} of "
                 f"{'its' if due == 1 else 'their'} limit{left}, or may do so, "
-                f"with a chance of {alert.probability:.0%} or more"
+                f"with a chance of {share_text(alert.probability)} or more"
             )
-            words += f" while {alert.gate:.0%} of it or more is in use" if alert.gate > 0 else ""
+            words += f" while {share_text(alert.gate)} of it or more is in use" if alert.gate > 0 else ""
         else:
             words += "; the task has no limit, so there is no breach output"
         ended = count_text(self.ended, "other ended long before and is", "others ended long before and are")

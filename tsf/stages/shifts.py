@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tsf.kinds import duration_text
+from tsf.kinds import duration_text, figure_text
 from tsf.series import Floats, SeriesSet, label_rows, title_of
 from tsf.units import Unit, amount_text
 
@@ -62,8 +62,8 @@ class Shifts:
         have = "has" if self.count == 1 else "have"
         return (
             f"{self.count:,} of {n:,} series {have} left, by the median of the newest day, the range of the "
-            f"{duration_text(max(before, self.context.step_seconds))} before it; {missing:.1%} of the samples that the "
-            "forecast reads are missing."
+            f"{duration_text(max(before, self.context.step_seconds))} before it; {figure_text(missing, '.1%')} of the "
+            "samples that the forecast reads are missing."
         )
 
     def table(self, n: int = 10) -> pd.DataFrame:
@@ -78,7 +78,7 @@ class Shifts:
                 "before": [
                     f"{amount_text(low[row], self.unit)} to {amount_text(high[row], self.unit)}" for row in rows
                 ],
-                "samples missing": [f"{gaps[row]:.0%}" for row in rows],
+                "samples missing": [figure_text(gaps[row], ".0%") for row in rows],
             },
             index=pd.Index(names, name="series"),
         )

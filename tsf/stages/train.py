@@ -17,7 +17,7 @@ from tsf.errors import TsfError
 from tsf.io.artifacts import read_series
 from tsf.io.checkpoint import read_checkpoint, write_checkpoint
 from tsf.io.registry import aliased
-from tsf.kinds import count_text, duration_text
+from tsf.kinds import count_text, duration_text, figure_text, share_text
 from tsf.learn import Checkpoint, Epoch, Model, device_name, fit, fit_breach, parameter_count
 from tsf.learn.places import least_history
 from tsf.learn.weeks import WEEKS
@@ -100,12 +100,13 @@ class Trained:
         kept = f"epoch {best} was best on the newest training data" if best else "no epoch was better than the start"
         calibration, share = self.model.calibration, self.model.calibration.week_share
         inside = calibration.interval[1] - calibration.interval[0]
-        weeks = f" The same hours of the last {WEEKS} weeks make up {share:.0%} of its forecasts." if share else ""
+        part = figure_text(share, ".0%")
+        weeks = f" The same hours of the last {WEEKS} weeks make up {part} of its forecasts." if share else ""
         epochs = count_text(len(self.model.history), "epoch", "epochs")
         return (
             f"{epochs} in {self.seconds:.0f} s; {kept}, which is what is kept, as version "
-            f"{self.version}. There the {inside:.0%} interval held "
-            f"{calibration.coverage:.1%} of {calibration.n:,} values.{weeks}"
+            f"{self.version}. There the {share_text(inside)} interval held "
+            f"{figure_text(calibration.coverage, '.1%')} of {calibration.n:,} values.{weeks}"
         )
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from tsf.errors import ModelError, ParamsError
 from tsf.io.artifacts import read_series
-from tsf.kinds import count_text
+from tsf.kinds import count_text, figure_text
 from tsf.learn import Epoch
 from tsf.learn.search import cross_validate, longest_context
 from tsf.params import ModelType, TrainParams, read_params
@@ -51,7 +51,7 @@ class Tuned:
         if not self.values:
             return f"{words}; none is better than the present parameters."
         found = _named(self.values)
-        return f"{words}; the loss in cross-validation is {self.gain:.1%} lower with {found}."
+        return f"{words}; the loss in cross-validation is {figure_text(self.gain, '.1%')} lower with {found}."
 
 
 def tune(

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tsf.kinds import AlertLine, chance_text, duration_text, moment_text, share_in_use, urgent_first
+from tsf.kinds import AlertLine, chance_text, duration_text, figure_text, moment_text, share_in_use, urgent_first
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
 from tsf.units import Unit, amount_text
 
@@ -72,7 +72,7 @@ class Urgency:
         def share(value: float, row: int) -> str:
             if np.isnan(value):
                 return "–"
-            return amount_text(value, self.unit) if np.isnan(limit[row]) else f"{value / limit[row]:.1%}"
+            return amount_text(value, self.unit) if np.isnan(limit[row]) else figure_text(value / limit[row], ".1%")
 
         frame = pd.DataFrame(
             {"used": [share(self.used[row], row) for row in rows]}, index=pd.Index(names, name="series")

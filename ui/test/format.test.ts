@@ -20,7 +20,7 @@ describe('what a person reads', () => {
   });
 
   it('never claims certainty by rounding', () => {
-    expect([0, 0.001, 0.5, 0.999, 1].map(percent)).toEqual(['0 %', '<1 %', '50 %', '>99 %', '100 %']);
+    expect([0, 0.001, 0.008, 0.5, 0.994, 1].map(percent)).toEqual(['0 %', '<1 %', '<1 %', '50 %', '>99 %', '100 %']);
   });
 
   it('is a span in its largest fitting unit', () => {

@@ -2,7 +2,7 @@
 
 import type { Chart, Evaluation, Labels, Prediction } from './api';
 import type { Curve } from './chart';
-import { amount, percent } from './format';
+import { amount } from './format';
 import { sameLabels } from './rows';
 import { t } from './words';
 
@@ -36,7 +36,7 @@ export function lastOf(values: readonly (number | null)[]): number | null {
 }
 
 function lineName(chart: Chart): string {
-  const share = percent(chart.line);
+  const share = amount(chart.line, 'ratio');
   return chart.left === null
     ? t('{share} of the limit', { share })
     : t('{share} of the limit, or {left} left', { share, left: amount(chart.left, chart.unit) });
@@ -52,7 +52,7 @@ function bands(forecast: Forecast): Curve[] {
     [...pairs].sort((a, b) => Math.abs(a[1] - a[0] - share) - Math.abs(b[1] - b[0] - share))[0];
   return [...new Set(pairs.length ? DRAWN.map(near) : [])].flatMap(([low, high]) => {
     const [lower, upper] = [forecast.quantiles[String(low)], forecast.quantiles[String(high)]];
-    const name = t('{share} interval', { share: percent(high - low) });
+    const name = t('{share} interval', { share: amount(high - low, 'ratio') });
     return lower && upper ? [{ name, kind: 'band' as const, times: forecast.times, values: upper, low: lower }] : [];
   });
 }

@@ -32,11 +32,10 @@ export function percent(share: number | null | undefined): string {
   if (share === null || share === undefined) {
     return '–';
   }
-  const rounded = Math.round(100 * share);
-  if (rounded === 100 && share < 1) {
+  if (share > 0.99 && share < 1) {
     return '>99 %';
   }
-  return rounded === 0 && share > 0 ? '<1 %' : `${rounded} %`;
+  return share > 0 && share < 0.01 ? '<1 %' : `${Math.round(100 * share)} %`;
 }
 
 /** A span in its largest fitting unit: 40 min, 5.5 h, 3 d. */

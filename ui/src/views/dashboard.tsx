@@ -232,7 +232,7 @@ function Verdict({ chart, forecast }: { chart: Chart; forecast: Forecast | null 
   const expected = reached === null ? null : momentInZone(reached, chart.time_zone);
   const prospect = { limit, p_breach: chance, seconds_to_limit: left, expected, abstained: forecast?.abstained };
   const facts = [
-    [t('Used now'), amount(used, chart.unit) + (used !== null && limit ? ` (${percent(used / limit)})` : '')],
+    [t('Used now'), amount(used, chart.unit) + (used !== null && limit ? ` (${amount(used / limit, 'ratio')})` : '')],
     [t('Limit'), limit === null ? t('no limit') : amount(limit, chart.unit)]
   ];
   if (limit !== null) {
@@ -351,7 +351,7 @@ function Coverage({ prediction, zone }: { prediction: Prediction; zone?: string 
         : t(
             'the {nominal} interval held {measured} of {n} of the newest training values, on windows that did not teach',
             {
-              nominal: percent(coverage.nominal),
+              nominal: amount(coverage.nominal, 'ratio'),
               measured: percent(coverage.measured),
               n: coverage.n ?? 0
             }
