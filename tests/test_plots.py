@@ -19,6 +19,7 @@ from matplotlib import rcParams
 from matplotlib.figure import Figure
 
 from tsf import plots
+from tsf.alarm.rivals import default_rules
 from tsf.kinds import AlertLine
 from tsf.plots.style import plain
 from tsf.series import Forecast, SeriesSet
@@ -232,9 +233,9 @@ def test_urgency_counts_the_series_over_the_alarm() -> None:
     figure = FIGURES["urgency"]()
     assert title(figure) == "At or over the alarm's 50 %: 1 of these 2 series"
     assert figure.axes[0].get_xlabel() == "chance of a breach"
-
     gated = plots.plot_breach_urgency(URGENCY, 0.255, 0.95)
     assert title(gated).endswith("25.5 %: 1 of these 2 series; it asks for 95 % of the limit in use, too")
+
 
 def test_rows_are_picked_from_full_to_empty_and_never_without_samples() -> None:
     series = example()
@@ -377,6 +378,26 @@ def timeline(title: str) -> plots.Timeline:
     fires = {"tsf": steps > 80, HOSTILE: steps > 95}
     line = np.full(len(steps), 0.98)
     return plots.Timeline(title, START + HOUR * steps, share, share - 0.02, share + 0.05, steps > 88, fires, line)
+
+
+def test_dates_name_their_month_and_clock() -> None:
+    figure = plots.plot_timelines([timeline("a")], time_zone="Asia/Shanghai", ahead="12h")
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    assert axis.get_xlabel() == "time in Asia/Shanghai"
+    days = [label.get_text() for label in axis.get_xticklabels()]
+    assert {bool(re.fullmatch(r"[A-Z][a-z]{2}-\d\d|\d\d:\d\d", day)) for day in days} == {True}, days
+
+
+def test_use_beyond_a_limit_and_the_longest_name_of_a_rule_are_not_cut_off() -> None:
+    one = timeline("a")
+    axis = plots.plot_timelines([replace(one, share=one.share + 0.5)], ahead="12h").axes[0]
+    assert axis.get_ylim()[1] > np.nanmax(one.share) + 0.5
+    names = [rule.name for rule in default_rules(AlertLine())]
+    table = pd.DataFrame(1, pd.Index(names, name="rule"), ["in time", "too late", "missed", "false alarms"])
+    figure = plots.plot_rules(table)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == names
+    assert all(tick == int(tick) for axis in figure.axes for tick in axis.get_xticks())
 
 
 def test_figures_of_alarms_say_what_happened_whatever_the_names_are() -> None:

@@ -9,6 +9,7 @@ from itertools import cycle
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from tsf.kinds import chance_text, count_text, share_text
@@ -21,6 +22,7 @@ from tsf.plots.style import (
     RED,
     SKY,
     WIDTH,
+    clock,
     date_axis,
     nothing,
     panels,
@@ -32,6 +34,7 @@ from tsf.plots.style import (
 __all__ = ["Timeline", "plot_audit", "plot_policy", "plot_reliability", "plot_rules", "plot_timelines"]
 
 MANY = 30  # cases; a share of fewer says little
+LONGEST = 44  # signs of the name of a rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +79,13 @@ def plot_rules(table: pd.DataFrame) -> Figure:
     most = max(int(table["false alarms"].max()), 1)
     wrong.set(xlim=(1.18 * most, 0), xlabel="false alarms: fewer is better")
     right.set(xlim=(0, max(breaches, 1)), xlabel="breaches: more in time is better")
-    wrong.set_yticks(place, [plain(name, 40) for name in table.index])
+    wrong.set_yticks(place, [plain(name, LONGEST) for name in table.index])
     wrong.get_yticklabels()[0].set_fontweight("bold")
     wrong.invert_yaxis()
     for axis in (wrong, right):
         axis.grid(visible=False, axis="y")
         axis.tick_params(axis="y", length=0)
+        axis.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=3)
     return figure
 
@@ -104,7 +108,7 @@ def plot_reliability(table: pd.DataFrame) -> Figure:
     ):  # fmt: skip
         if some.any():
             axis.scatter(table["said"][some], table["came"][some], s=size[some], facecolor=face, edgecolor=BLUE,
-                         label=label, zorder=3)  # fmt: skip
+                         label=label, zorder=3, clip_on=False)  # fmt: skip
     for _, row in table.iterrows():
         axis.annotate(f"{row['n']:,.0f}", (row["said"], row["came"]), (7, -9), textcoords="offset points", fontsize=8)
     axis.set(xlabel="chance that was said", ylabel="share of breaches that came", xlim=(0, 1), ylim=(0, 1))
@@ -133,7 +137,7 @@ def plot_policy(curve: pd.DataFrame, budget: float) -> Figure:
         curve["alarms"], curve["recall"], "o-", color=BLUE, ms=4, drawstyle="steps-post", label="the best choices"
     )
     every = max(1, len(curve) // 6)
-    for number, (threshold, row) in enumerate(curve.iterrows()):
+    for number, (threshold, row) in enumerate(zip(curve.index.tolist(), curve.to_dict("records"), strict=True)):
         if number % every == 0:
             place = (row["alarms"], row["recall"])
             axis.annotate(share_text(threshold), place, (6, -10), textcoords="offset points", fontsize=8)
@@ -164,6 +168,7 @@ def plot_audit(moments: pd.DataFrame, names: Sequence[str], *, time_zone: str = 
     for axis in axes:
         share_axis(axis)
         date_axis(axis, time_zone)
+        axis.set_xlabel(clock(time_zone))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
     return figure
 
@@ -175,29 +180,31 @@ def plot_timelines(timelines: Sequence[Timeline], *, time_zone: str = "UTC", ahe
     ahead: how long before the interval was forecast, in words.
     """
     if not timelines:
-        return nothing("No series breached its limit")
+        return nothing("No breach began in the weeks that were judged")
     figure, axes = panels(len(timelines), "When the rules fired, and when the breaches came", columns=1, height=2.6)
     for axis, one in zip(axes, timelines, strict=True):
         dates = one.times.astype("datetime64[s]")
-        low = float(np.nanmin(one.share)) if np.isfinite(one.share).any() else 0.0
-        room = max(1.02 - low, 0.05)
+        known = one.share[np.isfinite(one.share)]
+        low, high = float(known.min(initial=1.0)), float(known.max(initial=1.0))  # a soft limit can be exceeded
+        room, top = max(high + 0.02 - low, 0.05), high + 0.06
         bottom = low - room * (0.1 + 0.16 * len(one.fires))
         axis.fill_between(dates, one.low, one.high, color=SKY, alpha=0.4, lw=0,
                           label=f"80 % interval, forecast {ahead} before".replace("  ", " "))  # fmt: skip
         axis.plot(dates, one.share, color=BLUE, lw=1.3, label="used")
         axis.axhline(1, color=GREY, lw=1, label="limit")
         axis.plot(dates, one.line, color=GREY, ls="--", lw=1, label="alert line")
-        axis.fill_between(dates, bottom, 1.06, where=one.breach.tolist(), color=RED, alpha=0.25, lw=0, label="breach")
+        axis.fill_between(dates, bottom, top, where=one.breach.tolist(), color=RED, alpha=0.25, lw=0, label="breach")
         for number, (name, fires) in enumerate(one.fires.items()):
             place, colour = low - room * (0.12 + 0.16 * number), GREY if number else GREEN
             axis.plot(dates, np.where(fires, place, np.nan), color=colour, lw=6, solid_capstyle="butt")
-            axis.annotate(plain(name, 34), (1.0, place), (4, -3), xycoords=("axes fraction", "data"),
+            axis.annotate(plain(name, LONGEST), (1.0, place), (4, -3), xycoords=("axes fraction", "data"),
                           textcoords="offset points", fontsize=8, color=colour)  # fmt: skip
-        axis.set_ylim(bottom, 1.06)
-        axis.set_yticks([tick for tick in axis.get_yticks() if low - 0.02 <= tick <= 1.02])
+        axis.set_ylim(bottom, top)
+        axis.set_yticks([tick for tick in axis.get_yticks() if low - 0.02 <= tick <= high + 0.02])
         axis.set_title(plain(one.title), fontsize=9)
         axis.set_xlim(dates[0], dates[-1])
         share_axis(axis)
         date_axis(axis, time_zone)
+    axes[-1].set_xlabel(clock(time_zone))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=5)
     return figure

@@ -153,10 +153,10 @@ def plot_past(frame: pd.DataFrame) -> Figure:
 
 
 @styled
-def plot_breach_urgency(frame: pd.DataFrame, probability: float = 0.5) -> Figure:
+def plot_breach_urgency(frame: pd.DataFrame, probability: float = 0.5, gate: float = 0.0) -> Figure:
     """The chance of a breach of each series, most urgent first: a column per horizon (such as `6h`), shares 0 … 1.
 
-    probability: from which on an alarm fires.
+    probability: from which on an alarm fires. gate: share of the limit that must be in use for it.
     """
     if frame.empty:
         return nothing("Without a limit there is no breach to expect")

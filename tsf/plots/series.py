@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from tsf.plots.style import (
     GREY,
     ORANGE,
     RED,
+    clock,
     date_axis,
     nothing,
     panels,
@@ -83,7 +85,7 @@ def plot_quality(series: SeriesSet, *, time_zone: str = "UTC") -> Figure:
     times, low = _thin(series.times, share, np.minimum)
     axis.fill_between(_dates(times), low, step="mid", color=BLUE, alpha=0.25, lw=0)
     axis.step(_dates(times), low, where="mid", color=BLUE, lw=1.1)
-    axis.set(ylim=(0, 1.05), ylabel="series with a sample", xlabel=_clock(time_zone))
+    axis.set(ylim=(0, 1.05), ylabel="series with a sample", xlabel=clock(time_zone))
     share_axis(axis)
     date_axis(axis, time_zone)
     return figure
@@ -156,14 +158,13 @@ def _limit_lines(axis: Axes, limit: float, scale: float, line: AlertLine | None,
 
 
 def _annotate(axis: Axes, forecast: Forecast, row: int, words: Words) -> None:
-    said, color = "", GREY
     if forecast.abstained[row]:
-        said = words("no forecast: {reason}").format(reason=forecast.abstained[row])
+        said = plain(words("no forecast: {reason}").format(reason=forecast.abstained[row]), 120)
+        paper = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1}
+        axis.text(0.5, 0.04, fill(said, 48), transform=axis.transAxes, ha="center", fontsize=8, color=GREY, bbox=paper)
     elif forecast.p_breach is not None and np.isfinite(forecast.p_breach[row, -1]):
         said = words("chance of breach {chance}").format(chance=chance_text(float(forecast.p_breach[row, -1])))
-        color = DARK_RED
-    if said:
-        axis.set_title(plain(said, 60), loc="right", fontsize=9, color=color)
+        axis.set_title(said, loc="right", fontsize=9, color=DARK_RED)
 
 
 def _forecast_title(forecast: Forecast, rows: Sequence[int], words: Words) -> str:
@@ -194,14 +195,10 @@ def _legend(figure: Figure, axes: NDArray[Any], time_zone: str, words: Words) ->
     order = list(dict.fromkeys(label for _, label in pairs))
     figure.legend([handles[label] for label in order], order, loc="outside lower left", ncols=min(len(order), 4))
     for axis in axes[-2:]:
-        axis.set_xlabel(_clock(time_zone, words), fontsize=9)
+        axis.set_xlabel(clock(time_zone, words), fontsize=9)
 
 
-def _clock(time_zone: str, words: Words = str) -> str:
-    return words("time in {zone}").format(zone=time_zone)
-
-
-def _title(series: SeriesSet, row: int, limit: int = 70) -> str:
+def _title(series: SeriesSet, row: int, limit: int = 54) -> str:
     return plain(title_of({name: column[row] for name, column in series.labels.items() if column[row]}), limit)
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "RED",
     "SKY",
     "WIDTH",
+    "clock",
     "date_axis",
     "nothing",
     "panels",
@@ -101,6 +102,11 @@ def nothing(title: str) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.7))
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return figure
+
+
+def clock(time_zone: str, words: Words = str) -> str:
+    """What stands below dates."""
+    return words("time in {zone}").format(zone=time_zone)
 
 
 def date_axis(axes: Axes, time_zone: str, words: Words = str) -> None:
