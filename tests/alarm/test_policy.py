@@ -108,6 +108,18 @@ def test_no_choice_on_the_frontier_is_beaten_by_another() -> None:
     assert [one.score.met for one in best] == sorted({one.score.met for one in best})
 
 
+def test_the_frontier_shows_the_choice_that_was_taken_of_those_that_did_the_same() -> None:
+    used = np.full((10, 200), 0.9)
+    used[:, 100:103] = 1.0
+    chance = np.where((np.arange(200) >= 94) & (np.arange(200) < 100), 0.7, 0.0) * np.ones_like(
+        used
+    )  # of any threshold
+    breaches = find_breaches(used, np.ones_like(used), rest_steps=12)
+    policy = choose_policy(chance, used, breaches, TERMS, weeks=2.0, budget=30.0, as_set=SET)
+    assert (policy.threshold, policy.gate) == (0.7, 0.0)
+    assert (0.7, 0.0) in [(one.threshold, one.gate) for one in frontier(policy.curve)]
+
+
 def scored(met: int, missed: int, false: int, weekly: float = 1.0) -> Score:
     nothing, cost = (np.nan, np.nan), false + 20.0 * missed
     return Score(met, 0, false, met, 0, missed, np.nan, nothing, np.nan, nothing, 1, 1, weekly, weekly, 0, cost)
@@ -162,7 +174,8 @@ def test_a_verdict_of_one_breach_and_one_alarm_reads_as_people_write() -> None:
 
 def test_hindsight_tells_a_poor_choice_from_breaches_that_cannot_be_foreseen() -> None:
     chance, breaches = fleet()
-    curve = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, as_set=SET).curve
+    every = choose_policy(chance, FULL, breaches, TERMS, weeks=2.0, budget=30.0, as_set=SET).curve
+    curve = [one for one in every if one.score.false > 1]
     best = max(one.score.met for one in curve)
     false = min(one.score.false for one in curve if one.score.met == best)
     total = curve[0].score.breaches
@@ -170,3 +183,6 @@ def test_hindsight_tells_a_poor_choice_from_breaches_that_cannot_be_foreseen() -
     assert f"{best} in time with {false} false alarms" in in_hindsight(curve, scored(best, total - best, 2 * false - 1))
     assert "no threshold would have announced as many" in in_hindsight(curve, scored(best + 1, 0, 10_000))
     assert in_hindsight(curve, scored(FEWEST - 1, 0, 9)) == ""
+    same = max((one.score for one in every if not one.score.false), key=lambda one: one.met)
+    assert in_hindsight(every, scored(same.met, same.missed, 0)).endswith("0 false alarms where as many are announced.")
+    assert not judge_policy(same, {"old": scored(same.met, same.missed, 0)}, 30.0).passed

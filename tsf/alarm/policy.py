@@ -108,10 +108,15 @@ def choose_policy(
         best = min(curve, key=lambda choice: (choice.score.weekly, choice.score.cost))
         reason = f"no choice keeps to {alarms} a week; this is the quietest"
     else:
-        best = min(inside, key=lambda one: (one.score.cost, -one.score.met, one.score.alarms, -one.threshold))
+        best = min(inside, key=_rank)
         choices = count_text(len(inside), "choice", "choices")
         reason = f"the cheapest of {choices} within {alarms} a week and team on the earlier weeks"
     return Policy(best.threshold, best.for_steps, best.gate, reason, curve, chosen=True)
+
+
+def _rank(choice: Choice) -> tuple[float, ...]:
+    """The cheaper of two choices comes first; of equal cost, as `choose_policy` says."""
+    return choice.score.cost, -choice.score.met, choice.score.alarms, -choice.threshold
 
 
 def gates_of(line: Floats | float, gate: float) -> list[float]:
@@ -199,16 +204,17 @@ def in_hindsight(curve: Sequence[Choice], rival: Score) -> str:
             f"Chosen after the event, a threshold of {share_text(best.threshold)}{gate} would have passed, with {did}: "
             "a longer holdout to choose from may find it."
         )
-    return (
-        f"Even chosen after the event, no threshold does better than {did} where as many are announced: what the "
-        "forecast is made from does not tell these breaches from the rest."
-    )
+    why = ": what the forecast is made from does not tell these breaches from the rest" if best.score.false else ""
+    return f"Even chosen after the event, no threshold does better than {did} where as many are announced{why}."
 
 
 def frontier(curve: Sequence[Choice]) -> list[Choice]:
-    """The choices that no other beats in both alarms a week and breaches met, fewest alarms first."""
+    """The choices that no other beats in both alarms a week and breaches met, fewest alarms first.
+
+    Of several with the same of both, the one that `choose_policy` would take.
+    """
     best, found = -1, []
-    for choice in sorted(curve, key=lambda one: (one.score.weekly, -one.score.met)):
+    for choice in sorted(curve, key=lambda one: (one.score.weekly, -one.score.met, *_rank(one))):
         if choice.score.met > best:
             best = choice.score.met
             found.append(choice)

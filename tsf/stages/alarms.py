@@ -313,7 +313,7 @@ def _skill(chance: Floats, came: Floats) -> dict[str, float]:
     base = float(came.mean()) if len(came) else np.nan
     brier = float(((chance - came) ** 2).mean()) if len(came) else np.nan
     said, share, count = reliability(chance, came).T
-    off = float(np.nansum(np.abs(said - share) * count) / max(count.sum(), 1))
+    off = float(np.nansum(np.abs(said - share) * count) / len(came)) if len(came) else np.nan
     skill = 1 - brier / (base * (1 - base)) if 0 < base < 1 else np.nan  # over a certain outcome there is none
     return {"brier": brier, "brier_skill": skill, "ece": off, "base_rate": base}
 

@@ -137,7 +137,7 @@ class Duel:
         ours, theirs = _mean(mine, "error"), _mean(other, "error")
         nearer = "nearer than" if theirs < ours else "no nearer than"
         moments = count_text(mine["time"].nunique(), "moment", "moments")
-        return (
+        told = (
             f"Over {moments} the challenger, in shadow, was {nearer} the champion: off by "
             f"{figure_text(theirs, '.2%')} against {figure_text(ours, '.2%')}."
         )
