@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.io.test_exposition import forecast_of
 from tests.servers import OpenMetric, Server, openmetrics
@@ -118,16 +119,18 @@ def test_a_damaged_file_begins_the_audit_again(tmp_path: Path) -> None:
     assert keep_issued(issued_at(0), PUSH, tmp_path / "issued.parquet").n_steps == 1
 
 
+@pytest.mark.parametrize("limit", [400.0, None])
 def test_the_report_says_what_the_recording_rules_of_a_real_prometheus_say(
-    prometheus_server: Callable[..., Server], tmp_path: Path
+    prometheus_server: Callable[..., Server], tmp_path: Path, limit: float | None
 ) -> None:
     """The same forecasts and values as tsf pushes them, backfilled; the rules' expressions evaluated at each moment."""
-    truth = replace(truth_of(), values=np.nan_to_num(truth_of().values, nan=1e3))
+    truth = replace(truth_of(limit=limit), values=np.nan_to_num(truth_of().values, nan=1e3))
     audit = audit_of(tmp_path, [*range(STEPS)], truth)
     series = []
     for row in range(truth.n_series):
         labels = {"task": "storage"} | {name: column[row] for name, column in truth.labels.items() if column[row]}
-        for name, values in {"tsf_used": truth.values[row], "tsf_limit": np.full(STEPS, 400.0)}.items():
+        told = {"tsf_used": truth.values[row]} | ({} if limit is None else {"tsf_limit": np.full(STEPS, limit)})
+        for name, values in told.items():
             series.append(OpenMetric(name, labels, truth.times.tolist(), values.tolist()))
         for ahead in (2, 6):
             for level, shift in ((0.1, -10), (0.5, 0), (0.9, 10)):
@@ -136,7 +139,7 @@ def test_the_report_says_what_the_recording_rules_of_a_real_prometheus_say(
                 series.append(OpenMetric("tsf_forecast", own, truth.times.tolist(), said))
     issued = OpenMetric("task:tsf_forecast_fresh:bool", {"task": "storage"}, truth.times.tolist(), [1.0] * STEPS)
     server = prometheus_server(samples=openmetrics(*series, issued))
-    text = rule_file(RuleTerms("storage", ["2h", "6h"]))
+    text = rule_file(RuleTerms("storage", ["2h", "6h"], limited=limit is not None))
     for metric, column in (("coverage", "inside"), ("error", "error")):
         expressions = [
             line.split("expr: ")[1][1:-1]
@@ -152,9 +155,9 @@ def test_the_report_says_what_the_recording_rules_of_a_real_prometheus_say(
                 np.testing.assert_allclose(float(found["value"][1]), getattr(row, column), rtol=1e-9)
 
 
-def test_without_a_limit_the_distance_is_a_share_of_the_value(tmp_path: Path) -> None:
+def test_without_a_limit_the_distance_is_a_share_of_the_values(tmp_path: Path) -> None:
     audit = audit_of(tmp_path, [0], truth_of(limit=None))
-    assert audit.table.columns[-1] == "off by, of the value"
+    assert audit.table.columns[-1] == "off by, of the values"
 
 
 def test_other_quantiles_begin_the_audit_anew_and_are_not_mixed_with_the_old(tmp_path: Path) -> None:

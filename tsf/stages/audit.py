@@ -38,7 +38,7 @@ class Audit:
         """A row per horizon and moment of which something had been said.
 
         horizon in seconds, time, n series, `inside` the outermost quantiles (NaN where there is but one), `error` from
-        the median, as a share of the limit, or of the value where there is none, and `promised`, what should be inside.
+        the median, as a share of the limit, or of all values where there is none; `promised`: what should be inside.
         """
         horizons, levels = (self.issued.labels[name].astype(float) for name in (HORIZON, QUANTILE))
         ends = np.unique(levels)
@@ -53,13 +53,16 @@ class Audit:
     def _judged(self, low: Floats, middle: Floats, high: Floats) -> pd.DataFrame:
         truth, limit = self.truth.values, self.truth.limit
         known = np.isfinite(truth) & np.isfinite(low) & np.isfinite(high)
-        size = np.abs(truth) if limit is None else limit
-        with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.where(known & (size > 0), np.abs(truth - middle) / size, np.nan)
+        away = np.where(known, np.abs(truth - middle), 0.0)
         steps = np.flatnonzero(known.any(axis=0))
         inside = (known & (truth >= low) & (truth <= high))[:, steps].sum(axis=0)
         count = known[:, steps].sum(axis=0)
-        off = pd.DataFrame(error[:, steps]).mean().to_numpy()  # NaN where no size is known
+        with np.errstate(divide="ignore", invalid="ignore"):  # NaN where no size is known
+            if limit is None:  # of the sum: a share of each value would be without bounds where it is next to nothing
+                off = away[:, steps].sum(axis=0) / np.where(known, np.abs(truth), 0.0)[:, steps].sum(axis=0)
+            else:
+                sized = known & (limit > 0)
+                off = pd.DataFrame(np.where(sized, away / limit, np.nan)[:, steps]).mean().to_numpy()
         return pd.DataFrame({"time": self.truth.times[steps], "n": count, "inside": inside / count, "error": off})
 
     @property
@@ -170,7 +173,7 @@ def _in_words(moments: pd.DataFrame, truth: SeriesSet) -> dict[str, object]:
         "forecasts": int(moments["n"].sum()),
         "inside the interval": _share(moments),
         "promised": share_text(moments["promised"].iloc[0]),
-        f"off by, of the {'value' if truth.limit is None else 'limit'}": figure_text(_mean(moments, "error"), ".2%"),
+        f"off by, of the {'values' if truth.limit is None else 'limit'}": figure_text(_mean(moments, "error"), ".2%"),
     }
 
 
