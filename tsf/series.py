@@ -262,6 +262,17 @@ class Forecast:
         middle = self.at(0.5)
         return middle[:, -1] - middle[:, 0]
 
+    def breach_within(self, horizons: Sequence[int]) -> tuple[int, Floats]:
+        """The longest of `horizons` that this forecast reaches, in seconds, and (N,) the chance of a breach within it.
+
+        That is what the alert rules ask. Where it reaches none it is all of the forecast. NaN where there is no chance.
+        """
+        reach = self.quantiles.shape[1] * self.step_seconds
+        seconds = max((horizon for horizon in horizons if horizon <= reach), default=reach)
+        if self.p_breach is None:
+            return seconds, np.full(len(self.quantiles), np.nan)
+        return seconds, self.p_breach[:, max(seconds // self.step_seconds, 1) - 1]
+
     def at(self, level: float) -> Floats:
         """(N, H) the quantile at `level`, interpolated between the levels that the model has.
 

@@ -320,6 +320,31 @@ async def test_a_page_has_its_line_and_its_breaches_where_an_amount_is_left(call
     )
 
 
+async def test_alarms_of_pages_and_report_look_as_far_ahead_as_the_rules(call: Call, project: Path) -> None:
+    alert = {"policy": "fixed", "gate": 0.0}
+    set_values(
+        project, {"tasks.storage.push.horizons": ["1h"]} | {f"tasks.storage.alert.{k}": v for k, v in alert.items()}
+    )
+    chance = push("storage", project).forecast.p_breach
+    assert chance is not None
+    row = int(np.nanargmax(chance[:, -1] - chance[:, 0]))
+    between = float(
+        chance[row, [0, -1]].mean()
+    )  # within an hour it is not that likely, within the whole forecast it is
+    set_values(project, {"tasks.storage.alert.probability": between})
+    due = int((chance[:, 0] >= between).sum())
+    assert due < int((chance[:, -1] >= between).sum())
+    assert f"; {due} ha" in push("storage", project).summary
+    assert "or may do so within 1h, with" in push("storage", project).summary
+    _, rows = await call("GET", "/tasks/storage/series")
+    assert sum(one["alarm"] for one in rows["items"]) == due
+    assert (await call("GET", "/tasks/storage/chart", row=row, hours=24))[1]["alarms"] == []
+    likely = int(np.nanargmax(chance[:, 0]))
+    set_values(project, {"tasks.storage.alert.probability": float(chance[likely, 0]) / 2})
+    [alarm] = (await call("GET", "/tasks/storage/chart", row=likely, hours=24))[1]["alarms"]
+    assert (alarm["horizon"], alarm["p_breach"]) == ("1h", chance[likely, 0])
+
+
 @pytest.mark.parametrize(("age", "state"), [(60, "ok"), (7_200, "warn"), (40 * 86_400, "fail")])
 async def test_health_minds_the_age_of_the_last_forecast(
     call: Call, project: Path, monkeypatch: pytest.MonkeyPatch, age: int, state: str

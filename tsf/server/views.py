@@ -56,7 +56,9 @@ class Outlook:
     @property
     def alarms(self) -> NDArray[np.bool_]:
         """(N,) whether the rules in force fire on the forecast, once it has held as long as they ask."""
-        return self.alert.fires(self.p_breach, self.used, self.limit)
+        if self.forecast is None:
+            return np.zeros(len(self.labels), bool)
+        return self.alert.fires(self.forecast.breach_within(self.task.push.horizons)[1], self.used, self.limit)
 
     @property
     def teams(self) -> int:
@@ -173,7 +175,11 @@ def chart_of(outlook: Outlook, row: int | None, hours: int) -> dict[str, Any]:
     times, actual, limit = _history(outlook, row, hours)
     breach_samples, line = task.train.breach_samples, task.alert.alert_line
     level = None if limit is None else line.level(limit)
-    alarm = outlook.alarms[row] and forecast is not None
+    alarms = []
+    if forecast is not None and outlook.alarms[row]:
+        horizon, chance = forecast.breach_within(task.push.horizons)
+        said = {"p_breach": _number(chance[row]), "horizon": horizon_text(horizon)}
+        alarms = [{"time": forecast.origin_seconds} | said]
     return {
         "task": outlook.name,
         "row": row,
@@ -190,15 +196,7 @@ def chart_of(outlook: Outlook, row: int | None, hours: int) -> dict[str, Any]:
         "level": level,
         "forecast": None if forecast is None else _forecast_of(forecast, row),
         "breaches": [] if level is None else _episodes(times, actual >= level, breach_samples),
-        "alarms": [
-            {
-                "time": forecast.origin_seconds,
-                "p_breach": _number(outlook.p_breach[row]),
-                "horizon": horizon_text(forecast.quantiles.shape[1] * forecast.step_seconds),
-            }
-        ]
-        if alarm and forecast is not None
-        else [],
+        "alarms": alarms,
     }
 
 

@@ -59,11 +59,13 @@ class Predicted:
         words += f"from {origin} by {self.info.model}"
         if self.forecast.p_breach is not None and self.urgency.limit is not None:
             alert, line = self.alert, self.urgency.line
-            due = int(alert.fires(self.chance, self.urgency.used, self.urgency.limit).sum())
+            seconds, chance = self.forecast.breach_within(self.task.push.horizons)
+            due = int(alert.fires(chance, self.urgency.used, self.urgency.limit).sum())
+            soon = "" if duration_text(seconds) == ahead else f" within {duration_text(seconds)}"
             left = f", or the last {amount_text(line.left, self.urgency.unit)} of it" if line.left is not None else ""
             words += (
                 f"; {due} {'has' if due == 1 else 'have'} reached {share_text(line.share)} of "
-                f"{'its' if due == 1 else 'their'} limit{left}, or may do so, "
+                f"{'its' if due == 1 else 'their'} limit{left}, or may do so{soon}, "
                 f"with a chance of {share_text(alert.probability)} or more"
             )
             words += f" while {share_text(alert.gate)} of it or more is in use" if alert.gate > 0 else ""
