@@ -338,6 +338,9 @@ def test_the_data_table_has_scoped_heads_a_named_corner_and_says_when_it_is_cut(
     assert all(head.get("scope") in ("col", "row") for head in heads)
     assert "hour & day" in page.text
     assert "the first 200 of 300 rows" in page.text
+    told = pd.DataFrame({"n": [1870], "chosen": [True], "share": [0.5]}, index=pd.Index([10_000], name="row"))
+    cells = re.findall(r">([^<>]+)</t[dh]>", plots.figure_html(FIGURES["coverage"](), "caption", told))
+    assert cells == ["row", "n", "chosen", "share", "10,000", "1,870", "yes", "0.5"]
     unnamed = Page(plots.figure_html(FIGURES["coverage"](), "caption", frame.rename_axis(None)))
     assert "row" in unnamed.text
 

@@ -70,7 +70,7 @@ def _shorter(numbers: re.Match[str]) -> str:
 
 
 def _table(table: pd.DataFrame, caption: str) -> str:
-    heads = [str(table.index.name or "row"), *map(str, table.columns)]
+    corner, heads = str(table.index.name or "row"), map(str, table.columns)
     rows = [
         f'<tr><th scope="row">{escape(_text(index))}</th>'
         + "".join(f"<td>{escape(_text(cell))}</td>" for cell in row)
@@ -79,11 +79,14 @@ def _table(table: pd.DataFrame, caption: str) -> str:
     ]
     left_out = f", the first {MOST_ROWS} of {len(table):,} rows" if len(table) > MOST_ROWS else ""
     return (
-        f"<table><caption>{escape(caption)}{left_out}</caption><thead><tr>"
+        f"<table><caption>{escape(caption)}{left_out}</caption>"
+        f'<thead><tr><th scope="col" class="text">{escape(corner)}</th>'
         + "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
         + f"</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
 
 
 def _text(cell: object) -> str:
-    return figure_text(cell, ".5g") if isinstance(cell, float) else str(cell)
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    return figure_text(cell, ".5g") if isinstance(cell, float) else f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -75,6 +75,20 @@ class Audit:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("ahead")
 
     @property
+    def numbers(self) -> pd.DataFrame:
+        """The newest 100 of `moments`, in words."""
+        newest = self.moments.sort_values(["time", "horizon"]).tail(100)
+        return pd.DataFrame(
+            {
+                "ahead": [duration_text(seconds) for seconds in newest["horizon"].tolist()],
+                "values": newest["n"].tolist(),
+                "inside the interval": [figure_text(share, ".0%") for share in newest["inside"]],
+                "off by": [figure_text(share, ".2%") for share in newest["error"]],
+            },
+            index=pd.Index([moment_text(seconds) for seconds in newest["time"]], name="moment"),
+        )
+
+    @property
     def summary(self) -> str:
         """One sentence: did the forecasts keep what they promised?"""
         if self.moments.empty:
