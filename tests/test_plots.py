@@ -216,6 +216,9 @@ def test_the_backtest_title_says_who_wins_and_by_how_much() -> None:
     assert [bar.get_width() for bar in figure.axes[0].patches] == [0.02, 0.015, 0.01]  # the best one on top
     worse = plots.plot_backtest(SCORES.assign(wql=[0.03, 0.02, 0.015]))
     assert title(worse) == "lstm is 100 % worse than the best of the others, predict_linear"
+    for loss, verdict in ((0.015, "no better"), (0.01499, "<1 % better")):
+        close = plots.plot_backtest(SCORES.assign(wql=[loss, 0.02, 0.015]))
+        assert title(close) == f"lstm is {verdict} than the best of the others, predict_linear"
 
 
 def test_every_forecaster_has_a_line_over_the_horizon() -> None:

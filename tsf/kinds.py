@@ -168,7 +168,7 @@ def stamp_text(seconds: float) -> str:
 
 
 def chance_text(chance: float) -> str:
-    """A chance for people, who take 0 % and 100 % for certain: 0.9976 -> `>99 %`."""
+    """A chance, or a gain, for people, who take 0 % and 100 % for certain: 0.9976 -> `>99 %`."""
     if chance != chance:
         return "–"
     return "<1 %" if 0 < chance < 0.01 else ">99 %" if 0.99 < chance < 1 else figure_text(chance, ".0%")

@@ -204,7 +204,7 @@ def _verdict(results: Results, words: Words) -> str:
         "Its loss is {verdict} that of the best baseline, {baseline}; the 80 % interval held {held} of {n:,} "
         "held-out values. Model {model}, version {version}; written to {place}."
     ).format(
-        verdict=verdict.format(share=figure_text(abs(better), ".0%")),
+        verdict=verdict.format(share=chance_text(abs(better))),
         baseline=scores["best_baseline"],
         held=figure_text(scores["coverage_80"], ".0%"),
         n=scores["judged"],

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tsf.kinds import figure_text, share_text
+from tsf.kinds import chance_text, figure_text, share_text
 from tsf.plots.style import BLUE, GREY, PALETTE, RED, nothing, panels, plain, share_axis, styled
 
 __all__ = [
@@ -83,8 +83,8 @@ def plot_backtest(table: pd.DataFrame) -> Figure:
     title = f"{model} has a loss of {table['wql'].iloc[0]:.4g}"
     if len(rivals) and rivals.min() > 0:
         gain = 1 - table["wql"].iloc[0] / rivals.min()
-        verdict = "better" if gain >= 0 else "worse"
-        title = f"{model} is {figure_text(abs(gain), '.0%')} {verdict} than the best of the others, {rivals.idxmin()}"
+        verdict = f"{chance_text(abs(gain))} {'better' if gain > 0 else 'worse'}" if gain else "no better"
+        title = f"{model} is {verdict} than the best of the others, {rivals.idxmin()}"
     names = [name for name in SCORES if name in table]
     figure, axes = panels(len(names), plain(title, 110), height=0.5 + 0.36 * len(table))
     for axis, name in zip(axes, names, strict=True):

@@ -116,7 +116,7 @@ class AlarmReplay:
         change = f"{count_text(ours.false, 'false alarm', 'false alarms')} instead of {old.false}"
         if old.false:
             fewer = 1 - ours.false / old.false
-            change = f"{figure_text(abs(fewer), '.0%')} {'fewer' if fewer >= 0 else 'more'} false alarms "
+            change = f"{chance_text(abs(fewer))} {'fewer' if fewer >= 0 else 'more'} false alarms "
             change += f"({ours.false} instead of {old.false})"
         return (
             f"Against the rule that many have in production, {PRODUCTION}: {change}, and "

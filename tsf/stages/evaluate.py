@@ -16,7 +16,7 @@ from tsf.io.artifacts import read_series, write_json
 from tsf.io.files import replacing
 from tsf.io.logs import start_log
 from tsf.io.registry import promote, register, versions
-from tsf.kinds import count_text, duration_text, figure_text, moment_text
+from tsf.kinds import chance_text, count_text, duration_text, figure_text, moment_text
 from tsf.learn import Backtest, Model, default_baselines, model_forecaster
 from tsf.learn.backtest import backtest, rolling_origins
 from tsf.learn.explain import explain
@@ -73,9 +73,9 @@ class Evaluation:
     def summary(self) -> str:
         """One sentence: is the model worth having?"""
         wql, rival = (self.score(name, "wql") for name in (self.model_name, self.best_baseline))
-        verdict = f"{figure_text(1 - wql / rival, '.0%')} lower than" if wql < rival else "no lower than"
+        verdict = f"{chance_text(1 - wql / rival)} lower than" if wql < rival else "no lower than"
         if wql > rival > 0:
-            verdict = f"{figure_text(wql / rival - 1, '.0%')} higher than"
+            verdict = f"{chance_text(wql / rival - 1)} higher than"
         best = _words(self.best_baseline)
         advice = "" if wql < rival else f" Use {best} in its place, or give the model more history."
         return (
