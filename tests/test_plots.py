@@ -414,7 +414,8 @@ def test_figures_of_alarms_say_what_happened_whatever_the_names_are() -> None:
     for figure, words in [
         (plots.plot_rules(rules_table()), "Ours announced 9 of 10 breaches in time, with 4 false alarms"),
         (plots.plot_policy(curve, 5.0), "At 30 %, 90 % of the breaches are announced in time with 3.0 alarms a week"),
-        (plots.plot_policy(curve.head(0), 5.0), "There were no breaches"),
+        (plots.plot_policy(curve.head(0), 5.0), "The threshold was not chosen: it is as params.yaml sets it"),
+        (plots.plot_policy(curve.assign(recall=np.nan), 5.0), "There were no breaches"),
         (plots.plot_reliability(chances), "fewer than 30 cases: by chance"),
         (plots.plot_reliability(chances), "The chance of a breach is off by 2.4 points on average, and by 23 at most"),
         (plots.plot_reliability(chances.tail(1)), "The chance of a breach is off by 85.0 points on average"),

@@ -122,7 +122,9 @@ def plot_reliability(table: pd.DataFrame) -> Figure:
 @styled
 def plot_policy(curve: pd.DataFrame, budget: float) -> Figure:
     """`alarms` a week and team against breaches met (`recall`), a point per choice; index: threshold; `chosen`: one."""
-    if curve.empty or curve["recall"].isna().all():
+    if curve.empty:
+        return nothing("The threshold was not chosen: it is as params.yaml sets it")
+    if curve["recall"].isna().all():
         return nothing("There were no breaches to choose a threshold by")
     chosen = curve[curve["chosen"]]
     title = "No threshold was chosen"
