@@ -228,6 +228,15 @@ def test_every_forecaster_has_a_line_over_the_horizon() -> None:
     assert len({line.get_marker() for line in figure.axes[0].lines}) == 2  # told apart without colour
 
 
+def test_a_horizon_of_seconds_is_told_in_few_digits() -> None:
+    series = example(limit=False)
+    forecast = Forecast(
+        labels=series.labels, origin_seconds=int(series.times[-1]), step_seconds=10, levels=LEVELS,
+        quantiles=np.zeros((3, 24, len(LEVELS))),
+    )  # fmt: skip
+    assert title(plots.plot_forecast(series, forecast, [0])) == "Forecast of the next 0.06667 h"
+
+
 def test_coverage_names_the_quantile_that_is_furthest_off() -> None:
     assert title(FIGURES["coverage"]()) == "Right to within 8.0 points; the 50 % quantile is furthest off"
 

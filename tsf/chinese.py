@@ -131,9 +131,9 @@ CHINESE: dict[str, str] = {
     "No series to forecast": "没有可预测的序列",
     "{n} of {total:,} series": "{total:,} 个序列中的 {n} 个",
     "{reached} of these {n} series reached their limit": "这 {n} 个序列中有 {reached} 个曾达到上限",
-    "Forecast of the next {hours:g} h": "未来 {hours:g} 小时的预测",
-    "More likely than not to reach the line within {hours:g} h: {likely} of these {n} series": (
-        "这 {n} 个序列中有 {likely} 个在 {hours:g} 小时内达到告警线的概率过半"
+    "Forecast of the next {hours:.4g} h": "未来 {hours:.4g} 小时的预测",
+    "More likely than not to reach the line within {hours:.4g} h: {likely} of these {n} series": (
+        "这 {n} 个序列中有 {likely} 个在 {hours:.4g} 小时内达到告警线的概率过半"
     ),
     "%b": "%m月",
     "%b-%d": "%m-%d",

@@ -107,7 +107,7 @@ def plot_by_horizon(frame: pd.DataFrame) -> Figure:
         marker = "osD^vPX"[number % 7]  # told apart without colour
         axis.plot(frame.index, frame[name], color=colour, lw=width, marker=marker, ms=5, label=plain(name, 40))
     if len(frame) <= 12:
-        axis.set_xticks(frame.index, [f"{hours:g}" for hours in frame.index])
+        axis.set_xticks(frame.index, [f"{hours:.4g}" for hours in frame.index])
     axis.set(xlabel="hours ahead, up to", ylabel="weighted quantile loss", ylim=(0, None))
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure

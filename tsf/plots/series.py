@@ -170,9 +170,9 @@ def _annotate(axis: Axes, forecast: Forecast, row: int, words: Words) -> None:
 def _forecast_title(forecast: Forecast, rows: Sequence[int], words: Words) -> str:
     hours = forecast.quantiles.shape[1] * forecast.step_seconds / 3600
     if forecast.p_breach is None:
-        return words("Forecast of the next {hours:g} h").format(hours=hours)
+        return words("Forecast of the next {hours:.4g} h").format(hours=hours)
     likely = int((np.nan_to_num(forecast.p_breach[list(rows), -1]) >= 0.5).sum())
-    return words("More likely than not to reach the line within {hours:g} h: {likely} of these {n} series").format(
+    return words("More likely than not to reach the line within {hours:.4g} h: {likely} of these {n} series").format(
         likely=likely, n=len(rows), hours=hours
     )
 
