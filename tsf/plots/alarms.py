@@ -143,7 +143,7 @@ def plot_policy(curve: pd.DataFrame, budget: float) -> Figure:
         if number % every == 0:
             place = (row["alarms"], row["recall"])
             axis.annotate(share_text(threshold), place, (6, -10), textcoords="offset points", fontsize=8)
-    axis.plot(chosen["alarms"], chosen["recall"], "o", ms=10, mfc="none", mec=RED, mew=2, label="chosen")
+    axis.plot(chosen["alarms"], chosen["recall"], "o", ms=10, mfc="none", mec=RED, mew=2, label="chosen", clip_on=False)
     axis.axvline(budget, color=GREY, ls="--", lw=1, label=f"budget, {budget:g} a week")
     axis.set(xlabel="alarms a week and team", ylabel="breaches announced in time", ylim=(0, 1.02), xlim=(0, None))
     share_axis(axis)
