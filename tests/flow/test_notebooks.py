@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import papermill
@@ -36,6 +37,16 @@ def test_a_notebook_that_runs_becomes_a_report_and_the_task_is_its_parameter(roo
     assert "the task is cpu" in report.read_text()
     assert report.with_suffix(".ipynb").is_file()
     assert 'href="cpu/fetch.html"' in (root / "reports/index.html").read_text()
+
+
+def test_a_long_path_of_temporary_files_takes_no_kernel_its_sockets(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("scratch-of-job-" * 7)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    put_notebook(root, "1 + 1")
+    assert run_stage("fetch", "cpu", root).is_file()
 
 
 def test_a_users_mistake_is_told_in_its_own_sentence_and_the_last_report_stays(root: Path) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import IO, TYPE_CHECKING, Any
 
 from tsf.errors import BusyError, FlowError, ParamsError, TsfError
@@ -52,7 +52,7 @@ def run_stage(stage: Stage, task: str, root: Path) -> Path:
     running = paths.running_notebook(stage)
     with (
         only_stage(paths, stage, TICK_SECONDS if stage == "push" else 0),
-        TemporaryDirectory() as sockets,
+        TemporaryDirectory(dir=_socket_parent()) as sockets,
         TemporaryFile() as heard,
     ):
         for left in paths.output(stage).glob(".*.tmp"):  # by a run that was killed: DVC would keep it as data
@@ -156,6 +156,12 @@ def _managed_with_stderr(file: IO[bytes]) -> type[AsyncKernelManager]:
             await super().start_kernel(**options, stderr=file)
 
     return Manager
+
+
+def _socket_parent() -> str:
+    """The folder for temporary files; /tmp where its path is too long for a socket, whose own has 107 bytes at most."""
+    usual = gettempdir()
+    return usual if len(os.fsencode(usual)) <= 80 else "/tmp"  # noqa: S108 - a folder of our own is made in it
 
 
 def _unwritable(path: Path, fault: Exception) -> FlowError:
