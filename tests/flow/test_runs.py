@@ -123,6 +123,21 @@ def test_a_run_beside_another_says_who_is_busy_and_never_to_remove_the_lock(
     assert capsys.readouterr().err == ""
 
 
+def test_a_notebook_that_a_merge_left_in_two_is_told_in_one_sentence_before_any_task_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project = make_project(tmp_path, ("cpu",))
+    monkeypatch.setenv("PYTHONPATH", str(project.root))
+    notebook = project.root / "notebooks/push.ipynb"
+    notebook.write_text(f"<<<<<<< HEAD\n{notebook.read_text()}")
+    with pytest.raises(FlowError, match=r"^dvc repro failed for cpu, see above"):
+        runs.reproduce(project.root)
+    said = capfd.readouterr().err
+    assert f"error: {notebook}: it is no notebook (Expecting value" in said
+    assert "Traceback" not in said
+    assert "fetch" not in said
+
+
 @pytest.mark.parametrize("left", [b"", b'{"write": {"/p/data/cpu": {"pi'])
 def test_locks_that_a_full_disk_has_cut_stop_no_later_run(
     left: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

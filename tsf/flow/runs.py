@@ -61,9 +61,12 @@ def reproduce(
     stages = [stage] if alone else STAGES[: STAGES.index(stage) + 1]
     _clear_rwlock(root)
     # Each chain is named stage by stage: DVC would lock what they share, the notebooks, against one another.
-    _run_dvc(root, "", ["notebooks"])  # where a training reads them, they are as they should be
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = list(pool.map(lambda name: _run_chain(root, name, stages, ["--force"] * force), names))
+    status, said = _run_dvc(root, "", ["notebooks"])
+    if status and not BUSY.search(said):  # where a training reads them, they are as they should be
+        outcomes = [Outcome(name, status) for name in names]
+    else:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            outcomes = list(pool.map(lambda name: _run_chain(root, name, stages, ["--force"] * force), names))
     write_index(root)
     if failed := [one for one in outcomes if one.status and not one.busy]:
         raise FlowError(_failures(failed), cure="mend it and run the same command again; the rest is done")

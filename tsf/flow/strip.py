@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 
+from tsf.errors import FlowError
 from tsf.project import STAGES, find_root
 
 __all__ = ["main", "strip"]
@@ -33,12 +35,20 @@ def strip(notebook: dict[str, object]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Write notebooks/.stripped/<stage>.ipynb for every stage, and environment.json beside them."""
+    """Write notebooks/.stripped/<stage>.ipynb for every stage, and environment.json beside them.
+
+    Raises FlowError for a notebook that is damaged, as by a merge.
+    """
     folder = find_root() / "notebooks"
     (folder / ".stripped").mkdir(exist_ok=True)
     for stage in STAGES:
-        notebook = json.loads((folder / f"{stage}.ipynb").read_text(encoding="utf-8"))
-        text = json.dumps(strip(notebook), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        path = folder / f"{stage}.ipynb"
+        try:
+            notebook = strip(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as fault:
+            cure = f"mend it, or take the last one that was committed: git checkout HEAD {path}"
+            raise FlowError(f"it is no notebook ({fault})", where=str(path), cure=cure) from None
+        text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         (folder / ".stripped" / f"{stage}.ipynb").write_text(text, encoding="utf-8")
     # As a hash: what DVC keeps for ever must hold no password, should somebody have put one into an address.
     named = {name: os.environ.get(name, "") for name in ADDRESSES}
@@ -47,4 +57,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FlowError as fault:
+        sys.exit(f"error: {fault}")
