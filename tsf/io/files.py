@@ -6,6 +6,7 @@ import fcntl
 import json
 import math
 import os
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,12 +25,14 @@ def replacing(path: Path, error: type[TsfError] = FlowError) -> Iterator[BinaryI
     """A file to write whose content takes the place of `path` at once at the end; until then `path` stays as it was.
 
     A process killed at any moment leaves the old file, and at worst a hidden `.<name>.<random>.tmp` beside it.
-    Raises `error` if the disk refuses.
+    Who may read and write an old file may do so with the new one. Raises `error` if the disk refuses.
     """
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("xb") as file:
+            if path.exists():
+                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
