@@ -223,7 +223,9 @@ def test_a_damaged_version_is_shown_and_healed_by_registering_it_again(stored: t
 
 def test_a_damaged_list_of_aliases_is_one_sentence(stored: tuple[TaskPaths, list[str]]) -> None:
     paths, _ = stored
-    for text in ("{", "[]", '{"history": [{}]}', '{"history": [{"alias": "champion", "act": "rollback"}]}'):
+    moves = [f'"act": "promote", "version": {version}' for version in ("5", "null")]
+    texts = [f'{{"history": [{{"alias": "champion", {move}}}]}}' for move in ('"act": "rollback"', *moves)]
+    for text in ("{", "[]", '{"history": [{}]}', *texts):
         (paths.registry / "storage" / "aliases.json").write_text(text)
         with pytest.raises(ModelError, match=r"aliases\.json: it is damaged; restore it"):
             resolve(paths)

@@ -221,7 +221,8 @@ def _history(folder: Path) -> list[dict[str, str]]:
         return []
     try:
         history: list[dict[str, str]] = read_json(path)["history"]
-        _stacks(history)
+        if not all(isinstance(version, str) for stack in _stacks(history).values() for version in stack):
+            raise TypeError
     except (FlowError, KeyError, TypeError, AttributeError, IndexError):
         raise ModelError("it is damaged", where=str(path), cure="restore it, or delete it and promote again") from None
     return history
