@@ -66,6 +66,8 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     (task(train__epochs=True), "params.yaml tasks.a.train: epochs is true; write a number, or quote the text."),
     # durations and times
     (task(fetch__step=3600), "tasks.a.fetch.step: 3600 is not a duration; write a number with its unit, such as 5m"),
+    (task(fetch__history="9" * 20 + "d"), "d' is longer than a century; write a shorter one"),
+    (task(train__seed=2**64), "train.seed: 18446744073709551616: input should be less than or equal to 4294967295"),
     (task(fetch__step="1y"), "tasks.a.fetch.step: '1y' is not a duration"),
     (task(fetch__step="0s"), "tasks.a.fetch.step: '0s' is not a duration"),
     (task(fetch__step="1h 30m"), "tasks.a.fetch.step: '1h 30m' is not a duration"),

@@ -57,6 +57,7 @@ __all__ = [
 
 UNREADABLE = "an address that cannot be read"
 UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+LONGEST = 36_525 * 86_400  # seconds of a duration: a century
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")  # what Prometheus accepts everywhere
 LABELS: JsonSchemaValue = {"type": "array", "items": {"type": "string", "title": "label"}}
 SIZE = r"^(\d+(?:\.\d+)?)([KMGTPE])iB$"
@@ -113,13 +114,18 @@ def urgent_first(
 
 
 def parse_duration(text: object) -> int:
-    """Seconds of a Prometheus duration (`1h30m`, `60d`). Raises ValueError for anything else, bare numbers included."""
+    """Seconds of a Prometheus duration (`1h30m`, `60d`), a century at the most.
+
+    Raises ValueError for anything else, bare numbers included.
+    """
     pattern = "".join(rf"(?:(\d+){unit})?" for unit in UNIT_SECONDS)
     match = re.fullmatch(pattern, text) if isinstance(text, str) else None
     counts = match.groups("0") if match else ()
     seconds = sum(int(count) * size for count, size in zip(counts, UNIT_SECONDS.values(), strict=False))
     if seconds <= 0:
         raise ValueError(f"{text!r} is not a duration; write a number with its unit, such as 5m, 1h or 60d")
+    if seconds > LONGEST:
+        raise ValueError(f"{text!r} is longer than a century; write a shorter one")
     return seconds
 
 

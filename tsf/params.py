@@ -70,6 +70,7 @@ __all__ = [
 ]
 
 OVERRIDES = {"PROMETHEUS_URL": "base_url", "PUSHGATEWAY_URL": "pushgateway_url"}
+MOST_SEED = 2**32 - 1  # which torch and numpy take alike
 FILES = ("ca_file", "client_cert_file", "client_key_file")
 ModelType = Literal["lstm", "gru", "transformer", "cnn_lstm", "attention"]
 Schedule = Literal["one_cycle", "cosine", "constant"]
@@ -141,7 +142,7 @@ class SnapshotParams(_Section):
 class DemoParams(_Section):
     """Size of the simulated fleet behind `prometheus.base_url: demo`."""
 
-    seed: int = Field(7, ge=0, description="the same seed gives the same fleet, bit for bit")
+    seed: int = Field(7, ge=0, le=MOST_SEED, description="the same seed gives the same fleet, bit for bit")
     groups: int = Field(8, ge=1, le=2000, description="groups of users")
     users_per_group: int = Field(6, ge=1, le=1000, description="users in each group, on average")
 
@@ -220,7 +221,7 @@ class TrainParams(_Section):
     )
     holdout: Duration = Field("7d", description="the newest data, kept from training to judge it")  # type: ignore[assignment]
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where torch sees one")
-    seed: int = Field(0, ge=0, description="the same seed and data give the same model on the CPU")
+    seed: int = Field(0, ge=0, le=MOST_SEED, description="the same seed and data give the same model on the CPU")
     start: Literal["fresh", "champion"] = Field(
         "fresh", description="weights that training begins with: new ones, or those of the model in use"
     )
