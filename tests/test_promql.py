@@ -86,6 +86,26 @@ def test_a_raw_counter_is_refused_with_the_hint(query: str, counter: str) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "(" * 300 + "up" + ")" * 300,
+        "up" + " + up" * 300,
+        "up" + " OR up" * 300,
+        "-" * 300 + "up",
+        "# it's\n" + "(" * 300 + "up" + ")" * 300 + " # isn't it",
+    ],
+)
+def test_a_query_that_would_end_the_process_by_its_depth_is_refused(query: str) -> None:
+    with pytest.raises(ParamsError, match="has 300 brackets and operators, more than 200; let a recording rule"):
+        selectors(query)
+
+
+def test_what_stands_in_strings_and_matchers_makes_no_query_deep() -> None:
+    query = 'up{path="' + "(" * 300 + '",' + ",".join(f'a{i}!="+"' for i in range(300)) + "}"
+    assert len(selectors(query)) == 1
+
+
 def test_selectors_come_from_left_to_right() -> None:
     query = 'a - rate(b_total[5m]) * on(x) max_over_time(c[1h:5m]) + {y="z"}'
     assert [metric_name(selector) for selector in selectors(query)] == ["a", "b_total", "c", ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,10 @@ __all__ = [
 
 COUNTER_SUFFIXES = ("_total", "_count", "_sum", "_bucket")
 COUNTER_FUNCTIONS = {"rate", "irate", "increase", "delta", "idelta", "resets", "changes", "count_over_time"}
+
+MOST_LEVELS = 200  # the parser copies each level for all above it: a thousand take gigabytes, more end the process
+OPAQUE = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`""", re.DOTALL)  # comments and strings
+NESTING = re.compile(r"[(+*/%^-]|[<>=!]=?|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 
 
 def check_query(query: str, where: str) -> str:
@@ -82,6 +87,10 @@ def quote(value: str) -> str:
 
 
 def _parse(query: str, where: str) -> Any:
+    levels = len(NESTING.findall(re.sub(r"\{[^{}]*\}", "", OPAQUE.sub("", query))))
+    if levels > MOST_LEVELS:
+        what = f"{query[:60]!r} … has {levels:,} brackets and operators, more than {MOST_LEVELS}"
+        raise ParamsError(what, where=where, cure="let a recording rule of Prometheus compute a part of it")
     try:
         return promql_parser.parse(query)
     except ValueError as fault:
