@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,21 @@ async def test_a_damaged_list_of_aliases_hides_no_other_task(call: Call, jp_fetc
     assert sum((await call("GET", "/stats", as_="Stats"))[1]["tasks"].values()) == 2
     assert b"tsf_tasks{" in (await jp_fetch("tsf/api", "metrics")).body
     assert (await call("GET", "/models/task/storage"))[1]["message"].startswith(str(project / "registry/storage"))
+
+
+async def test_models_are_listed_and_found_though_the_aliases_of_another_task_are_damaged(
+    call: Call, project: Path
+) -> None:
+    shutil.copytree(project / "registry/storage", project / "registry/cpu")
+    (project / "registry/storage/aliases.json").write_text("{")
+    status, models = await call("GET", "/models", as_="Models")
+    assert (status, [model["task"] for model in models["items"]]) == (200, ["cpu"])
+    [fault] = models["faults"]
+    assert fault["task"] == "storage"
+    assert "aliases.json: it is damaged; restore it" in fault["message"]
+    _, card = await call("GET", f"/models/{models['items'][0]['id']}", as_="ModelCard")
+    assert card["task"] == "cpu"
+    assert (await call("GET", "/models/nowhere"))[1]["message"] == fault["message"]
 
 
 async def test_rows_come_the_most_urgent_first_and_pages_join(call: Call) -> None:

@@ -41,7 +41,7 @@ def list_models_of_user(service: Service, username: str, offset: int, limit: int
 def list_models_of_task(service: Service, task_id: str, offset: int, limit: int) -> Answer:
     """Models of one task."""
     service.task(task_id)
-    return _list(service, [task_id], offset, limit, None)
+    return _page(_entries(service, task_id, versions(TaskPaths(service.root, task_id)), None), offset, limit)
 
 
 def read_model(service: Service, model_id: str) -> Answer:
@@ -70,13 +70,17 @@ def _find(service: Service, model_id: str) -> tuple[str, ModelVersion]:
     """The task and the version that an id means. Raises NotFoundError, or ConflictError where it could be two."""
     task, _, version = model_id.rpartition(":")
     names = read_params(service.root).tasks
+    asked = {name: _known(service, name) for name in names if task in ("", name)}
     found = [
         (name, one)
-        for name in names
-        if task in ("", name)
-        for one in versions(TaskPaths(service.root, name))
+        for name, known in asked.items()
+        if not isinstance(known, ModelError)
+        for one in known
         if version in (one.version, one.name)
     ]
+    damaged = [known for known in asked.values() if isinstance(known, ModelError)]
+    if damaged and not found:
+        raise damaged[0]
     if not found:
         raise NotFoundError(f"there is no model {model_id!r}", where="model_id", cure="list the models: GET /models")
     if len(found) > 1:
@@ -86,14 +90,34 @@ def _find(service: Service, model_id: str) -> tuple[str, ModelVersion]:
 
 
 def _list(service: Service, tasks: Iterable[str], offset: int, limit: int, stage: str | None) -> Answer:
+    """Models of some tasks; one whose list of aliases is damaged is named in `faults`, and hides no other."""
+    known = {task: _known(service, task) for task in tasks}
+    faults = [{"task": task, "message": str(one)} for task, one in known.items() if isinstance(one, ModelError)]
     entries = [
-        _entry(service, task, one)
-        for task in tasks
-        for one in reversed(versions(TaskPaths(service.root, task)))
-        if stage is None or stage in one.aliases
+        entry
+        for task, found in known.items()
+        if not isinstance(found, ModelError)
+        for entry in _entries(service, task, found, stage)
     ]
+    return _page(entries, offset, limit, faults=faults)
+
+
+def _known(service: Service, task: str) -> list[ModelVersion] | ModelError:
+    """The versions of a task, or why they are not known."""
+    try:
+        return versions(TaskPaths(service.root, task))
+    except ModelError as fault:
+        return fault
+
+
+def _page(entries: list[dict[str, Any]], offset: int, limit: int, **others: Any) -> Answer:
     entries.sort(key=lambda entry: "champion" not in entry["aliases"])  # else as they are: the newest first
-    return json_answer(page_of(entries, offset, limit))
+    return json_answer(page_of(entries, offset, limit, **others))
+
+
+def _entries(service: Service, task: str, found: Iterable[ModelVersion], stage: str | None) -> list[dict[str, Any]]:
+    """Its versions that have the alias `stage`, or all, the newest first."""
+    return [_entry(service, task, one) for one in reversed([*found]) if stage is None or stage in one.aliases]
 
 
 def _entry(service: Service, task: str, model: ModelVersion) -> dict[str, Any]:
