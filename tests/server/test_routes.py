@@ -28,6 +28,7 @@ from tsf.series import SeriesSet, label_rows, title_of
 from tsf.server import runs as run_routes
 from tsf.server import tasks as task_routes
 from tsf.server.openapi import operations
+from tsf.server.service import OWN_SECONDS
 from tsf.stages.push import push
 from tsf.units import amount_text
 
@@ -371,6 +372,19 @@ async def test_health_minds_the_age_of_the_last_forecast(
     os.utime(project / "pushed/storage/receipt.json", (moment, moment))
     checks = (await call("GET", "/health"))[1]["checks"]
     assert {check["state"] for check in checks if check["name"] == "last run"} == {state}
+
+
+async def test_health_sees_a_project_as_it_is_and_not_as_it_was(call: Call, project: Path) -> None:
+    async def said() -> dict[str, str]:
+        return {check["name"]: check["detail"] for check in (await call("GET", "/health", as_="Health"))[1]["checks"]}
+
+    assert (await said())["last run"] == "cpu never pushed a forecast"
+    shutil.copytree(project / "pushed/storage", project / "pushed/cpu")
+    await asyncio.sleep(OWN_SECONDS)
+    assert (await said())["last run"].startswith("every task has pushed")
+    (project / "params.yaml").write_text("tasks: [")
+    await asyncio.sleep(OWN_SECONDS)
+    assert set(await said()) == {"project"}
 
 
 async def test_an_address_that_is_none_is_told_in_our_own_form(call: Call) -> None:

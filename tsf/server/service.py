@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
+from tsf.doctor.finding import Finding
 from tsf.errors import ParamsError, TsfError
 from tsf.flow.runner import start_runner
 from tsf.params import TaskParams, read_params
@@ -25,7 +26,7 @@ from tsf.server.ending import end_with_parent
 __all__ = ["Service"]
 
 T = TypeVar("T")
-HEALTH_SECONDS, NOISE_SECONDS = 30.0, 120.0
+HEALTH_SECONDS, OWN_SECONDS, NOISE_SECONDS = 30.0, 1.0, 120.0
 WORKERS = 2  # one answers while the other plans; each holds torch, about 400 MB
 COMPUTE_SECONDS = 300.0
 # They wait for others.
@@ -76,6 +77,11 @@ class Kept(Generic[T]):
                 self._asking = None
 
 
+async def _known(kept: Kept[T], oldest_seconds: float) -> T:
+    known = kept.latest(oldest_seconds)
+    return known if known is not None else await asyncio.shield(asyncio.wrap_future(kept.coming()))
+
+
 class Service:
     """The state of one server; its methods may be called from any thread."""
 
@@ -85,7 +91,8 @@ class Service:
         self._slow: Executor = ThreadPoolExecutor(4, "tsf-slow")
         self._pool: ProcessPoolExecutor | None = None
         self._lock = Lock()
-        self._health = Kept(self._find_health, self._slow, HEALTH_SECONDS)
+        self._around = Kept(self._find_around, self._slow, HEALTH_SECONDS)
+        self._own = Kept(self._find_own, self._quick, OWN_SECONDS)
         self._alarms = Kept(self._find_alarms, self._slow, NOISE_SECONDS)
 
     @property
@@ -137,19 +144,29 @@ class Service:
                 break
         raise BusyError("the worker process died or did not answer", cure="try again; most often memory has run out")
 
-    async def health(self) -> Answer:
-        """What was found out in the last minute; after half of it, it is renewed behind the asker's back."""
-        known = self._health.latest(2 * HEALTH_SECONDS)
-        return known if known is not None else await asyncio.shield(asyncio.wrap_future(self._health.coming()))
+    async def around(self) -> tuple[float, list[Finding]]:
+        """What servers and machine were like in the last minute, and when; after half of it, it is renewed behind the
+        asker's back. Raises ParamsError.
+        """
+        return await _known(self._around, 2 * HEALTH_SECONDS)
+
+    async def own(self) -> list[Finding]:
+        """What the project's forecasts and queue are like now: many who ask within a second get one answer."""
+        return await _known(self._own, OWN_SECONDS)
 
     def alarms(self) -> Mapping[str, int | str]:
         """Alarms of each task in the last seven days, or why they are unknown; empty before they were first counted."""
         return self._alarms.latest() or {}
 
-    def _find_health(self) -> Answer:
-        from tsf.server.system import find_health
+    def _find_around(self) -> tuple[float, list[Finding]]:
+        from tsf.server.system import find_around
 
-        return find_health(self)
+        return find_around(self.root)
+
+    def _find_own(self) -> list[Finding]:
+        from tsf.server.system import find_own
+
+        return find_own(self.root)
 
     def _find_alarms(self) -> Mapping[str, int | str]:
         from tsf.server.noise import find_alarms

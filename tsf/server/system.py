@@ -34,7 +34,8 @@ from tsf.server.tasks import task_states
 __all__ = [
     "about",
     "docs_page",
-    "find_health",
+    "find_around",
+    "find_own",
     "health",
     "list_reports",
     "metrics",
@@ -78,24 +79,28 @@ def openapi_json(service: Service) -> Answer:
 
 
 async def health(service: Service) -> Answer:
-    """What was found out last."""
-    return await service.health()
-
-
-def find_health(service: Service) -> Answer:
-    """Look at everything that tsf needs; takes as long as the slowest server takes to answer."""
+    """Servers and machine as they were found last, the project as it is."""
     try:
-        root = service.root
-        params = read_params(root)
+        checked_at, findings = await service.around()
+        findings = [*findings, *await service.own()]
     except ParamsError as fault:
-        findings = [Finding("project", "fail", fault.what, fault.cure)]
-    else:
-        findings = [*check_services(root, params.prometheus, os.environ), *check_hardware(root), gpu_without_torch()]
-        findings += [_last_run(root, params), _queue(root)]
+        checked_at, findings = time.time(), [Finding("project", "fail", fault.what, fault.cure)]
     findings = [without_secrets(finding, os.environ) for finding in findings]
     worst = max((finding.state for finding in findings), key=["ok", "warn", "fail"].index)
     checks = [{"name": f.name, "state": f.state, "detail": f.detail, "cure": f.cure} for f in findings]
-    return json_answer({"status": worst, "checked_at": time_text(time.time()), "checks": checks})
+    return json_answer({"status": worst, "checked_at": time_text(checked_at), "checks": checks})
+
+
+def find_around(root: Path) -> tuple[float, list[Finding]]:
+    """Look at servers and machine; takes as long as the slowest server takes to answer. Raises ParamsError."""
+    server = read_params(root).prometheus
+    findings = [*check_services(root, server, os.environ), *check_hardware(root), gpu_without_torch()]
+    return time.time(), findings
+
+
+def find_own(root: Path) -> list[Finding]:
+    """Look at the newest forecasts and the queue. Raises ParamsError."""
+    return [_last_run(root, read_params(root)), _queue(root)]
 
 
 def stats(service: Service) -> Answer:
