@@ -124,6 +124,18 @@ def test_a_chosen_series_stays_chosen_when_a_push_gives_it_another_row_and_is_mi
     expect(page.locator(".tsf-main h2")).to_have_text(other["title"])
 
 
+def test_a_chart_that_was_asked_for_while_the_server_was_away_comes_once_it_is_back(lab: Lab) -> None:
+    page = lab.open("dashboard:storage")
+    page.locator(".tsf-main h2").wait_for()
+    chart = re.compile("/tsf/api/tasks/storage/chart")
+    page.route(chart, lambda route: route.abort())
+    entry = page.locator(".tsf-picker .tsf-entry").nth(1)
+    entry.click()
+    expect(page.locator(".tsf-main .tsf-note")).to_contain_text("does not answer")
+    page.unroute(chart)
+    expect(page.locator(".tsf-main h2")).to_have_text(entry.locator(".tsf-entry-title").inner_text())
+
+
 def test_why_a_series_is_forecast_so_is_asked_for_when_it_is_opened_and_anew_for_another(lab: Lab) -> None:
     page = lab.open("dashboard:storage")
     why = page.locator(".tsf-main details", has_text="Why it is forecast so")

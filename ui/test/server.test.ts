@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { API_VERSION, ApiError, createApi, type Model, type Send } from '../src/model/api';
 import { Poller } from '../src/model/feed';
@@ -70,6 +70,9 @@ describe('the routes', () => {
     await expect(html.about()).rejects.toThrow('The server answered 502.');
     const silent = createApi(() => Promise.reject(new TypeError('Failed to fetch')));
     await expect(silent.about()).rejects.toBeInstanceOf(ApiError);
+    await expect(silent.about()).rejects.toMatchObject({ passes: true });
+    await expect(html.about()).rejects.toMatchObject({ passes: true });
+    await expect(createApi(send).run('a')).rejects.toMatchObject({ passes: false });
   });
 });
 
@@ -140,6 +143,27 @@ describe('the feed', () => {
     const first = asked.length;
     await feed.refresh();
     expect([first > 0, asked.length]).toEqual([true, first]);
+  });
+
+  it('shows tasks at once while what it reads from does not answer', async () => {
+    const feed = poller((path, init) => (path === '/health' ? new Promise(() => undefined) : send(path, init)));
+    await feed.refresh();
+    expect(feed.store.get()).toMatchObject({ loaded: true, problem: null, tasks: [{ name: 'storage' }] });
+  });
+
+  afterEach(() => vi.useRealTimers());
+
+  it('asks again within a minute, though its machine slept for a night in the middle of a question', async () => {
+    vi.useFakeTimers();
+    const late: Send = async (path, init) => {
+      vi.setSystemTime(Date.now() + 8 * 3600 * 1000);
+      return send(path, init);
+    };
+    poller(late).start();
+    await vi.advanceTimersByTimeAsync(59000);
+    expect(asked.filter(one => one === 'GET /')).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(asked.filter(one => one === 'GET /')).toHaveLength(2);
   });
 
   it('tells who watches, until they leave', async () => {

@@ -38,6 +38,11 @@ export class ApiError extends Error {
   ) {
     super(message);
   }
+
+  /** Whether nobody of tsf has answered: the server, or what stands behind a proxy, is away for a while. */
+  get passes(): boolean {
+    return this.status === 0 || (this.status >= 502 && this.reason === '');
+  }
 }
 
 export type Api = ReturnType<typeof createApi>;

@@ -34,10 +34,15 @@ export const EMPTY_FEED: Feed = {
   troubles: []
 };
 
+/** The longest rest, however long the last answer took: a machine may have slept meanwhile. */
+const LONGEST_SECONDS = 60;
+
 /** Keeps `store` in step with the server; `refresh` asks at once, `start` goes on every `seconds()`. */
 export class Poller {
   readonly store = new Store<Feed>(EMPTY_FEED);
   private asking: Promise<void> | undefined;
+  private checking: Promise<void> | undefined;
+  private troubles: Feed['troubles'] = [];
   private tookSeconds = 0;
 
   constructor(
@@ -56,9 +61,21 @@ export class Poller {
     return this.asking;
   }
 
-  /** Seconds to the next question: never more than a tenth of the time is spent on asking. */
+  /** Seconds to the next question: of a slow server it is a tenth of the time that is spent on asking. */
   private pause(): number {
-    return Math.max(this.seconds() * (this.store.get().problem ? 3 : 1), 10 * this.tookSeconds);
+    const seconds = this.seconds() * (this.store.get().problem ? 3 : 1);
+    return Math.max(seconds, Math.min(LONGEST_SECONDS, 10 * this.tookSeconds));
+  }
+
+  /** The server's surroundings, apart: whoever does not answer there must not hold up the pages; a later look tells of it. */
+  private check(): void {
+    this.checking ??= this.api
+      .health()
+      .then(
+        ({ checks }) => (this.troubles = checks.filter(check => check.state !== 'ok')),
+        (error: Error) => (this.troubles = [{ name: 'health', state: 'fail', detail: error.message, cure: '' }])
+      )
+      .then(() => (this.checking = undefined));
   }
 
   private async ask(): Promise<void> {
@@ -73,8 +90,9 @@ export class Poller {
         this.store.update({ loaded: true, about, problem });
         return;
       }
-      const [tasks, series, health] = await Promise.all([this.api.tasks(), this.api.series(), this.api.health()]);
-      this.store.set({
+      this.check();
+      const [tasks, series] = await Promise.all([this.api.tasks(), this.api.series()]);
+      this.store.update({
         loaded: true,
         about,
         problem: null,
@@ -82,7 +100,7 @@ export class Poller {
         series: series.items,
         total: series.total,
         busy: tasks.queue.busy ?? '',
-        troubles: health.checks.filter(check => check.state !== 'ok')
+        troubles: this.troubles
       });
     } catch (error) {
       this.store.update({ loaded: true, problem: problemOfError(error) });

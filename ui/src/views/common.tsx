@@ -4,6 +4,7 @@ import { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Desk } from '../desk';
+import { ApiError } from '../model/api';
 import type { Feed, Problem } from '../model/feed';
 import { visibleRows } from '../model/rows';
 import type { Store } from '../model/store';
@@ -29,7 +30,12 @@ export interface Asked<T> {
   error?: string;
 }
 
-/** The answer to a question, asked anew whenever `key` changes; the old answer stays until the new one is there. */
+const PATIENCE_SECONDS = 5; // before a server that was away is asked again
+
+/**
+ * The answer to a question, asked anew whenever `key` changes, and where the server is away until it is back; the old
+ * answer stays until the new one is there.
+ */
 export function useAsked<T>(ask: () => Promise<T>, key: string): Asked<T> & { again: () => void } {
   const [asked, setAsked] = React.useState<Asked<T>>({});
   const [count, setCount] = React.useState(0);
@@ -37,12 +43,21 @@ export function useAsked<T>(ask: () => Promise<T>, key: string): Asked<T> & { ag
   latest.current = ask;
   React.useEffect(() => {
     let wanted = true;
+    let timer: ReturnType<typeof setTimeout>;
     latest.current().then(
       value => wanted && setAsked({ value }),
-      (error: Error) => wanted && setAsked({ error: error.message })
+      (error: Error) => {
+        if (wanted) {
+          setAsked({ error: error.message });
+          if (error instanceof ApiError && error.passes) {
+            timer = setTimeout(() => setCount(n => n + 1), 1000 * PATIENCE_SECONDS);
+          }
+        }
+      }
     );
     return () => {
       wanted = false;
+      clearTimeout(timer);
     };
   }, [key, count]);
   return { ...asked, again: React.useCallback(() => setCount(n => n + 1), []) };
@@ -310,6 +325,7 @@ export function Choice(props: {
     <label className="tsf-choice">
       <span>{props.label}</span>
       <select value={props.value} onChange={event => props.onChange(event.target.value)}>
+        {!props.options.some(([value]) => value === props.value) && <option value={props.value}>{props.value}</option>}
         {props.options.map(([value, text]) => (
           <option key={value} value={value}>
             {text}
