@@ -136,6 +136,14 @@ def test_a_chart_that_was_asked_for_while_the_server_was_away_comes_once_it_is_b
     expect(page.locator(".tsf-main h2")).to_have_text(entry.locator(".tsf-entry-title").inner_text())
 
 
+@pytest.mark.parametrize("name", ["dashboard", "models"])
+def test_no_other_task_stands_in_the_place_of_one_that_is_gone(lab: Lab, name: str) -> None:
+    page = lab.open(f"{name}:deleted_elsewhere")
+    expect(page.locator(".tsf-page")).to_contain_text("There is no task deleted_elsewhere. Choose another.")
+    page.locator(".tsf-page").get_by_label("Task").select_option("storage")
+    page.locator(PAGES[f"{name}:storage"]).first.wait_for()
+
+
 def test_why_a_series_is_forecast_so_is_asked_for_when_it_is_opened_and_anew_for_another(lab: Lab) -> None:
     page = lab.open("dashboard:storage")
     why = page.locator(".tsf-main details", has_text="Why it is forecast so")

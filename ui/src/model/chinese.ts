@@ -97,6 +97,7 @@ export const CHINESE: Record<string, string> = {
     '服务器上的 tsf 是 {version}，与本页面版本不同。请重新启动 Jupyter，然后刷新页面。',
   'The server was not started in a tsf project.': '服务器不是在 tsf 项目中启动的。',
   'There is no model yet: run the task.': '尚无模型：请先运行任务。',
+  'There is no task {name}. Choose another.': '没有任务 {name}。请选择其他任务。',
   'There is no task yet. New task makes one from a preset.': '尚无任务。“新建任务”可用预设创建一个。',
   'Time ({zone})': '时间（{zone}）',
   Type: '类型',

@@ -4,7 +4,7 @@ import { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Desk } from '../desk';
-import { ApiError } from '../model/api';
+import { ApiError, type Task } from '../model/api';
 import type { Feed, Problem } from '../model/feed';
 import { visibleRows } from '../model/rows';
 import type { Store } from '../model/store';
@@ -333,5 +333,26 @@ export function Choice(props: {
         ))}
       </select>
     </label>
+  );
+}
+
+/** In place of a task that was deleted or renamed elsewhere: no other may stand where its buttons were. */
+export function NoTask(props: {
+  name?: string;
+  tasks: readonly Task[];
+  choose: (name: string) => void;
+}): React.ReactElement {
+  const { name, tasks } = props;
+  if (!tasks.length || name === undefined) {
+    return <p className="tsf-note">{t('There is no task yet. New task makes one from a preset.')}</p>;
+  }
+  const options = tasks.map(one => [one.name, one.name] as const);
+  return (
+    <>
+      <p className="tsf-note">{t('There is no task {name}. Choose another.', { name })}</p>
+      <div className="tsf-buttons">
+        <Choice label={t('Task')} value={name} options={options} onChange={props.choose} />
+      </div>
+    </>
   );
 }

@@ -10,7 +10,7 @@ import { chanceCurves, lastOf, predicted, seriesCurves, type Forecast } from '..
 import { actionsOf, exactly, sameLabels, shownSeries } from '../model/rows';
 import type { Store } from '../model/store';
 import { t } from '../model/words';
-import { act, Bar, Chip, Choice, Guarded, SearchBox, useAsked, useStore, useWalk, useWindow } from './common';
+import { act, Bar, Chip, Choice, Guarded, NoTask, SearchBox, useAsked, useStore, useWalk, useWindow } from './common';
 import { Figure, type Mark } from './figure';
 import { stateWord } from './tasks';
 import { Why } from './why';
@@ -31,10 +31,10 @@ function Dashboard({ desk, feed, page }: { desk: Desk; feed: Feed; page: Store<P
   const shown = useStore(page);
   const preferences = useStore(desk.preferences);
   const [hours, setHours] = React.useState(preferences.hours);
-  const task = feed.tasks.find(one => one.name === shown.task) ?? feed.tasks[0];
+  const task = shown.task === undefined ? feed.tasks[0] : feed.tasks.find(one => one.name === shown.task);
   const rows = React.useMemo(() => feed.series.filter(row => row.task === task?.name), [feed.series, task?.name]);
   if (!task) {
-    return <p className="tsf-note">{t('There is no task yet. New task makes one from a preset.')}</p>;
+    return <NoTask name={shown.task} tasks={feed.tasks} choose={name => page.set({ page: 'dashboard', task: name })} />;
   }
   const labels = shown.labels;
   const row = labels ? rows.find(one => sameLabels(one.labels, labels)) : rows[0];

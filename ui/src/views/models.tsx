@@ -9,7 +9,7 @@ import { amount, digits, span } from '../model/format';
 import { differences } from '../model/compare';
 import type { Store } from '../model/store';
 import { t } from '../model/words';
-import { act, Chip, Choice, Guarded, useAsked, useStore } from './common';
+import { act, Chip, Choice, Guarded, NoTask, useAsked, useStore } from './common';
 import { Figure } from './figure';
 
 /** Of each measure its name, what it is, and how it is written. */
@@ -30,7 +30,7 @@ export function ModelsPage({ desk, page }: { desk: Desk; page: Store<Page> }): R
     <div className="tsf-page tsf-scroll-page">
       <Guarded desk={desk}>
         {({ tasks }) => {
-          const task = tasks.find(one => one.name === shown.task) ?? tasks[0];
+          const task = shown.task === undefined ? tasks[0] : tasks.find(one => one.name === shown.task);
           return (
             <>
               <div className="tsf-buttons">
@@ -47,7 +47,7 @@ export function ModelsPage({ desk, page }: { desk: Desk; page: Store<Page> }): R
               {task ? (
                 <Versions key={task.name} desk={desk} task={task} />
               ) : (
-                <p className="tsf-note">{t('There is no task yet. New task makes one from a preset.')}</p>
+                <NoTask name={shown.task} tasks={tasks} choose={name => page.set({ page: 'models', task: name })} />
               )}
             </>
           );
