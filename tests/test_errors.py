@@ -7,6 +7,7 @@ import pickle
 import re
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from tsf import errors
 from tsf.errors import SeriesError, TsfError
@@ -21,6 +22,12 @@ def test_an_error_is_one_sentence_that_survives_a_process_boundary(kind: type[Ts
         assert type(one) is kind
         assert str(one) == "params.yaml a.b: the value is 7; make it 8."
         assert (one.what, one.where, one.cure) == ("the value is 7", "params.yaml a.b", "make it 8")
+
+
+def test_a_notebook_shows_the_sentence_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    cell = "from tsf.errors import TsfError\nraise TsfError('it broke', cure='mend it')"
+    assert not InteractiveShell().run_cell(cell).success
+    assert capsys.readouterr().out == "error: it broke; mend it.\n"
 
 
 def test_place_and_cure_are_left_out_where_there_is_none() -> None:

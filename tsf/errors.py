@@ -54,6 +54,10 @@ class TsfError(Exception):
         suffix = f"; {self.cure}" if self.cure else ""
         return f"{prefix}{self.what}{suffix}."
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it in a notebook: the sentence alone, for no line of code is at fault."""
+        return [f"error: {self}"]
+
     def __reduce__(self) -> tuple[object, ...]:
         """Survive a process boundary, as keyword arguments do not by themselves."""
         return (_rebuild, (type(self), self.what, self.where, self.cure))

@@ -16,6 +16,7 @@ from tests.pipeline.conftest import make_project
 from tests.test_plots import example, forecast_of
 from tsf.errors import EmptyError, ParamsError, TsfError
 from tsf.flow.queue import claim, finish, list_runs
+from tsf.flow.tasks import remove_task
 from tsf.panel import TaskModel, TaskPanel, show
 from tsf.panel import model as model_module
 from tsf.panel.model import KEYS, Choice, Results, _choices
@@ -256,6 +257,16 @@ def test_the_controls_show_the_model_and_change_it(root: Path) -> None:
     assert "epochs: 9" in panel.plan.value
     panel.choice.value = "+gpu"
     assert (panel.name.value, panel.name.disabled) == ("gpu", False)
+
+
+def test_a_task_that_was_removed_meanwhile_is_told_and_the_form_stays(root: Path) -> None:
+    panel = TaskPanel(root=root, live=False)
+    panel.fields["owner"].value = "me"
+    params = root / "params.yaml"
+    params.write_text(remove_task(params.read_text(), "cpu"))
+    panel.choice.value = "cpu"
+    assert "there is no task" in panel.message.value
+    assert (panel.choice.value, panel.fields["owner"].value) == ("+storage", "me")
 
 
 def test_the_buttons_plan_run_and_cancel(root: Path) -> None:

@@ -180,7 +180,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             act()
             new = [(self.words("new, from preset {preset}").format(preset=preset), f"+{preset}") for preset in PRESETS]
             self.choice.options = [*((task, task) for task in self.model.tasks), *new]
-            self.choice.value = f"+{self.model.preset}" if self.model.is_new else self.model.name
+            self.choice.value = self._shown
             self.name.value, self.name.disabled = self.model.name, not self.model.is_new
             self.reason.value = f"<p>{escape(self.model.reason)}</p>"
             for key, field in self.fields.items():
@@ -194,10 +194,16 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def _choose(self, change: Any) -> None:
         if self._filling or not change.new:
             return
-        if change.new.startswith("+"):
-            self.start_new(change.new[1:])
-        else:
-            self.open_task(change.new)
+        preset, task = change.new.removeprefix("+"), change.new
+        self._try(lambda: self.start_new(preset) if task != preset else self.open_task(task))
+        self._filling = True  # back to what is shown, should the other be gone
+        self.choice.value = self._shown
+        self._filling = False
+
+    @property
+    def _shown(self) -> str:
+        """What `choice` holds for the task that the fields show."""
+        return f"+{self.model.preset}" if self.model.is_new else self.model.name
 
     def _typed(self, key: str, text: str) -> None:
         if self._filling:
