@@ -6,6 +6,7 @@ import {
   alarmsOf,
   exactly,
   matches,
+  runsToRead,
   sameLabels,
   shownSeries,
   shownTasks,
@@ -171,6 +172,16 @@ describe('the log that opens', () => {
     expect(speaking([waiting, run(1, 'failed', '2026-10-31T00:00:00Z')])?.id).toBe(1);
     expect(speaking([waiting])?.id).toBe(3);
     expect(speaking([])).toBeUndefined();
+  });
+
+  it('is that of the run that was asked for, however many have come since', () => {
+    const newest = [waiting, run(2, 'failed', '2026-10-31T00:00:00Z')];
+    const tasks = [
+      task('a', { run: newest[1] }),
+      task('b', { run: run(1, 'failed', '2026-10-01T00:00:00Z') }),
+      task('c')
+    ];
+    expect(runsToRead(newest, tasks).map(one => one.id)).toEqual([3, 2, 1]);
   });
 });
 

@@ -60,6 +60,13 @@ export function speaking(runs: readonly Run[]): Run | undefined {
   return runs.find(run => run.state === 'running') ?? runs.find(run => run.started_at) ?? runs[0];
 }
 
+/** `newest` and the last run of each task that is older than these, the newest first. */
+export function runsToRead(newest: readonly Run[], tasks: readonly Task[]): Run[] {
+  const ids = new Set(newest.map(run => run.id));
+  const older = tasks.flatMap(task => (task.run && !ids.has(task.run.id) ? [task.run] : []));
+  return [...newest, ...older].sort((one, other) => other.id - one.id);
+}
+
 /** How many series of all tasks call for an alarm; a list of series may be cut off. */
 export function alarmsOf(tasks: readonly Task[]): number {
   return tasks.reduce((total, task) => total + (task.urgency?.likely ?? 0), 0);

@@ -3,9 +3,9 @@
 import * as React from 'react';
 
 import type { Desk, Page } from '../desk';
-import type { Run } from '../model/api';
+import type { Run, Task } from '../model/api';
 import { ago } from '../model/format';
-import { speaking } from '../model/rows';
+import { runsToRead, speaking } from '../model/rows';
 import type { Store } from '../model/store';
 import { t } from '../model/words';
 import { Choice, Guarded, useAsked, useNow, useStore } from './common';
@@ -16,20 +16,17 @@ const KEPT = 500000; // characters; a browser stays quick with these
 export function LogPage({ desk, page }: { desk: Desk; page: Store<Page> }): React.ReactElement {
   return (
     <div className="tsf-page">
-      <Guarded desk={desk}>
-        {feed => (
-          <Runs desk={desk} page={page} news={feed.tasks.map(task => `${task.run?.id} ${task.run?.state}`).join()} />
-        )}
-      </Guarded>
+      <Guarded desk={desk}>{feed => <Runs desk={desk} page={page} tasks={feed.tasks} />}</Guarded>
     </div>
   );
 }
 
-function Runs({ desk, page, news }: { desk: Desk; page: Store<Page>; news: string }): React.ReactElement {
+function Runs({ desk, page, tasks }: { desk: Desk; page: Store<Page>; tasks: readonly Task[] }): React.ReactElement {
   const shown = useStore(page);
   const now = useNow();
+  const news = tasks.map(task => `${task.run?.id} ${task.run?.state}`).join();
   const { value, error } = useAsked(() => desk.api.runs(), news);
-  const runs = value?.items ?? [];
+  const runs = runsToRead(value?.items ?? [], tasks);
   const run = runs.find(one => one.id === shown.run) ?? speaking(runs);
   const name = (one: Run) =>
     `${one.id} · ${one.task} · ${stateOf(one)} · ${ago(one.ended_at ?? one.started_at ?? one.queued_at, now)}`;
