@@ -13,15 +13,17 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from tsf.doctor.finding import Finding
 from tsf.errors import ParamsError, TsfError
 from tsf.flow.runner import start_runner
 from tsf.params import TaskParams, read_params
 from tsf.project import find_root
 from tsf.server.answers import Answer, BusyError, NoProjectError, NotFoundError
 from tsf.server.ending import end_with_parent
+
+if TYPE_CHECKING:  # its package reads data; the server starts without pandas
+    from tsf.doctor.finding import Finding
 
 __all__ = ["Service"]
 
