@@ -141,6 +141,8 @@ def test_the_report_says_what_the_recording_rules_of_a_real_prometheus_say(
                 own = labels | {"horizon": f"{ahead}h", "quantile": f"{level}"}
                 said = [100.0 * row + ahead + shift] * STEPS
                 series.append(OpenMetric("tsf_forecast", own, truth.times.tolist(), said))
+    young = {"task": "storage", "group": "young"}  # of which nothing was forecast yet
+    series.append(OpenMetric("tsf_used", young, truth.times.tolist(), [1e4] * STEPS))
     issued = OpenMetric("task:tsf_forecast_fresh:bool", {"task": "storage"}, truth.times.tolist(), [1.0] * STEPS)
     server = prometheus_server(samples=openmetrics(*series, issued))
     text = rule_file(RuleTerms("storage", ["2h", "6h"], limited=limit is not None))

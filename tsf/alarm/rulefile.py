@@ -127,7 +127,7 @@ def _watch_records(terms: RuleTerms) -> list[Record]:
                 records.append(("series_horizon:tsf_surprise:ratio", surprise, {"horizon": horizon}))
         if 0.5 in terms.quantiles:
             off = f"abs({used} - {ACROSS} {said(0.5)})"
-            error = f"sum by (task) ({off}) / sum by (task) (abs({used}))"
+            error = f"sum by (task) ({off}) / sum by (task) (abs({used} and {ACROSS} {said(0.5)}))"
             if terms.limited:
                 error = f"avg by (task) ({off} / {terms.metric('tsf_limit')})"
             records.append(("task_horizon:tsf_forecast_error:ratio", f"{error}{valid}", {"horizon": horizon}))
