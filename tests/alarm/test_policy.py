@@ -111,9 +111,8 @@ def test_no_choice_on_the_frontier_is_beaten_by_another() -> None:
 def test_the_frontier_shows_the_choice_that_was_taken_of_those_that_did_the_same() -> None:
     used = np.full((10, 200), 0.9)
     used[:, 100:103] = 1.0
-    chance = np.where((np.arange(200) >= 94) & (np.arange(200) < 100), 0.7, 0.0) * np.ones_like(
-        used
-    )  # of any threshold
+    chance = np.zeros_like(used)
+    chance[:, 94:100] = 0.7
     breaches = find_breaches(used, np.ones_like(used), rest_steps=12)
     policy = choose_policy(chance, used, breaches, TERMS, weeks=2.0, budget=30.0, as_set=SET)
     assert (policy.threshold, policy.gate) == (0.7, 0.0)

@@ -194,8 +194,8 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def _choose(self, change: Any) -> None:
         if self._filling or not change.new:
             return
-        preset, task = change.new.removeprefix("+"), change.new
-        self._try(lambda: self.start_new(preset) if task != preset else self.open_task(task))
+        new = change.new
+        self._try(lambda: self.start_new(new[1:]) if new.startswith("+") else self.open_task(new))
         self._filling = True  # back to what is shown, should the other be gone
         self.choice.value = self._shown
         self._filling = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def list_models_of_user(service: Service, username: str, offset: int, limit: int
 def list_models_of_task(service: Service, task_id: str, offset: int, limit: int) -> Answer:
     """Models of one task."""
     service.task(task_id)
-    return _page(_entries(service, task_id, versions(TaskPaths(service.root, task_id)), None), offset, limit)
+    return _page(_entries(service, {task_id: versions(TaskPaths(service.root, task_id))}, None), offset, limit)
 
 
 def read_model(service: Service, model_id: str) -> Answer:
@@ -71,14 +71,8 @@ def _find(service: Service, model_id: str) -> tuple[str, ModelVersion]:
     task, _, version = model_id.rpartition(":")
     names = read_params(service.root).tasks
     asked = {name: _known(service, name) for name in names if task in ("", name)}
-    found = [
-        (name, one)
-        for name, known in asked.items()
-        if not isinstance(known, ModelError)
-        for one in known
-        if version in (one.version, one.name)
-    ]
-    damaged = [known for known in asked.values() if isinstance(known, ModelError)]
+    found = [(name, one) for name, (known, _) in asked.items() for one in known if version in (one.version, one.name)]
+    damaged = [fault for _, fault in asked.values() if fault]
     if damaged and not found:
         raise damaged[0]
     if not found:
@@ -91,23 +85,18 @@ def _find(service: Service, model_id: str) -> tuple[str, ModelVersion]:
 
 def _list(service: Service, tasks: Iterable[str], offset: int, limit: int, stage: str | None) -> Answer:
     """Models of some tasks; one whose list of aliases is damaged is named in `faults`, and hides no other."""
-    known = {task: _known(service, task) for task in tasks}
-    faults = [{"task": task, "message": str(one)} for task, one in known.items() if isinstance(one, ModelError)]
-    entries = [
-        entry
-        for task, found in known.items()
-        if not isinstance(found, ModelError)
-        for entry in _entries(service, task, found, stage)
-    ]
+    asked = {task: _known(service, task) for task in tasks}
+    faults = [{"task": task, "message": str(fault)} for task, (_, fault) in asked.items() if fault]
+    entries = _entries(service, {task: known for task, (known, _) in asked.items()}, stage)
     return _page(entries, offset, limit, faults=faults)
 
 
-def _known(service: Service, task: str) -> list[ModelVersion] | ModelError:
-    """The versions of a task, or why they are not known."""
+def _known(service: Service, task: str) -> tuple[list[ModelVersion], ModelError | None]:
+    """The versions of a task; where its list of aliases is damaged none, and why."""
     try:
-        return versions(TaskPaths(service.root, task))
+        return versions(TaskPaths(service.root, task)), None
     except ModelError as fault:
-        return fault
+        return [], fault
 
 
 def _page(entries: list[dict[str, Any]], offset: int, limit: int, **others: Any) -> Answer:
@@ -115,9 +104,14 @@ def _page(entries: list[dict[str, Any]], offset: int, limit: int, **others: Any)
     return json_answer(page_of(entries, offset, limit, **others))
 
 
-def _entries(service: Service, task: str, found: Iterable[ModelVersion], stage: str | None) -> list[dict[str, Any]]:
-    """Its versions that have the alias `stage`, or all, the newest first."""
-    return [_entry(service, task, one) for one in reversed([*found]) if stage is None or stage in one.aliases]
+def _entries(service: Service, known: Mapping[str, list[ModelVersion]], stage: str | None) -> list[dict[str, Any]]:
+    """The versions of each task that have the alias `stage`, or all, the newest first."""
+    return [
+        _entry(service, task, one)
+        for task, found in known.items()
+        for one in reversed(found)
+        if stage is None or stage in one.aliases
+    ]
 
 
 def _entry(service: Service, task: str, model: ModelVersion) -> dict[str, Any]:

@@ -68,6 +68,11 @@ class Kept(Generic[T]):
                 self._asking = self._pool.submit(self._renew)
             return self._asking
 
+    async def awaited(self, oldest_seconds: float) -> T:
+        """The last answer if it is not older than that, else the next one. Raises what `find` raises."""
+        known = self.latest(oldest_seconds)
+        return known if known is not None else await asyncio.shield(asyncio.wrap_future(self.coming()))
+
     def _renew(self) -> T:
         try:
             value = self._find()
@@ -77,11 +82,6 @@ class Kept(Generic[T]):
         finally:
             with self._lock:
                 self._asking = None
-
-
-async def _known(kept: Kept[T], oldest_seconds: float) -> T:
-    known = kept.latest(oldest_seconds)
-    return known if known is not None else await asyncio.shield(asyncio.wrap_future(kept.coming()))
 
 
 class Service:
@@ -150,11 +150,11 @@ class Service:
         """What servers and machine were like in the last minute, and when; after half of it, it is renewed behind the
         asker's back. Raises ParamsError.
         """
-        return await _known(self._around, 2 * HEALTH_SECONDS)
+        return await self._around.awaited(2 * HEALTH_SECONDS)
 
     async def own(self) -> list[Finding]:
         """What the project's forecasts and queue are like now: many who ask within a second get one answer."""
-        return await _known(self._own, OWN_SECONDS)
+        return await self._own.awaited(OWN_SECONDS)
 
     def alarms(self) -> Mapping[str, int | str]:
         """Alarms of each task in the last seven days, or why they are unknown; empty before they were first counted."""
