@@ -188,9 +188,10 @@ def test_json_keeps_any_text(tmp_path: Path) -> None:
 def test_broken_and_missing_json_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(FlowError, match="there is no such file; run the stage"):
         read_json(tmp_path / "x.json")
-    (tmp_path / "x.json").write_text('{"a": ')
-    with pytest.raises(FlowError, match="it cannot be read as JSON"):
-        read_json(tmp_path / "x.json")
+    for broken in ('{"a": ', "[" * 100_000):
+        (tmp_path / "x.json").write_text(broken)
+        with pytest.raises(FlowError, match="it cannot be read as JSON"):
+            read_json(tmp_path / "x.json")
 
 
 def test_a_value_that_json_cannot_hold_leaves_the_old_file(tmp_path: Path) -> None:

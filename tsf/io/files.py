@@ -75,7 +75,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise FlowError("there is no such file", where=str(path), cure="run the stage that writes it") from None
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:  # the last: endless nesting
         cure = "run the stage that writes it again"
         raise FlowError(f"it cannot be read as JSON ({one_line(fault)})", where=str(path), cure=cure) from None
 

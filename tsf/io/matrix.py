@@ -22,6 +22,7 @@ __all__ = ["AnswerError", "Matrix", "MatrixError", "decode_labels", "decode_matr
 HEAD = re.compile(rb'\{"status":"success",(?:"isPartial":(?:true|false),)?"data":\{"resultType":"matrix","result":\[')
 SERIES, SAMPLES, END, HISTOGRAMS = b'{"metric":', b',"values":[[', b"]]}", b',"histograms":['
 BLOCK_BYTES = 1_000_000  # of samples decoded at once: what the processor's cache holds
+ENDLESS = 1e300  # what is farther from 0 is infinite here: exporters write "no limit" as the largest float there is
 
 
 class MatrixError(ValueError):
@@ -42,7 +43,7 @@ class Matrix:
 
     labels: for each series the JSON object of its labels, `__name__` included, in the order of the answer.
     values: (N, P) float64, NaN where the answer has no sample, NaN or an infinity.
-    nan_samples, infinite_samples: how many samples were NaN, and how many infinite.
+    nan_samples, infinite_samples: how many samples were NaN, and how many infinite or farther than 1e300 from 0.
     envelope: the answer without its series: warnings and the like.
     """
 
@@ -172,10 +173,10 @@ def _decode_any(body: bytes, first: int, step: int, points: int) -> Matrix:
 
 
 def _matrix(labels: list[bytes], values: Floats, sent: int, envelope: dict[str, Any]) -> Matrix:
-    finite = int(np.isfinite(values).sum())
+    finite = int((np.abs(values) <= ENDLESS).sum())
     n_infinite = 0
     if finite < sent:
-        infinite = np.isinf(values)
+        infinite = np.abs(values) > ENDLESS
         n_infinite = int(infinite.sum())
         values[infinite] = np.nan
     return Matrix(labels, values, sent - finite - n_infinite, n_infinite, envelope)

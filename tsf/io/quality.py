@@ -19,7 +19,7 @@ class Quality:
     missing: samples without a value; each of them counts in exactly one of late_start_samples (before a series' first
     value), early_end_samples (after its last), gap_samples (in between) and empty_series x T (no value at all).
     late_starts, early_ends, gaps: how many of them there are; longest_gap_seconds: from value to value, 0 without gaps.
-    nan_samples, infinite_samples: what the server sent as NaN and as +Inf or -Inf; they are missing here.
+    nan_samples, infinite_samples: what the server sent as NaN and as infinite or beyond 1e300; they are missing.
     resets: values below half of the positive value before them (over a gap, too): deletes, restarts, emptied caches.
     without_limit: series that found no limit although there is one. limit_missing: samples of the other series whose
     limit is unknown at that time.
