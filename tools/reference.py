@@ -55,9 +55,9 @@ it.
 ## Login and rights
 
 Jupyter decides who may come in and do what; tsf has no accounts and no passwords of its own. A program sends the
-server's token, a page its cookie and the header `X-XSRFToken`. A `GET` needs the right to read the resource `tsf`
-from Jupyter's authorizer, every other method the right to write it. Users, here, are the owners of tasks: who is
-asked when an alarm fires.
+server's token, a page its cookie and the header `X-XSRFToken`. A `GET` or `HEAD` needs the right to read the
+resource `tsf` from Jupyter's authorizer, every other method the right to write it. Users, here, are the owners of
+tasks: who is asked when an alarm fires.
 
 ```python
 import requests

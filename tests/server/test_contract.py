@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from http.cookies import SimpleCookie
 from inspect import signature
 from itertools import product
@@ -93,6 +94,14 @@ async def test_without_a_token_every_route_refuses(ask: Any) -> None:
         fault = json.loads(reply.body)
         valid("Error", fault)
         assert fault["reason"] == "unauthorized"
+
+
+async def test_head_asks_what_get_asks_and_gets_no_body(ask: Any, jp_fetch: Any) -> None:
+    health = next(operation for operation in OPERATIONS if operation.path == "/health")
+    assert (await ask(replace(health, method="head"), {})).code == 401
+    reply = await jp_fetch("tsf/api/health", method="HEAD")
+    assert (reply.code, reply.body) == (200, b"")
+    assert int(reply.headers["Content-Length"]) > 0
 
 
 async def test_a_cookie_alone_changes_nothing(

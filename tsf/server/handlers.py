@@ -116,7 +116,9 @@ def handlers(service: Service) -> list[tuple[str, type[Handler], dict[str, Any]]
     routes = []
     for path, group in by_path.items():
         pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)) if path != "/" else "/?"
-        methods = {operation.method: _method(operation) for operation in group}
+        asked = [(operation.method, operation) for operation in group]
+        asked += [("head", operation) for method, operation in asked if method == "get"]  # as load balancers ask
+        methods = {method: _method(operation) for method, operation in asked}
         name = "".join(part.title() for part in re.findall(r"\w+", path)) or "About"
         routes.append((f"{ROOT}{pattern}", type(name, (Handler,), methods), {"service": service}))
     return [*routes, (f"{ROOT}/.*", Nowhere, {"service": service})]
