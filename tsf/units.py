@@ -42,10 +42,21 @@ def _combined(node: BinaryExpr, left: Unit, right: Unit) -> Unit:
     """Bytes by bytes are a ratio; a factor makes another unit, but a join with an info metric, which is 1, does not."""
     factors = [side.val for side in (node.lhs, node.rhs) if isinstance(side, NumberLiteral)]
     if str(node.op) == "/":
+        hundredth = _hundredth(node.lhs)  # 100 * a / b is read as (100 * a) / b
+        if hundredth is not None:
+            return "percent" if _unit(hundredth) == right and right else ""
         return "ratio" if left == right and left else ""
     if str(node.op) == "*" and factors:
         return "percent" if factors == [100] and "ratio" in (left, right) else ""
     return left or right
+
+
+def _hundredth(node: Any) -> Any:
+    """What `node` takes a hundred times, None where it is no such product."""
+    if not (isinstance(node, BinaryExpr) and str(node.op) == "*"):
+        return None
+    pairs = ((node.lhs, node.rhs), (node.rhs, node.lhs))
+    return next((part for factor, part in pairs if isinstance(factor, NumberLiteral) and factor.val == 100), None)
 
 
 def _named(text: str) -> Unit:
