@@ -183,8 +183,9 @@ def test_links_and_pictures_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}
 
 
-def test_the_picture_is_light_and_loads_nothing() -> None:
-    picture = (ROOT / "docs/images/forecast.svg").read_bytes()
+@pytest.mark.parametrize("name", ["forecast", "alarms"])
+def test_the_picture_is_light_and_loads_nothing(name: str) -> None:
+    picture = (ROOT / f"docs/images/{name}.svg").read_bytes()
     assert len(picture) < 150_000
     assert b"<script" not in picture
     assert b"<image" not in picture
@@ -384,9 +385,10 @@ def test_at_the_end_of_the_readme_the_forecast_is_on_the_pushgateway_and_the_pag
 
 
 @pytest.mark.servers
-def test_the_picture_of_the_readme_can_be_drawn_again(project: Path, servers: dict[str, str]) -> None:
-    picture = project / "docs/images/forecast.svg"
-    picture.unlink()
+def test_the_pictures_of_the_readme_can_be_drawn_again(project: Path, servers: dict[str, str]) -> None:
+    pictures = [project / f"docs/images/{name}.svg" for name in ("forecast", "alarms")]
+    for picture in pictures:
+        picture.unlink()
     done = run(project, f"{shlex.quote(sys.executable)} tools/picture.py")
     assert done.returncode == 0, done.stderr
-    assert b"<svg" in picture.read_bytes()[:1000]
+    assert all(b"<svg" in picture.read_bytes()[:1000] for picture in pictures)

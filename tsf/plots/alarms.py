@@ -86,6 +86,7 @@ def plot_rules(table: pd.DataFrame) -> Figure:
         axis.grid(visible=False, axis="y")
         axis.tick_params(axis="y", length=0)
         axis.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+    wrong.xaxis.set_major_formatter("{x:,.0f}")
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=3)
     return figure
 
