@@ -83,6 +83,9 @@ def test_an_open_task_that_nobody_touched_changes_nothing(model: TaskModel) -> N
         ("train.epochs", "0", "greater"),
         ("train.epochs", "many", "many"),
         ("train.epochs", "[", "integer"),
+        ("train.epochs", 5000 * "[", "integer"),
+        ("train.epochs", 5000 * "9", "integer"),
+        ("train.epochs", "!!int x", "integer"),
         ("train.night.start", "8 pm", "time of day"),
         ("train.quantiles", "[0.9, 0.5]", "increase"),
         ("fetch.history", "1h", "fewer than 2 steps"),
@@ -113,6 +116,7 @@ def test_what_is_saved_is_what_was_typed_and_comments_stay(model: TaskModel, roo
     comments = re.findall("#.*", (root / "params.yaml").read_text())
     model.name = "home"
     typed = {"owner": "alice", "fetch.limit": "3e12", "train.epochs": "7", "train.dimensions": "[group]"}
+    typed |= {"train.night.start": "'21:00'", "alert.left": "null"}  # as in params.yaml
     for key, text in typed.items():
         model.set_text(key, text)
     diff = model.diff
@@ -122,6 +126,8 @@ def test_what_is_saved_is_what_was_typed_and_comments_stay(model: TaskModel, roo
     assert block["fetch"]["limit"] == 3e12
     assert block["train"]["epochs"] == 7
     assert block["train"]["dimensions"] == ["group"]
+    assert block["train"]["night"]["start"] == "21:00"
+    assert block["alert"]["left"] is None
     assert re.findall("#.*", (root / "params.yaml").read_text()) == comments
     assert not model.is_new
 
@@ -143,6 +149,28 @@ def test_a_form_that_is_out_of_date_overwrites_nobody(model: TaskModel, root: Pa
     model.set_text("train.hidden_dim", "32")
     model.save()
     assert (saved(root, "storage")["train"]["epochs"], saved(root, "storage")["train"]["hidden_dim"]) == (9, 32)
+
+
+@pytest.mark.parametrize(
+    ("task", "broken", "told"),
+    [
+        ("storage", b"# all gone", "somebody else has changed this task"),
+        ("storage", b"tasks: [", "it is not YAML"),
+        ("storage", b"- a", "stands where keys should"),
+        ("storage", b"tasks: {other: {fech: {}}}", "tasks.other.fech: unknown key"),
+        ("storage", b"# caf\xe9", "save it as UTF-8"),
+        ("", b"tasks: [", "it is not YAML"),
+        ("", b"tasks: 5", "stands where keys should"),
+    ],
+)
+def test_params_yaml_that_somebody_breaks_meanwhile_is_told_and_not_written_over(
+    root: Path, task: str, broken: bytes, told: str
+) -> None:
+    panel = TaskPanel(task, root, live=False)
+    (root / "params.yaml").write_bytes(broken)
+    panel.fields["train.epochs"].value = "9"
+    assert told in panel.message.value
+    assert panel.save_button.disabled
 
 
 def test_a_field_that_is_emptied_goes_back_to_its_default(model: TaskModel, root: Path) -> None:
@@ -282,6 +310,19 @@ def test_the_buttons_plan_run_and_cancel(root: Path) -> None:
     panel.wait()
     assert [run.state for run in list_runs(root)] == ["cancelled"]
     assert not panel.run_button.disabled
+
+
+def test_a_new_task_that_was_run_is_open_by_its_name(root: Path) -> None:
+    panel = TaskPanel(root=root, live=False)
+    panel.name.value = "home"
+    panel.run_button.click()
+    assert [run.task for run in list_runs(root)] == ["home"]
+    assert panel.name.disabled
+    assert panel.choice.value == "home"
+    assert "Saved home." in panel.message.value
+    panel.cancel_button.click()
+    panel.wait()
+    assert "Cancelled" in panel.state.value
 
 
 def test_every_key_of_a_task_has_a_field_with_its_reason(root: Path) -> None:

@@ -179,12 +179,14 @@ class TaskModel(HasTraits):
             try:
                 self.text()
             except ParamsError as fault:
-                problems[self._key_of(fault)] = f"{fault.what}; {fault.cure}"
+                key = self._key_of(fault)
+                problems[key] = f"{fault.what}; {fault.cure}" if key else str(fault)
         self.problems = problems
         return not problems
 
     def text(self) -> str:
         """params.yaml as it would be. Raises ParamsError."""
+        read_params(self.root)  # which somebody may have broken meanwhile
         old = read_text(self.root)
         values = {key: _value(KEYS[key], text, self.words) for key, text in self.texts.items() if text}
         if self.is_new:
@@ -307,7 +309,7 @@ def _choices(path: Path) -> list[Choice]:
 
 def _task_values(text: str, name: str) -> dict[str, Any]:
     """What params.yaml says of a task by dotted key; empty for one that is not there."""
-    block: dict[str, Any] = (loaded(text)["tasks"] or {}).get(name, {})
+    block: dict[str, Any] = (loaded(text) or {}).get("tasks", {}).get(name, {})
     return flat({key: value for key, value in block.items() if key != "preset"})
 
 
@@ -324,13 +326,17 @@ def written(value: Any) -> str:
 
 def _value(key: Key, text: str, words: Words) -> Any:
     """What a field says. Raises ParamsError for what is not even YAML."""
+    if text == "null" and key.default is None:
+        return None
     if key.type.endswith(" or number"):
         return float(text) if _is_number(text) else text
+    if key.type == "time of day":
+        return text.strip("'\"")  # quoted it stands in params.yaml, and so its error asks for it
     if key.type not in SPELLED:
         return text
     try:
         return loaded(text)
-    except YAMLError:
+    except (YAMLError, ValueError, RecursionError):  # the last two: `!!int x`, endless nesting
         what = words("{text!r} is no {kind}").format(text=text, kind=words(key.type))
         raise ParamsError(what, where=key.key, cure=words("mend it")) from None
 

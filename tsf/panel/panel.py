@@ -158,8 +158,8 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self.choices.observe(lambda _: self._show_choice(), "value")
         self.choice_button.on_click(lambda _: self._take_choice())
         self.plan_button.on_click(lambda _: self._plan())
-        self.save_button.on_click(lambda _: self._save())
-        self.run_button.on_click(lambda _: self._run())
+        self.save_button.on_click(lambda _: self._try(self._save))
+        self.run_button.on_click(lambda _: self._try(self._run))
         self.cancel_button.on_click(lambda _: self._try(self.model.cancel))
         draw = {
             "problems": self._show_problems,
@@ -233,21 +233,15 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self._in_thread(self.model.make_plan)
 
     def _save(self) -> None:
-        def act() -> None:
-            diff = self.model.save()
-            done = self.model.message
-            self._fill(lambda: self.model.open_task(self.model.name))
-            self.plan.value, self.model.message = show.diff_html(diff, self.words), done
-
-        self._try(act)
+        diff = self.model.save()
+        done = self.model.message
+        self._fill(lambda: self.model.open_task(self.model.name))
+        self.plan.value, self.model.message = show.diff_html(diff, self.words), done
 
     def _run(self) -> None:
-        def act() -> None:
-            self.model.save()
-            self.model.start()
-            self._in_thread(self._watch)
-
-        self._try(act)
+        self._save()
+        self.model.start()
+        self._in_thread(self._watch)
 
     def _watch(self) -> None:
         """Follow a run to its end."""
