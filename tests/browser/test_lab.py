@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.lab import RUN_MILLISECONDS, Lab, multiply, opened, picture
 
@@ -134,6 +134,38 @@ def test_a_chart_that_was_asked_for_while_the_server_was_away_comes_once_it_is_b
     expect(page.locator(".tsf-main .tsf-note")).to_contain_text("does not answer")
     page.unroute(chart)
     expect(page.locator(".tsf-main h2")).to_have_text(entry.locator(".tsf-entry-title").inner_text())
+
+
+def test_on_a_slow_server_nothing_of_before_stands_under_what_was_chosen_since(lab: Lab) -> None:
+    held: list[Route] = []
+    page = lab.open("dashboard:storage")
+    page.locator(".tsf-main h2").wait_for()
+    page.route(re.compile("/tsf/api/(tasks/storage/chart|reports/storage/train)"), lambda route: held.append(route))
+    entry = page.locator(".tsf-picker .tsf-entry").nth(1)
+    entry.click()
+    expect(page.locator(".tsf-main")).to_contain_text("Loading…")
+    expect(page.locator(".tsf-main h2, .tsf-main figure")).to_have_count(0)
+    expect(page.get_by_role("button", name="Predict now")).to_be_disabled()
+    held.pop().continue_()
+    expect(page.locator(".tsf-main h2")).to_have_text(entry.locator(".tsf-entry-title").inner_text())
+    page.locator(".tsf-urgent").get_by_role("button", name="Tasks").click()
+    page.get_by_role("button", name="Report of storage").click()
+    page.locator(".tsf-report iframe").wait_for()
+    page.locator(".tsf-report").get_by_role("button", name="train").click()
+    expect(page.locator(".tsf-report")).to_contain_text("Loading…")
+    expect(page.locator(".tsf-report iframe")).to_have_count(0)
+    held.pop().continue_()
+    page.locator(".tsf-report iframe").wait_for()
+
+
+def test_values_that_are_written_from_right_to_left_keep_their_places(lab: Lab) -> None:
+    series = lab.server.ask("GET", "/tsf/api/series")
+    first = {**series["items"][0], "title": "צוות · עידן · north"}
+    lab.answer("/series", json={**series, "items": [first, *series["items"][1:]]})
+    values = lab.open("dashboard:storage").locator(".tsf-picker .tsf-entry").first.locator("bdi")
+    expect(values).to_have_count(3)
+    places = [values.nth(i).evaluate("one => one.getBoundingClientRect().left") for i in range(3)]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize("name", ["dashboard", "models"])
@@ -338,6 +370,23 @@ class TestThePanelInATabOfItsOwn:
         expect(lab.page.locator(".lm-TabBar-tab", has_text="Edit saved_here")).to_be_visible()
         assert not lab.page.locator(".lm-TabBar-tab", has_text="New task").count()
         lab.server.ask("DELETE", "/tsf/api/tasks/saved_here")
+
+    def test_who_asks_for_a_new_task_gets_an_empty_form_and_loses_nothing_that_was_typed(self, lab: Lab) -> None:
+        panel = self.shown(lab, "setup")
+        name, again = panel.get_by_label("Name"), lab.page.locator(".tsf-urgent").get_by_role("button", name="New task")
+        name.fill("first_one")
+        again.click()
+        lab.page.wait_for_timeout(1000)
+        expect(name).to_have_value("first_one")
+        expect(panel.get_by_role("button", name="Save")).to_be_enabled()
+        panel.get_by_role("button", name="Save").click()
+        expect(name).to_be_disabled()
+        again.click()
+        expect(name).to_be_enabled()
+        expect(name).to_have_value("storage_2")
+        name.press("Tab")
+        assert panel.get_by_label("Owner", exact=True).evaluate("one => getComputedStyle(one).outlineWidth") == "2px"
+        lab.server.ask("DELETE", "/tsf/api/tasks/first_one")
 
     def test_it_speaks_the_language_of_the_pages(self, lab: Lab) -> None:
         lab.set("tsf-lab:plugin", language="zh_CN")

@@ -159,6 +159,9 @@ async function showPage(
       known.content.page.set({ ...page, session: known.content.page.get().session });
     }
     app.shell.activateById(id);
+    if (known.content instanceof SetupPanel && page.task === undefined) {
+      void known.content.renew();
+    }
     return;
   }
   const content =

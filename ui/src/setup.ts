@@ -20,6 +20,10 @@ interface WidgetsExtension {
 const SAVED =
   'panel.model.name if "panel" in globals() and not panel.model.is_new and panel.model.name in panel.model.tasks else ""';
 
+/** An empty form in place of a task that is saved; what was typed and not saved stays. */
+const RENEW =
+  'if "panel" in globals() and not panel.model.is_new and not panel.model.diff:\n    panel.start_new("storage")';
+
 /** Python that shows the panel; a task's name is text from outside, and JSON text is a Python literal. */
 export function panelCode(task = ''): string {
   const name = task ? JSON.stringify(task) : SAVED;
@@ -62,6 +66,12 @@ export class SetupPanel extends Panel {
     super.dispose();
   }
 
+  /** Somebody asks for a new task where this tab, opened for one, may hold one that is saved by now. */
+  async renew(): Promise<void> {
+    await this.session.session?.kernel?.requestExecute({ code: RENEW, silent: true }).done;
+    await this.retitle();
+  }
+
   private async start(): Promise<void> {
     await this.services.ready;
     await this.session.initialize();
@@ -78,15 +88,16 @@ export class SetupPanel extends Panel {
         this.message(t('The kernel has died. Close this tab and open it again; params.yaml holds all that was saved.'));
       }
     });
-    const { task } = this.page.get();
-    await SimplifiedOutputArea.execute(panelCode(task), output, this.session);
-    const saved = task ?? (await this.savedName());
-    if (saved) {
-      this.title.label = t('Edit {task}', { task: saved });
-    }
+    await SimplifiedOutputArea.execute(panelCode(this.page.get().task), output, this.session);
+    await this.retitle();
   }
 
-  /** The name by which the kernel has saved the new task before a reload, "" where it has not. */
+  private async retitle(): Promise<void> {
+    const task = this.page.get().task ?? (await this.savedName());
+    this.title.label = task ? t('Edit {task}', { task }) : t('New task');
+  }
+
+  /** The name by which the kernel has saved the new task, "" where it has not. */
   private async savedName(): Promise<string> {
     const asked = { code: '', silent: true, user_expressions: { saved: SAVED } };
     const reply = await this.session.session?.kernel?.requestExecute(asked).done;

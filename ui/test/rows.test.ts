@@ -5,6 +5,7 @@ import {
   actionsOf,
   alarmsOf,
   exactly,
+  labelsText,
   matches,
   runsToRead,
   sameLabels,
@@ -182,6 +183,12 @@ describe('the log that opens', () => {
       task('c')
     ];
     expect(runsToRead(newest, tasks).map(one => one.id)).toEqual([3, 2, 1]);
+  });
+});
+
+describe('labels to read', () => {
+  it('spell out what would turn round all that follows', () => {
+    expect(labelsText({ user: 'a\u202egpj.exe', team: 'b\u061c' })).toBe('user=a\\u202egpj.exe, team=b\\u061c');
   });
 });
 

@@ -49,6 +49,17 @@ export function sameLabels(one: Labels, other: Labels): boolean {
   return Object.keys({ ...one, ...other }).every(name => one[name] === other[name]);
 }
 
+/** `labels` to read. Signs that turn the direction of writing are spelled out, as the server does in titles. */
+export function labelsText(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(', ')
+    .replace(
+      /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+      sign => '\\u' + sign.charCodeAt(0).toString(16).padStart(4, '0')
+    );
+}
+
 /** `labels`, and every other name that one of `rows` has as empty, which is "has it not": no other series has these. */
 export function exactly(labels: Labels, rows: readonly { labels: Labels }[]): Labels {
   const names = new Set(rows.flatMap(row => Object.keys(row.labels)));

@@ -31,24 +31,25 @@ export interface Asked<T> {
 }
 
 const PATIENCE_SECONDS = 5; // before a server that was away is asked again
+const GRACE_MILLISECONDS = 300; // a quick answer takes the place of another without a flicker
 
 /**
- * The answer to a question, asked anew whenever `key` changes, and where the server is away until it is back; the old
- * answer stays until the new one is there.
+ * The answer to a question, asked anew whenever `subject` or `news` changes, and where the server is away until it is
+ * back. The old answer stays until the new one is there; one about another subject gives way to nothing before.
  */
-export function useAsked<T>(ask: () => Promise<T>, key: string): Asked<T> & { again: () => void } {
-  const [asked, setAsked] = React.useState<Asked<T>>({});
+export function useAsked<T>(ask: () => Promise<T>, subject: string, news = ''): Asked<T> & { again: () => void } {
+  const [asked, setAsked] = React.useState<Asked<T> & { subject?: string }>({});
   const [count, setCount] = React.useState(0);
   const latest = React.useRef(ask);
   latest.current = ask;
   React.useEffect(() => {
     let wanted = true;
-    let timer: ReturnType<typeof setTimeout>;
+    let timer = setTimeout(() => setAsked(old => (old.subject === subject ? old : {})), GRACE_MILLISECONDS);
     latest.current().then(
-      value => wanted && setAsked({ value }),
+      value => wanted && setAsked({ value, subject }),
       (error: Error) => {
         if (wanted) {
-          setAsked({ error: error.message });
+          setAsked({ error: error.message, subject });
           if (error instanceof ApiError && error.passes) {
             timer = setTimeout(() => setCount(n => n + 1), 1000 * PATIENCE_SECONDS);
           }
@@ -59,8 +60,8 @@ export function useAsked<T>(ask: () => Promise<T>, key: string): Asked<T> & { ag
       wanted = false;
       clearTimeout(timer);
     };
-  }, [key, count]);
-  return { ...asked, again: React.useCallback(() => setCount(n => n + 1), []) };
+  }, [subject, news, count]);
+  return { value: asked.value, error: asked.error, again: React.useCallback(() => setCount(n => n + 1), []) };
 }
 
 /** Do something on the server, say how it went, and look anew. */
@@ -101,6 +102,20 @@ export function IconButton(props: {
     >
       <props.icon.react tag="span" width="16px" height="16px" />
     </button>
+  );
+}
+
+/** The name of a series: each of its values keeps its place, whichever way it is written. */
+export function Title({ text }: { text: string }): React.ReactElement {
+  return (
+    <>
+      {text.split(' · ').map((value, i) => (
+        <React.Fragment key={i}>
+          {i > 0 && ' · '}
+          <bdi>{value}</bdi>
+        </React.Fragment>
+      ))}
+    </>
   );
 }
 

@@ -7,10 +7,23 @@ import type { Chart, Labels, Prediction, SeriesRow, Task } from '../model/api';
 import type { Feed } from '../model/feed';
 import { amount, momentInZone, percent, span, toLimit } from '../model/format';
 import { chanceCurves, lastOf, predicted, seriesCurves, type Forecast } from '../model/curves';
-import { actionsOf, exactly, sameLabels, shownSeries } from '../model/rows';
+import { actionsOf, exactly, labelsText, sameLabels, shownSeries } from '../model/rows';
 import type { Store } from '../model/store';
 import { t } from '../model/words';
-import { act, Bar, Chip, Choice, Guarded, NoTask, SearchBox, useAsked, useStore, useWalk, useWindow } from './common';
+import {
+  act,
+  Bar,
+  Chip,
+  Choice,
+  Guarded,
+  NoTask,
+  SearchBox,
+  Title,
+  useAsked,
+  useStore,
+  useWalk,
+  useWindow
+} from './common';
 import { Figure, type Mark } from './figure';
 import { stateWord } from './tasks';
 import { Why } from './why';
@@ -74,7 +87,7 @@ function Dashboard({ desk, feed, page }: { desk: Desk; feed: Feed; page: Store<P
         {labels && !row && known ? (
           <Gone labels={labels} task={task} listed={rows.length} />
         ) : (
-          <SeriesView key={task.name} desk={desk} task={task} row={row?.row} rows={rows} hours={hours} />
+          <SeriesView key={task.name} desk={desk} task={task} row={row} rows={rows} hours={hours} />
         )}
       </div>
     </>
@@ -113,7 +126,9 @@ function Picker(props: {
                 {...walk(view.first + i)}
                 onClick={() => props.pick(one)}
               >
-                <span className="tsf-entry-title">{one.title}</span>
+                <span className="tsf-entry-title">
+                  <Title text={one.title} />
+                </span>
                 <span className="tsf-entry-when">{toLimit(one)}</span>
                 {one.p_breach !== null && <Bar share={one.p_breach} text={percent(one.p_breach)} />}
               </button>
@@ -127,9 +142,7 @@ function Picker(props: {
 
 /** What was chosen once and is in the list no more: no other series may stand in its place. */
 function Gone({ labels, task, listed }: { labels: Labels; task: Task; listed: number }): React.ReactElement {
-  const series = Object.entries(labels)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(', ');
+  const series = labelsText(labels);
   return (
     <section className="tsf-main" aria-label={t('Series')}>
       <p className="tsf-note">
@@ -147,15 +160,16 @@ function Gone({ labels, task, listed }: { labels: Labels; task: Task; listed: nu
 function SeriesView(props: {
   desk: Desk;
   task: Task;
-  row?: number;
+  row?: SeriesRow;
   rows: readonly SeriesRow[];
   hours: number;
 }): React.ReactElement {
   const { desk, task, row, rows, hours } = props;
   const [prediction, setPrediction] = React.useState<Prediction | null>(null);
-  const key = `${task.name} ${row} ${hours} ${task.last_push} ${task.last_run}`;
+  const series = JSON.stringify([task.name, row?.labels]);
+  const news = `${row?.row} ${hours} ${task.last_push} ${task.last_run}`;
   React.useEffect(() => setPrediction(null), [task.last_push]); // what was pushed since is newer
-  const { value: chart, error } = useAsked(() => desk.api.chart(task.name, row, hours), key);
+  const { value: chart, error } = useAsked(() => desk.api.chart(task.name, row?.row, hours), series, news);
   const labels = React.useMemo(() => chart && exactly(chart.labels, rows), [chart, rows]);
   const fresh = React.useMemo(
     () => (chart && prediction ? predicted(prediction, chart.labels) : null), // of another series there may be one
@@ -171,7 +185,7 @@ function SeriesView(props: {
         prediction={fresh && prediction}
         setPrediction={setPrediction}
       />
-      {error && <p className="tsf-note">{error}</p>}
+      {!chart && <p className="tsf-note">{error ?? t('Loading…')}</p>}
       {chart && <Charts chart={chart} forecast={fresh ?? chart.forecast} />}
       {chart?.forecast && labels && <Why desk={desk} chart={chart} labels={labels} />}
     </section>
@@ -184,7 +198,9 @@ function Charts({ chart, forecast }: { chart: Chart; forecast: Forecast | null }
   const marks = React.useMemo(() => marksOf(chart), [chart]);
   return (
     <>
-      <h2>{chart.title}</h2>
+      <h2>
+        <Title text={chart.title} />
+      </h2>
       <Verdict chart={chart} forecast={forecast} />
       <Figure
         title={t('Use, limit and forecast')}

@@ -25,7 +25,7 @@ function Runs({ desk, page, tasks }: { desk: Desk; page: Store<Page>; tasks: rea
   const shown = useStore(page);
   const now = useNow();
   const news = tasks.map(task => `${task.run?.id} ${task.run?.state}`).join();
-  const { value, error } = useAsked(() => desk.api.runs(), news);
+  const { value, error } = useAsked(() => desk.api.runs(), 'runs', news);
   const runs = runsToRead(value?.items ?? [], tasks);
   const run = runs.find(one => one.id === shown.run) ?? speaking(runs);
   const name = (one: Run) =>

@@ -60,7 +60,8 @@ export function ModelsPage({ desk, page }: { desk: Desk; page: Store<Page> }): R
 function Versions({ desk, task }: { desk: Desk; task: Task }): React.ReactElement {
   const { value, error, again } = useAsked(
     () => desk.api.models(task.name),
-    `${task.name} ${task.model} ${task.last_run}`
+    task.name,
+    `${task.model} ${task.last_run}`
   );
   const [picked, setPicked] = React.useState<string[]>([]);
   const models = value?.items ?? [];
@@ -195,6 +196,7 @@ function Version(props: {
 function Cards({ desk, models }: { desk: Desk; models: Model[] }): React.ReactElement {
   const { value: cards, error } = useAsked(
     () => Promise.all(models.map(one => desk.api.model(one))),
+    'cards', // each column names its model
     models.map(one => `${one.version}${one.aliases.join()}`).join(' ')
   );
   if (!cards) {
@@ -265,7 +267,7 @@ function facts(card: ModelCard): Record<string, unknown> {
 
 /** How the loss grows with the horizon, beside the baselines. */
 function Evaluation({ desk, task }: { desk: Desk; task: Task }): React.ReactElement | null {
-  const { value } = useAsked(() => desk.api.evaluation(task.name), `${task.name} ${task.last_run}`);
+  const { value } = useAsked(() => desk.api.evaluation(task.name), task.name, String(task.last_run));
   const curves = React.useMemo(() => (value ? lossCurves(value) : []), [value]);
   if (!curves.length) {
     return null;

@@ -20,7 +20,7 @@ export function ReportPage({ desk, page }: { desk: Desk; page: Store<Page> }): R
   const { task = '', stage = 'push' } = useStore(page);
   const feed = useStore(desk.feed.store);
   const news = feed.tasks.find(one => one.name === task)?.last_run ?? '';
-  const { value, error } = useAsked(() => desk.api.report(task, stage), `${task} ${stage} ${news}`);
+  const { value, error } = useAsked(() => desk.api.report(task, stage), `${task} ${stage}`, news);
   return (
     <div className="tsf-page tsf-report">
       <div className="tsf-buttons" role="group" aria-label={t('Stage')}>

@@ -11,8 +11,8 @@ import { act, useAsked, useStore } from './common';
 export function RulesPage({ desk, page }: { desk: Desk; page: Store<Page> }): React.ReactElement {
   const { task = '' } = useStore(page);
   const feed = useStore(desk.feed.store);
-  const pushed = feed.tasks.find(one => one.name === task)?.last_push; // a push writes them anew
-  const { value, error, again } = useAsked(() => desk.api.rules(task), `${task} ${pushed}`);
+  const pushed = feed.tasks.find(one => one.name === task)?.last_push ?? ''; // a push writes them anew
+  const { value, error, again } = useAsked(() => desk.api.rules(task), task, pushed);
   const write = async () => {
     await act(desk, () => desk.api.writeRules(task), t('The alert rules of {task} are written', { task }));
     again();

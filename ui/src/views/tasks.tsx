@@ -9,7 +9,7 @@ import type { Run, Task } from '../model/api';
 import { ago, amount, percent, span, toLimit } from '../model/format';
 import { actionsOf, shownTasks, type TaskColumn } from '../model/rows';
 import { t } from '../model/words';
-import { act, Bar, Chip, Guarded, IconButton, LongTable, SearchBox, useNow, type Column } from './common';
+import { act, Bar, Chip, Guarded, IconButton, LongTable, SearchBox, Title, useNow, type Column } from './common';
 
 const ROW_HEIGHT = 72; // a state and three lines of what failed
 
@@ -125,7 +125,8 @@ function Urgency({ task }: { task: Task }): React.ReactElement {
     <>
       <span>{toLimit({ ...urgency, limit: task.limit })}</span>
       <span className="tsf-soft" title={urgency.series}>
-        {t('{likely} of {total} in alarm', { likely: urgency.likely, total: urgency.total })} · {urgency.series}
+        {t('{likely} of {total} in alarm', { likely: urgency.likely, total: urgency.total })} ·{' '}
+        <Title text={urgency.series} />
       </span>
     </>
   );

@@ -9,7 +9,7 @@ import { ago, percent, toLimit } from '../model/format';
 import { noiseUsed, reasons } from '../model/noise';
 import { alarmsOf, shownSeries } from '../model/rows';
 import { t } from '../model/words';
-import { Bar, Chip, Guarded, SearchBox, useNow, useWalk, useWindow, type Walked } from './common';
+import { Bar, Chip, Guarded, SearchBox, Title, useNow, useWalk, useWindow, type Walked } from './common';
 import { stateWord } from './tasks';
 
 const ROW_HEIGHT = 76;
@@ -92,7 +92,9 @@ function Entry(props: {
       onClick={props.open}
       title={row.title}
     >
-      <span className="tsf-entry-title">{row.title}</span>
+      <span className="tsf-entry-title">
+        <Title text={row.title} />
+      </span>
       <span className="tsf-entry-task">
         <strong>{toLimit(row)}</strong> · {row.task}
       </span>

@@ -25,8 +25,7 @@ export function Why({ desk, chart, labels }: Shown): React.ReactElement {
 }
 
 function Reasons({ desk, chart, labels }: Shown): React.ReactElement {
-  const key = String(chart.forecast?.origin);
-  const { value, error } = useAsked(() => desk.api.explain(chart.task, labels), key);
+  const { value, error } = useAsked(() => desk.api.explain(chart.task, labels), String(chart.forecast?.origin));
   if (error || !value) {
     return <p className="tsf-note">{error ?? t('Loading…')}</p>;
   }
