@@ -395,6 +395,20 @@ class TestThePanelInATabOfItsOwn:
         expect(panel.get_by_label("名称")).to_have_value("storage")
         picture(lab.page, "setup-chinese")
 
+    @pytest.mark.parametrize("how", ["restarted", "shut down"])
+    def test_a_kernel_that_somebody_takes_away_is_told_too(self, lab: Lab, how: str) -> None:
+        before = kernels(lab)
+        panel = self.shown(lab, "setup")
+        lab.await_layout("tsf-setup", lambda kept: "session" in kept)  # the panel is there, with all that it says
+        if how == "restarted":
+            [kernel] = kernels(lab) - before
+            lab.server.ask("POST", f"/api/kernels/{kernel}/restart", {})
+        else:
+            lab.page.locator(".lm-MenuBar-item", has_text="Kernel").click()
+            lab.page.get_by_text("Shut Down All Kernels").click()
+            lab.page.locator(".jp-Dialog").get_by_role("button", name="Shut Down All").click()
+        expect(panel.locator("[role=status]")).to_contain_text("The kernel has died")
+
     def test_a_kernel_that_dies_is_told_in_a_sentence(self, lab: Lab) -> None:
         before = kernels(lab)
         panel = self.shown(lab, "setup")

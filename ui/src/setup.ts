@@ -82,13 +82,16 @@ export class SetupPanel extends Panel {
     const output = new SimplifiedOutputArea({ model: new OutputAreaModel({ trusted: true }), rendermime: registry });
     this.widgets.slice().forEach(widget => widget.dispose());
     this.addWidget(output);
-    this.session.statusChanged.connect((_, status) => {
-      if (status === 'dead' || status === 'autorestarting') {
-        this.dead = true;
-        this.message(t('The kernel has died. Close this tab and open it again; params.yaml holds all that was saved.'));
-      }
-    });
+    const died = () => {
+      this.dead = true;
+      this.message(t('The kernel has died. Close this tab and open it again; params.yaml holds all that was saved.'));
+    };
+    this.session.statusChanged.connect(
+      (_, status) => void ((status === 'dead' || status === 'autorestarting') && died())
+    );
+    this.session.kernelChanged.connect((_, { newValue }) => void (newValue ?? died())); // shut down, here or elsewhere
     await SimplifiedOutputArea.execute(panelCode(this.page.get().task), output, this.session);
+    this.session.statusChanged.connect((_, status) => void (status === 'starting' && died())); // anew, by somebody else
     await this.retitle();
   }
 

@@ -149,7 +149,7 @@ function State({ desk, task }: { desk: Desk; task: Task }): React.ReactElement {
         </button>
       )}
       {task.error && (
-        <span className="tsf-error" title={task.error}>
+        <span className="tsf-lines tsf-error" title={task.error}>
           {task.error}
         </span>
       )}
@@ -181,7 +181,7 @@ function Progress({ run }: { run: Run }): React.ReactElement {
   return (
     <>
       <progress aria-label={t('progress of {task}', { task: run.task })} value={done} max={progress.stages ?? 4} />
-      <span className="tsf-soft" title={parts.join(' · ')}>
+      <span className="tsf-lines" title={parts.join(' · ')}>
         {parts.join(' · ')}
       </span>
     </>
