@@ -42,6 +42,7 @@ CHINESE: dict[str, str] = {
     "Saved {name}.": "已保存 {name}。",
     "Nothing has changed.": "没有更改。",
     "This should not have happened: {fault}": "出现了意外错误：{fault}",
+    "Reading the newest data…": "正在读取最新数据……",
     "params.yaml stays as it is.": "params.yaml 保持不变。",
     "change of params.yaml": "params.yaml 的更改",
     "; ": "；",

@@ -213,6 +213,19 @@ def test_an_answer_that_comes_late_is_not_taken_for_what_is_asked_now(
     assert (model.name, model.series) == ("cpu", None)
 
 
+def test_a_picture_of_before_is_told_from_what_is_read_now(root: Path) -> None:
+    panel = TaskPanel("storage", root)
+    panel.wait()
+    assert "39 series" in panel.look.value
+    seen: list[str] = []
+    panel.look.observe(lambda change: seen.append(change.new), "value")
+    panel.fields["fetch.limit"].value = "nobody_has_this"
+    panel.wait()
+    assert seen[0].startswith("<p>Reading the newest data…</p>")
+    assert "Reading" not in panel.look.value
+    assert "nobody_has_this" in panel.message.value
+
+
 def test_a_query_that_finds_nothing_leaves_no_picture_of_another(model: TaskModel) -> None:
     model.open_task("storage")
     model.look()
@@ -299,9 +312,12 @@ def test_a_task_that_was_removed_meanwhile_is_told_and_the_form_stays(root: Path
 
 def test_the_buttons_plan_run_and_cancel(root: Path) -> None:
     panel = TaskPanel("cpu", root, live=False)
+    told: list[str] = []
+    panel.model.observe(lambda change: told.append(change.new), "message")
     panel.plan_button.click()
     panel.wait()
     assert "samples" in panel.plan.value, panel.message.value
+    assert told == ["Reading the newest data…", ""]
     panel.run_button.click()
     assert [run.state for run in list_runs(root)] == ["pending"]
     assert panel.run_button.disabled

@@ -224,13 +224,28 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             self._timer.cancel()
         if not self.live or self.model.problems:
             return
-        self._timer = threading.Timer(seconds, lambda: self._in_thread(self.model.look))
+        self._timer = threading.Timer(seconds, lambda: self._in_thread(self._look))
         self._timer.daemon = True
         self._timer.start()
 
+    def _look(self) -> None:
+        """While the source thinks, what is seen is of before."""
+        note = f"<p>{escape(self.words('Reading the newest data…'))}</p>"
+        self.look.value = note + self.look.value.removeprefix(note)
+        try:
+            self.model.look()
+        finally:
+            self.look.value = self.look.value.removeprefix(note)
+
     def _plan(self) -> None:
-        self.model.message = ""
-        self._in_thread(self.model.make_plan)
+        self.model.message = note = self.words("Reading the newest data…")
+
+        def act() -> None:
+            self.model.make_plan()
+            if self.model.message == note:
+                self.model.message = ""
+
+        self._in_thread(act)
 
     def _save(self) -> None:
         diff = self.model.save()
