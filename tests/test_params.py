@@ -79,7 +79,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         task(train__night__start="25:00"),
         "train.night.start: '25:00' is not a time of day; write it quoted, as '20:00'.",
     ),
-    (task(train__holidays="china"), "tasks.a.train.holidays: 'china'"),
+    (task(train__holidays="china"), "tasks.a.train.holidays: 'china' cannot stand here; write a country and"),
     (
         task(train__holidays="XX"),
         "tasks.a.train.holidays: no calendar of holidays is known for 'XX'; name a country and, if it",
@@ -138,7 +138,8 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     (task(push__horizons=["6h", "360m"]), "tasks.a.push: horizons must hold at least one value, each once"),
     (task(push__quantiles=[0.5, 0.5]), "tasks.a.push: quantiles must hold at least one value, each once"),
     (task(push__quantiles=[0.999]), "push.quantiles 0.999 is outside train.quantiles; it would be made up."),
-    (task(push__alias="a-b"), "tasks.a.push.alias: 'a-b'"),
+    (task(push__alias="a-b"), "tasks.a.push.alias: 'a-b' cannot stand here; write a name as metrics have"),
+    (task(alert__runbook="wiki"), "tasks.a.alert.runbook: 'wiki' cannot stand here; write an address that begins with"),
     (task(push__max_series=0), "tasks.a.push.max_series: 0: input should be greater than or equal to 1"),
     (task(alert__line=0), "tasks.a.alert.line: 0: input should be greater than 0"),
     (task(alert__left=0), "tasks.a.alert.left: 0 is no amount; write a number above 0 in the metric's unit, or a size"),

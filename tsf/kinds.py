@@ -21,6 +21,7 @@ from tsf.errors import ParamsError
 from tsf.promql import check_query, selectors
 
 __all__ = [
+    "COUNTRY",
     "LABEL_NAME",
     "UNREADABLE",
     "AlertLine",
@@ -58,6 +59,7 @@ __all__ = [
 UNREADABLE = "an address that cannot be read"
 UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 LONGEST = 36_525 * 86_400  # seconds of a duration: a century
+COUNTRY = r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$"  # of a calendar of holidays, and its region
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")  # what Prometheus accepts everywhere
 LABELS: JsonSchemaValue = {"type": "array", "items": {"type": "string", "title": "label"}}
 SIZE = r"^(\d+(?:\.\d+)?)([KMGTPE])iB$"
@@ -347,7 +349,7 @@ Duration = Annotated[
 """Written `1h` in YAML, whole seconds in Python."""
 TimeOfDay = Annotated[str, AfterValidator(_time_of_day), Field(title="time of day")]
 Zone = Annotated[str, AfterValidator(_zone), Field(title="time zone")]
-Holidays = Annotated[str, Field(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$"), AfterValidator(_calendar)]
+Holidays = Annotated[str, Field(pattern=COUNTRY), AfterValidator(_calendar)]
 Moment = Annotated[str, AfterValidator(_moment), Field(title="time")]
 Query = Annotated[str, AfterValidator(_query), Field(title="PromQL")]
 Label = Annotated[str, AfterValidator(_label), Field(title="label")]

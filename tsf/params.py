@@ -26,6 +26,7 @@ from typing_extensions import Self
 
 from tsf.errors import ParamsError
 from tsf.kinds import (
+    COUNTRY,
     AlertLine,
     Amount,
     Duration,
@@ -72,6 +73,12 @@ __all__ = [
 OVERRIDES = {"PROMETHEUS_URL": "base_url", "PUSHGATEWAY_URL": "pushgateway_url"}
 MOST_SEED = 2**32 - 1  # which torch and numpy take alike
 FILES = ("ca_file", "client_cert_file", "client_key_file")
+METRIC, ADDRESS = r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?$", r"^(https?://\S+)?$"
+FORMS = {  # what is to be written where a text must be of a form
+    COUNTRY: "a country and, if it matters, a region by their ISO codes: DE, CN or DE-BY",
+    METRIC: "a name as metrics have: letters, digits, _ and :",
+    ADDRESS: "an address that begins with http:// or https://",
+}
 ModelType = Literal["lstm", "gru", "transformer", "cnn_lstm", "attention"]
 Schedule = Literal["one_cycle", "cosine", "constant"]
 TASK_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,62}\Z")  # safe in paths, URLs, DVC stage names, metric names and the shell
@@ -272,9 +279,7 @@ class PushParams(_Section):
         None, description="PromQL of the limits of the totals; by default the limits of the series add up"
     )
     max_series: int = Field(100_000, ge=1, description="more output series are refused before anything is sent")
-    alias: str = Field(
-        "", pattern=r"^([a-zA-Z_:][a-zA-Z0-9_:]*)?$", description="also write the median as ai_forecast_ALIAS{horizon}"
-    )
+    alias: str = Field("", pattern=METRIC, description="also write the median as ai_forecast_ALIAS{horizon}")
 
     @model_validator(mode="after")
     def _once(self) -> Self:
@@ -320,9 +325,7 @@ class AlertParams(_Section):
     working_hours: WorkingHoursParams = Field(
         WorkingHoursParams(), description="an alarm is a page only if the breach may come before them, else a ticket"
     )
-    runbook: str = Field(
-        "", max_length=500, pattern=r"^(https?://\S+)?$", description="address of the page that says what to do"
-    )
+    runbook: str = Field("", max_length=500, pattern=ADDRESS, description="address of the page that says what to do")
     cost_false: float = Field(1.0, ge=0, description="cost of an alarm without a breach")
     cost_miss: float = Field(20.0, ge=0, description="cost of a breach without an alarm")
     cost_late: float = Field(10.0, ge=0, description="cost of a breach whose alarm left no time to act")
@@ -440,6 +443,8 @@ def _told(fault: Mapping[str, Any]) -> str:
         names = {"int_type": "a number", "float_type": "a number", "string_type": "a text", "tuple_type": "a list"}
         cure = message.partition("; ")[2] or "write one or remove the key"
         return f"{names.get(kind, 'a value')} is missing; {cure}"
+    if kind == "string_pattern_mismatch" and (form := FORMS.get(fault["ctx"]["pattern"])):
+        return f"{value!r} cannot stand here; write {form}"
     if kind == "tuple_type":
         example = "[a, b]" if isinstance(value, Mapping) else f"[{value}]"
         return f"{value!r} is no list; write it in brackets, as {example}"
