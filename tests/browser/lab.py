@@ -168,6 +168,7 @@ class Lab:
         self.page.locator(".lm-MenuBar-item", has_text="Settings").click()
         self.page.locator(".lm-Menu-itemLabel").get_by_text("Theme", exact=True).hover()
         self.page.locator(".lm-Menu-itemLabel").get_by_text(name, exact=True).click()
+        expect(self.page.locator("body")).to_have_attribute("data-jp-theme-name", name)  # the splash is there by then
         expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
 
     @property

@@ -22,7 +22,7 @@ PAGES = {
     "report:storage": ".tsf-report iframe",
     "rules:storage": ".tsf-rules",
     "log": ".tsf-page h1",
-    "setup:storage": ".tsf-setup .tsf-paper svg",
+    "setup:storage": ".tsf-setup .widget-checkbox",  # they come with the look at the data
 }
 START = re.compile("(Run|Retry) cpu")
 HOSTILE = '<img src=x onerror="window.hurt=1"> {{7*7}} ${window.hurt=1} </script><b>bold</b> \u202egpj.exe'
