@@ -158,6 +158,20 @@ def test_on_a_slow_server_nothing_of_before_stands_under_what_was_chosen_since(l
     page.locator(".tsf-report iframe").wait_for()
 
 
+@pytest.mark.parametrize(
+    ("name", "asked"), [("models:storage", "models/task/storage"), ("rules:storage", "tasks/storage/rules")]
+)
+def test_a_page_that_waits_for_a_slow_server_says_so(lab: Lab, name: str, asked: str) -> None:
+    held: list[Route] = []
+    lab.page.route(re.compile(f"/tsf/api/{asked}"), lambda route: held.append(route))
+    page = lab.open(name)
+    expect(page.locator(".tsf-page")).to_contain_text("Loading…")
+    expect(page.locator(".tsf-page table")).to_have_count(0)
+    held.pop().continue_()
+    page.locator(PAGES[name]).first.wait_for()
+    expect(page.locator(".tsf-page")).not_to_contain_text("Loading…")
+
+
 def test_values_that_are_written_from_right_to_left_keep_their_places(lab: Lab) -> None:
     series = lab.server.ask("GET", "/tsf/api/series")
     first = {**series["items"][0], "title": "צוות · עידן · north"}

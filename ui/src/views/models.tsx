@@ -71,8 +71,8 @@ function Versions({ desk, task }: { desk: Desk; task: Task }): React.ReactElemen
     await act(desk, doing, done);
     again();
   };
-  if (error || (value && !models.length)) {
-    return <p className="tsf-note">{error ?? t('There is no model yet: run the task.')}</p>;
+  if (!models.length) {
+    return <p className="tsf-note">{error ?? (value ? t('There is no model yet: run the task.') : t('Loading…'))}</p>;
   }
   return (
     <>

@@ -26,7 +26,7 @@ export function RulesPage({ desk, page }: { desk: Desk; page: Store<Page> }): Re
         </button>
         {value && <Export desk={desk} rules={value} />}
       </div>
-      {error && <p className="tsf-note">{error}</p>}
+      {!value && <p className="tsf-note">{error ?? t('Loading…')}</p>}
       {value && <Texts rules={value} />}
     </div>
   );
