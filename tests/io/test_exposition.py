@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from dataclasses import replace
@@ -15,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.servers import find_server, running_node_exporter
+from tests.servers import find_server, run_promtool, running_node_exporter
 from tests.strategies import forecasts
+from tsf.alarm.rulefile import RuleTerms, rule_file
 from tsf.errors import SeriesError, SinkError
 from tsf.io.exposition import ModelInfo, Present, forecast_exposition, output_cardinality
 from tsf.io.runs import runs_exposition
@@ -143,7 +145,7 @@ def test_too_many_series_are_refused_before_anything_is_made() -> None:
 
 
 def test_labels_that_the_output_needs_become_exported_like_in_prometheus() -> None:
-    names = ["task", "horizon", "quantile", "job", "exported_job", "instance", "__name__", "le"]
+    names = ["task", "horizon", "quantile", "job", "exported_job", "instance", "__name__", "le", "severity"]
     body = text_of(forecast_of({name: [f"own {name}"] for name in names}), horizons=["6h"], quantiles=[0.5])
     labels = next(labels for name, labels, _ in samples(body) if name == "tsf_forecast")
     assert labels == {
@@ -158,7 +160,22 @@ def test_labels_that_the_output_needs_become_exported_like_in_prometheus() -> No
         "exported___name__": "own __name__",
         "instance": "own instance",
         "le": "own le",
+        "exported_severity": "own severity",
     }
+
+
+def test_series_that_differ_in_a_label_of_alerts_alone_all_have_their_alert(tmp_path: Path) -> None:
+    own = {"severity": ["critical", "info"] * 2, "alertname": ["Down"] * 2 + ["Full"] * 2}
+    text = text_of(forecast_of(own, limit_time=np.full(4, 1e9))).decode()
+    lines = [line.rpartition(" ") for line in text.splitlines() if line[0] != "#"]
+    inputs = [{"series": name, "values": "0+60x9" if "issued" in name else f"{value}x9"} for name, _, value in lines]
+    firing = 'count(ALERTS{alertname="TsfBreachSoon",alertstate="firing"})'
+    expected = {"expr": firing, "eval_time": "5m", "exp_samples": [{"labels": "{}", "value": 4}]}
+    case = {"interval": "1m", "input_series": inputs, "promql_expr_test": [expected]}
+    (tmp_path / "rules.yml").write_text(rule_file(RuleTerms("storage")))
+    (tmp_path / "tests.yml").write_text(json.dumps({"rule_files": ["rules.yml"], "tests": [case]}))
+    done = run_promtool("test", "rules", str(tmp_path / "tests.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_horizons_are_hours_and_never_days() -> None:

@@ -16,7 +16,7 @@ from tsf.series import Floats, Forecast, label_rows
 
 __all__ = ["ModelInfo", "Present", "forecast_exposition", "output_cardinality", "output_names"]
 
-RESERVED = {"task", "horizon", "quantile", "job"}
+RESERVED = {"task", "horizon", "quantile", "job", "alertname", "alertstate", "severity"}
 HELP = {
     "tsf_forecast": "Forecast in the unit of the task's metric, by horizon and quantile.",
     "tsf_breach_probability_ratio": "Probability that the limit is reached within the horizon, 0 to 1.",
@@ -82,9 +82,10 @@ def forecast_exposition(
     """The text that retells `forecast`, in the order of its series; equal forecasts give equal bytes.
 
     Horizons are whole hours where they can be (24h, never 1d). Each sample keeps the series' own labels. Those that the
-    output needs itself (task, horizon, quantile), that the Pushgateway would overwrite (job) or that Prometheus keeps
-    for itself (__…) become exported_<name>, as Prometheus does it. `instance` stays; only a scrape without honor_labels
-    makes it exported_instance.
+    output needs itself (task, horizon, quantile), that the Pushgateway would overwrite (job), that an alert has of its
+    own (alertname, alertstate, severity: of two series that differ in nothing else Prometheus makes no alerts at all)
+    or that Prometheus keeps for itself (__…) become exported_<name>, as Prometheus does it. `instance` stays; only a
+    scrape without honor_labels makes it exported_instance.
 
     A series that abstains, and a value that is NaN (no limit known), is absent. A limit that is not in sight is +Inf,
     so that `tsf_limit_reached_timestamp_seconds - time() < 3600` is false, `> …` true, and the series does not come
