@@ -51,7 +51,7 @@ def holds(folder: Path, terms: RuleTerms, inputs: Mapping[str, str], expected: M
               query='x{a=~"b|c%", d=\'"\'}'),
     RuleTerms("null", ["1h"], limited=False, quantiles=[0.5]),
     RuleTerms("slow", ["6d"], gate=1.05, labels=("group",)),
-    RuleTerms("wide", ["1h", "3h"], limited=False, labels=("node",), quantiles=[0.05, 0.95]),
+    RuleTerms("wide", ["1h", "3h"], limited=False, labels=("n", "node"), quantiles=[0.05, 0.95]),
 ], ids=lambda terms: terms.task)  # fmt: skip
 def test_promtool_accepts_the_rules_and_their_generated_cases(terms: RuleTerms, tmp_path: Path) -> None:
     (tmp_path / "task.yml").write_text(rule_file(terms), encoding="utf-8")

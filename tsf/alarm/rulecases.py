@@ -97,7 +97,7 @@ def _audit_case(terms: RuleTerms, title: str, right: int, fires: int) -> _Case:
     inside = round(right * (high - low))
     inputs = {_named(terms, "tsf_forecast_issued_timestamp_seconds"): _rising(terms)}
     for number in range(10):
-        here = _series(terms, "a") + f',n="{number}"'
+        here = _series(terms, "a") + f',job="{number}"'  # which no series has as a label of its own
         inputs[_named(terms, "tsf_used", here)] = _flat(terms, 2 if number < inside else 9)
         for level, value in ((low, 1), (high, 3)):
             said = f',horizon="{horizon}",quantile="{level!r}"'
