@@ -94,10 +94,17 @@ def test_text_from_outside_stays_text() -> None:
     assert {alert["annotations"]["owner"] for alert in alerts} == {NASTY.replace("{{", "{{`{{`}}")}
 
 
-def test_annotations_say_who_when_and_whose_with_hostile_labels(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("query", "used", "told"), [
+    ("storage_used_bytes", "2048", "2ki"),
+    ("storage_used_inodes", "2048", "2.048k"),
+    ("storage_used_ratio", "0.93", "93 %"),
+])  # fmt: skip
+def test_annotations_say_who_when_and_whose_with_hostile_labels(
+    query: str, used: str, told: str, tmp_path: Path
+) -> None:
     """promtool expands the templates as Prometheus does."""
     terms = RuleTerms("storage", labels=("group", "user"), owner="nobody", owner_labels=["group"], confidence=0.3,
-                      query="storage_used_bytes")  # fmt: skip
+                      query=query)  # fmt: skip
     group = 'a "b" {{ $labels.user }} \\ $1'
     escaped = group.replace("\\", "\\\\").replace('"', '\\"')
     series = f'group="{escaped}",user="ann"'
@@ -106,13 +113,13 @@ def test_annotations_say_who_when_and_whose_with_hostile_labels(tmp_path: Path) 
         'tsf_forecast_issued_timestamp_seconds{task="storage"}': "0+60x99",
         f'tsf_limit_reached_timestamp_seconds{{task="storage",{series}}}': "40000x99",
         f'tsf_owner_info{{task="storage",group="{escaped}",owner="{{{{ Eve }}}}"}}': "1x99",
-        f"storage_used_bytes{{{series}}}": "2048x99",
+        f"{query}{{{series}}}": f"{used}x99",
     }
     expected = {
         "summary": f"{group}, ann: the limit is reached within 24h with a chance of 90 %",
         "owner": "{{ Eve }}",
         "expected": "in 10h 56m 40s, at a chance of 30 %",
-        "contributors": "ann 2ki ",
+        "contributors": f"ann {told} ",
     }
     labels = {"severity": "ticket", "task": "storage", "horizon": "24h", "group": group, "user": "ann"}
     alert = {"exp_labels": labels, "exp_annotations": expected}

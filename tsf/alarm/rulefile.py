@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tsf.kinds import parse_duration, share_text
+from tsf.units import unit_of
 
 __all__ = ["RuleTerms", "rule_file"]
 
@@ -19,7 +20,9 @@ ABSTAINED_SHARE, SHIFTED_SHARE = 0.2, 0.3  # of the series, from which on somebo
 COVERAGE_OFF = 0.15  # points between an interval's share and its promise; less comes and goes by itself
 AUDITED = "3d"  # over which it is averaged
 ACROSS = "ignoring (horizon, quantile)"
-SHARE = '{{ $value | humanizePercentage | reReplaceAll "%" " %" }}'  # a template: 0.9 -> 90 %
+PERCENT = 'humanizePercentage | reReplaceAll "%" " %"'  # of a template: 0.9 -> 90 %
+SHARE = f"{{{{ $value | {PERCENT} }}}}"
+FORMS = {"bytes": "humanize1024", "ratio": PERCENT}  # of values by their unit; others are counted in thousands
 
 
 @dataclass(frozen=True)
@@ -240,9 +243,10 @@ def _contributors(terms: RuleTerms) -> str:
         return ""
     risk = f"tsf_breach_probability_ratio{{task={_text(terms.task)},group=%q}}"
     wanted = f"topk(3, sum by (user) (({terms.query.replace('%', '%%')}) and on (group) {risk}))"
+    amount = f"{{{{ .Value | {FORMS.get(unit_of(terms.query), 'humanize')} }}}}"
     return (
         f"{{{{ with printf {_text(wanted)} $labels.group | query }}}}{{{{ range . }}}}"
-        "{{ .Labels.user }} {{ .Value | humanize1024 }} {{ end }}{{ end }}"
+        f"{{{{ .Labels.user }}}} {amount} {{{{ end }}}}{{{{ end }}}}"
     )
 
 
