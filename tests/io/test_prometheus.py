@@ -224,6 +224,13 @@ def test_a_limit_of_a_group_is_shared_changes_over_time_and_may_be_absent(server
     assert any("2 series have a limit of 0 or less" in text for text in quality.warnings)
 
 
+def test_a_limit_that_is_infinite_or_no_number_is_counted_as_none(server: Server) -> None:
+    series, quality = fetch(server.url, "used_bytes", limit="user_limit_bytes / (user_limit_bytes > bool 1000)")
+    assert np.isnan(series.limit[-1]).all()  # 1000 / 0
+    assert quality.without_limit == 1
+    assert any("1 of 6 series has none, such as {'group': 'g2', 'user': 'u5'}" in text for text in quality.warnings)
+
+
 def test_a_limit_without_labels_is_everybodys(server: Server) -> None:
     series, _ = fetch(server.url, "used_bytes", limit="sum(user_limit_bytes)", history="1h")
     assert (series.limit == sum(range(1000, 1006))).all()

@@ -116,11 +116,12 @@ def _read_joined(client: Client, name: str, query: str, times: NDArray[np.int64]
     index = join_rows(used.rows, result.rows, f"{client.server.base_url}, {where}")  # (N,)
     values = result.values[index]  # (N, T)
     values[index < 0] = np.nan
-    without = int((index < 0).sum())
     warnings = list(result.warnings)
-    if without:
-        example = used.rows[int(np.argmin(index))]
-        warnings.append(f"{name}: {without} of {len(index)} series have none, such as {example}")
+    lacking = np.isnan(values).all(axis=1)  # nothing belongs to it, or what is NaN or infinite
+    if without := int(lacking.sum()):
+        example = used.rows[int(np.argmax(lacking))]
+        have = count_text(without, f"of {len(index)} series has", f"of {len(index)} series have")
+        warnings.append(f"{name}: {have} none, such as {example}")
     if name == "fetch.limit" and (n_zero := int((values <= 0).any(axis=1).sum())):
         warnings.append(
             f"{name}: {count_text(n_zero, 'series has', 'series have')} a limit of 0 or less, which counts as unknown; "
