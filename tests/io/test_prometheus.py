@@ -14,7 +14,7 @@ import requests
 from tests.faults import Answer, FaultServer
 from tests.servers import OpenMetric, Server, bitbrains_openmetrics, left_open, openmetrics, shared_file
 from tsf.errors import EmptyError, ParamsError, QueryError, ServerError
-from tsf.io import ranges
+from tsf.io import http, ranges
 from tsf.io.prometheus import check_server, fetch_series
 from tsf.io.quality import Quality
 from tsf.params import FetchParams, PrometheusParams, effective
@@ -167,13 +167,32 @@ def test_an_answer_that_lies_is_no_answer(fault_server: Callable[..., FaultServe
     one = b'{"metric":{"a":"b"},"values":[[%d,"1"]]}' % END
     head, tail = b'{"status":"success","data":{"resultType":"matrix","result":[', b"]}}"
     for result, words in {
-        one + b"," + one: "holds a series twice",
+        one + b"," + one: r"holds a series twice, \{'a': 'b'\}; let the server drop duplicates",
         one.replace(b'{"a":"b"}', b"[1]"): "no labels",
         one.replace(b"[[%d" % END, b"[[7"): "off the grid",
     }.items():
         liar = fault_server(Answer(404), Answer(body=head + result + tail))
         with pytest.raises(ServerError, match=words):
             fetch(liar.url, "used_bytes", history="2m")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (b'{"status":"error","errorType":"execution","error":"no","data":%s}', QueryError, "the server says: no; mend"),
+        (b'{"status": "error", "errorType": "execution", "error": "no"}', QueryError, "the server says: no; mend"),
+        (b'{"status":"error","errorType":"unavailable","error":"no"}', ServerError, "the server failed with 200 no"),
+        (b'{"data":%s,"error":"no","status":"error"}', ServerError, "the answer cannot be read"),
+    ],
+)
+def test_an_error_that_comes_with_status_200_is_one(
+    fault_server: Callable[..., FaultServer], monkeypatch: pytest.MonkeyPatch, body: bytes, kind: type[Exception],
+    words: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(http, "FIRST_PAUSE_SECONDS", 0.001)
+    part = b'{"resultType":"matrix","result":[{"metric":{},"values":[[%d,"1"]]}]}' % END
+    with pytest.raises(kind, match=words):
+        fetch(fault_server(Answer(404), Answer(body=body.replace(b"%s", part))).url, "used_bytes", history="2m")
 
 
 def test_label_values_come_back_whatever_they_hold(server: Server) -> None:
@@ -323,12 +342,19 @@ def test_a_metric_that_its_exporter_calls_a_counter_is_refused(
     fetch(live.url, "rate(handled_requests[5s]) or handled_now", until=until, step="1s", history="5s")
 
 
-def test_what_the_server_warns_of_is_kept(server: Server, fault_server: Callable[..., FaultServer]) -> None:
+def test_what_the_server_warns_of_is_kept_and_logged_for_a_push_that_has_no_table_of_it(
+    fault_server: Callable[..., FaultServer], caplog: pytest.LogCaptureFixture
+) -> None:
     head = b'{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[%d,"1"]]}]}' % END
-    body = head + b',"warnings":["one store is away"],"infos":["no counter"]}'
+    body = head + b',"warnings":["one store is away"],"infos":["no counter"],"isPartial":true}'
     away = fault_server(Answer(404), Answer(body=body))
     _, quality = fetch(away.url, "used_bytes", step="1m", history="2m")
-    assert quality.warnings[:2] == ("one store is away", "no counter")
+    partial = "the server says that its answer is partial"
+    assert quality.warnings[:3] == ("one store is away", partial, "no counter")
+    told = [record.getMessage() for record in caplog.records]
+    assert sorted(told) == [
+        f"{away.url}, fetch.metric_query 'used_bytes': {text}" for text in ("one store is away", partial)
+    ]
 
 
 def test_the_version_is_read_and_addresses_come_from_the_environment_first(server: Server) -> None:

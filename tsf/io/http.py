@@ -34,6 +34,7 @@ SLOW = "raise prometheus.timeout or shorten fetch.history"
 # What OpenSSL says when a server wants a client's certificate; a fast server has even closed the connection by then.
 UNKNOWN_CLIENT = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "EOF occurred")
 TLS_REASON = re.compile(r"\[SSL[^\]]*\] ([^('\"]*[^('\" ])")
+FAILED = re.compile(rb'\s*\{\s*"status"\s*:\s*"error"')  # some proxies and caches pass this on with status 200
 LAST_REASON = re.compile(r"""['"]([^'"]+)['"]\)+$""")
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class Client:
                 body = b"".join(reply.iter_content(None))  # one piece where the server sends one: no second copy
         seconds = reply.elapsed.total_seconds()
         log.debug("%s: %d, %d bytes, first of them after %.2f s", where, reply.status_code, len(body), seconds)
-        if reply.status_code != 200:
+        if reply.status_code != 200 or FAILED.match(body):
             raise _refusal(reply, body, where)
         return body
 
@@ -262,13 +263,14 @@ def _refusal(reply: requests.Response, body: bytes, where: str) -> Exception:
             "aggregate in the query, shorten fetch.history, or raise the server's --query.max-samples or its time-out"
         )
         return TooMuchError(f"the server says: {message}", where=where, cure=cure)
-    if status in (400, 422) and message:
+    failed = status >= 500 or kind in ("internal", "unavailable")
+    if status in (200, 400, 422) and message and not failed:
         return QueryError(f"the server says: {message}", where=where, cure="mend the query")
     if 300 <= status < 400:
         return _sent_on(plain_address(reply.headers.get("Location", "")), where)
     if status == 429:
         return ServerError(f"the server has too many requests (429) {message}".strip(), where=where, cure="try later")
-    if status >= 500:
+    if failed:
         what = f"the server failed with {status} {message or reply.reason}".strip()
         return _PassingError(ServerError(what, where=where, cure="see the server's own log"))
     return not_prometheus(body, where, f"its status is {status}")

@@ -147,6 +147,8 @@ def _decode_block(sections: list[bytes], pieces: pa.Array) -> tuple[NDArray[np.i
 def _decode_any(body: bytes, first: int, step: int, points: int) -> Matrix:
     try:
         envelope = json.loads(body)
+        if envelope.get("status") != "success":
+            raise ValueError
         kind, series = envelope["data"]["resultType"], envelope["data"].pop("result")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise AnswerError("it is not what a Prometheus answers") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from tsf.errors import QueryError
+from tsf.errors import QueryError, ServerError
 from tsf.io.http import Client, TooMuchError, not_prometheus
 from tsf.io.matrix import AnswerError, Matrix, MatrixError, decode_labels, decode_matrix
 from tsf.series import Floats
@@ -23,6 +25,7 @@ FIRST_POINTS = 32  # then as many as make CHUNK_BYTES
 CHUNK_BYTES = 32_000_000
 MOST_HALVINGS = 4  # of a chunk that is too much for the server
 MOST_VALUES = 250_000_000  # series x steps: 2 GB
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,10 @@ class _Table:
     def add(self, matrix: Matrix, start: int) -> None:
         rows = [self._row(text) for text in matrix.labels]
         if len(set(rows)) < len(rows):
-            raise AnswerError("it holds a series twice")
+            twice = next(row for row, count in Counter(rows).items() if count > 1)
+            what = f"the answer holds a series twice, {self.labels[twice]}"
+            cure = "let the server drop duplicates, or write max without () (…) around the query"
+            raise ServerError(what, where=self.where, cure=cure)
         if len(self.labels) * self.n_times > MOST_VALUES:
             what = f"{len(self.labels)} series of {self.n_times} steps do not fit in memory"
             raise QueryError(
@@ -72,10 +78,13 @@ class _Table:
         self.values[rows, start : start + matrix.values.shape[1]] = matrix.values
         self.nan_samples += matrix.nan_samples
         self.infinite_samples += matrix.infinite_samples
-        for key in ("warnings", "infos"):
-            self.warnings |= dict.fromkeys(map(str, matrix.envelope.get(key) or ()))
+        warned, infos = (dict.fromkeys(map(str, matrix.envelope.get(key) or ())) for key in ("warnings", "infos"))
         if matrix.envelope.get("isPartial"):
-            self.warnings["the server says that its answer is partial"] = None
+            warned["the server says that its answer is partial"] = None
+        for text in warned:
+            if text not in self.warnings:
+                log.warning("%s: %s", self.where, text)  # a push has no table of them
+        self.warnings |= warned | infos
 
     def _row(self, text: bytes) -> int:
         if text not in self.row_of:
