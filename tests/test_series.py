@@ -271,6 +271,10 @@ def test_a_label_value_cannot_turn_round_what_stands_after_it() -> None:
     assert title == "\\u202egpj.exe · שרת\\u200f · é 漢"
 
 
+def test_a_label_value_cannot_end_a_line_or_command_a_terminal() -> None:
+    assert title_of({"user": "a\nb\x1b[2J\x9bc\u2028"}) == r"a\nb\x1b[2J\x9bc\u2028"
+
+
 @settings(deadline=None)
 @given(series_sets())
 def test_the_newest_value_is_the_last_one_that_is_known(series: SeriesSet) -> None:

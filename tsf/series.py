@@ -21,9 +21,9 @@ __all__ = ["Floats", "Forecast", "Labels", "SeriesSet", "carried", "joined", "la
 
 Floats = NDArray[np.float64]
 Labels = Mapping[str, NDArray[np.object_]]
-DIRECTIONS = {  # marks, embeddings, overrides and isolates of Unicode, each to its escape
-    code: f"\\u{code:04x}" for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
+DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))  # of Unicode: marks, overrides …
+CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)  # line ends, and what commands a terminal
+ESCAPES = {code: repr(chr(code))[1:-1] for code in (*DIRECTIONS, *CONTROLS)}
 MAX_STEPS = 10_000_000  # a frame with one stray time must not fill the memory
 
 
@@ -361,10 +361,11 @@ def rows_in(known: Labels, asked: Labels, *, aside: Set[str] = frozenset()) -> N
 def title_of(labels: Mapping[str, str]) -> str:
     """A series as a person names it: the values of its labels, whose it is first.
 
-    Signs that turn the direction of writing are spelled out: in a value they could rearrange all that follows it.
+    Signs that turn the direction of writing, line ends and commands to a terminal are spelled out: in a value they
+    could rearrange all that follows it.
     """
     names = sorted(labels, key=lambda name: (name not in ("group", "user"), name))
-    return " · ".join(labels[name] for name in names).translate(DIRECTIONS) or "the only series"
+    return " · ".join(labels[name] for name in names).translate(ESCAPES) or "the only series"
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
