@@ -25,7 +25,7 @@ from tests.learn.conftest import series_of
 from tests.servers import free_port, running_pushgateway
 from tests.stages.conftest import QUICK, ROOT
 from tsf.cli import commands
-from tsf.errors import BusyError, EmptyError, NoSuchSeriesError, ParamsError, SinkError, SourceError
+from tsf.errors import BusyError, EmptyError, ModelError, NoSuchSeriesError, ParamsError, SinkError, SourceError
 from tsf.flow.notebooks import only_run
 from tsf.flow.progress import failed_cell, failed_sentence
 from tsf.flow.tasks import read_text, set_values, write_params
@@ -35,6 +35,7 @@ from tsf.io.textfile import ALL_TASKS
 from tsf.project import TaskPaths
 from tsf.server import worker
 from tsf.stages import predict as module
+from tsf.stages.audit import QUANTILE
 from tsf.stages.evaluate import evaluate
 from tsf.stages.fetch import fetch
 from tsf.stages.predict import _present, _rows_with, predict_task
@@ -347,6 +348,23 @@ def test_until_a_training_has_passed_a_shorter_champion_pushes_and_alerts_on_wha
     for rules in (two_models.rules.read_text(), write_rules("a", root).read_text()):
         assert 'tsf_breach_probability_ratio{task="a",horizon="2h"}' in rules.replace(", ", ",")
         assert 'horizon="24h"' not in rules
+
+
+@pytest.mark.models
+def test_until_a_training_has_passed_only_quantiles_that_the_champion_has_learnt_are_pushed(
+    two_models: TaskPaths,
+) -> None:
+    root = two_models.root
+    wide = [0.001, 0.1, 0.5, 0.9, 0.999]
+    set_values(root, {"tasks.a.train.quantiles": wide, "tasks.a.push.quantiles": [0.001, 0.1, 0.5, 0.9]})
+    assert {*push("a", root).audit.issued.labels[QUANTILE]} == {"0.1", "0.5", "0.9"}
+    told = "".join(path.read_text() for path in two_models.textfile.iterdir())
+    for text in (told, two_models.rules.read_text(), write_rules("a", root).read_text()):
+        assert 'quantile="0.1"' in text
+        assert 'quantile="0.001"' not in text
+    set_values(root, {"tasks.a.push.quantiles": [0.001]})
+    with pytest.raises(ModelError, match=r"covers none of push\.quantiles; train the task again"):
+        push("a", root)
 
 
 @pytest.mark.models

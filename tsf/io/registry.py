@@ -19,7 +19,7 @@ from tsf.params import TASK_NAME, AlertParams, PushParams
 from tsf.project import TaskPaths
 
 __all__ = ["ALIASES", "NOTEBOOK", "ModelVersion", "alert_in_force", "aliased", "champion_metrics", "chosen_alert",
-           "horizons_in_force", "promote", "register", "resolve", "rollback", "versions"]  # fmt: skip
+           "promote", "push_in_force", "register", "resolve", "rollback", "versions"]  # fmt: skip
 
 ALIASES = ("champion", "challenger")
 NOTEBOOK = "train.ipynb"  # the executed one that made the model, beside its weights
@@ -178,17 +178,19 @@ def _chosen(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {key: chosen[name] for name, key in names.items() if name in chosen}
 
 
-def horizons_in_force(paths: TaskPaths, push: PushParams) -> tuple[int, ...]:
-    """Those of push.horizons, in seconds, that the champion has learnt to forecast; all without a champion.
+def push_in_force(paths: TaskPaths, push: PushParams) -> PushParams:
+    """`push` with the horizons and quantiles that the champion has learnt to forecast; all without a champion.
 
-    After prediction_steps was raised the model in use is shorter until a training has passed.
+    After prediction_steps or train.quantiles were widened the model in use has fewer until a training has passed.
     """
     champion = aliased(paths)
     if champion is None or not champion.card:
-        return push.horizons
+        return push
     spec = champion.card["spec"]
-    reach = spec["params"]["prediction_steps"] * spec["step_seconds"]
-    return tuple(horizon for horizon in push.horizons if horizon <= reach) or push.horizons
+    reach, levels = spec["params"]["prediction_steps"] * spec["step_seconds"], spec["params"]["quantiles"]
+    horizons = tuple(horizon for horizon in push.horizons if horizon <= reach)
+    quantiles = tuple(level for level in push.quantiles if levels[0] <= level <= levels[-1])
+    return push.model_copy(update={"horizons": horizons or push.horizons, "quantiles": quantiles or push.quantiles})
 
 
 def _task_folder(paths: TaskPaths) -> Path:

@@ -167,7 +167,7 @@ class Duel:
 
 
 def within(push: PushParams, forecast: Forecast) -> PushParams:
-    """`push` with the horizons that the forecast covers: a model may have learnt fewer, and --steps shortens one.
+    """`push` with the horizons and quantiles that the forecast covers: a model may have learnt fewer.
 
     Raises ModelError where it covers none.
     """
@@ -178,7 +178,12 @@ def within(push: PushParams, forecast: Forecast) -> PushParams:
         raise ModelError(
             f"a forecast of {duration_text(reach)} covers none of push.horizons", cure=f"ask for {shortest}"
         )
-    return push.model_copy(update={"horizons": kept})
+    first, last = forecast.levels[[0, -1]].tolist()
+    levels = tuple(level for level in push.quantiles if first <= level <= last)
+    if not levels:
+        what = f"a forecast of the quantiles {first} to {last} covers none of push.quantiles"
+        raise ModelError(what, cure="train the task again, or add 0.5")
+    return push.model_copy(update={"horizons": kept, "quantiles": levels})
 
 
 def _in_words(moments: pd.DataFrame, truth: SeriesSet) -> dict[str, object]:
@@ -205,9 +210,10 @@ def keep_issued(forecast: Forecast, push: PushParams, path: Path, *, anew: bool 
     """Add what is pushed of `forecast`, and its median, to the file of those before it, and return all.
 
     The oldest are let go; those of horizons that this forecast does not reach stay. anew: forget the others, because
-    they speak about something else. Raises ModelError where it reaches no horizon.
+    they speak about something else. Raises ModelError where it reaches no horizon or no quantile.
     """
-    levels, reached = sorted({*push.quantiles, 0.5}), within(push, forecast).horizons
+    told = within(push, forecast)
+    levels, reached = sorted({*told.quantiles, 0.5}), told.horizons
     steps = [seconds // forecast.step_seconds for seconds in reached]
     pairs = [(seconds, level) for seconds in reached for level in levels]
     n = len(forecast.quantiles)

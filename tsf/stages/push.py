@@ -110,7 +110,7 @@ def write_back(predicted: Predicted) -> Pushed:
     place = send(body, server, paths.textfile, name)
     lines = [line for line in body.split(b"\n") if line and not line.startswith(b"#")]
     same = re.sub(rb"(?m)^(tsf_forecast_issued_timestamp_seconds\{.*\}) .*$", rb"\1", body)
-    rules = write_rules(name, predicted.root, owners, push_params.horizons, predicted.alert)
+    rules = write_rules(name, predicted.root, owners, push_params, predicted.alert)
     receipt = {
         "query": predicted.task.fetch.metric_query,
         "sent_to": place if place.startswith("http") else str(Path(place).relative_to(predicted.root)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from tsf.alarm.rulecases import rule_tests
@@ -10,9 +9,9 @@ from tsf.alarm.rulefile import RuleTerms, rule_file
 from tsf.io.exposition import output_names
 from tsf.io.files import replacing
 from tsf.io.owners import Owners, read_owners
-from tsf.io.registry import alert_in_force, horizons_in_force
+from tsf.io.registry import alert_in_force, push_in_force
 from tsf.kinds import duration_text, horizon_text
-from tsf.params import AlertParams, read_params
+from tsf.params import AlertParams, PushParams, read_params
 from tsf.project import TaskPaths, find_root
 
 __all__ = ["write_rules"]
@@ -22,15 +21,15 @@ def write_rules(
     name: str,
     root: Path | None = None,
     owners: Owners | None = None,
-    horizons: Sequence[int] = (),
+    push: PushParams | None = None,
     alert: AlertParams | None = None,
 ) -> Path:
     """Write rules/TASK.yml for Prometheus, and rules/tests/TASK.yml for `promtool test rules`; the path of the first.
 
     A task without a limit gets those that watch its forecasts. Without an evaluation the threshold is that of
-    params.yaml. owners: the map of alert.owners, by default read anew; then SourceError may be raised. horizons: those
-    that were pushed, in seconds, by default all of push.horizons that the champion has learnt. alert: that in force, by
-    default with what the replay of the champion chose.
+    params.yaml. owners: the map of alert.owners, by default read anew; then SourceError may be raised. push: what was
+    pushed, by default what the champion has learnt of it. alert: that in force, by default with what the replay of the
+    champion chose.
     """
     root = root or find_root()
     params = read_params(root)
@@ -38,16 +37,16 @@ def write_rules(
     owners = owners or read_owners(task.alert.owners, root, params.prometheus)
     names = output_names([*task.train.dimensions, *owners.columns])
     paths = TaskPaths(root, name)
-    alert = alert or alert_in_force(paths, task.alert)
+    alert, push = alert or alert_in_force(paths, task.alert), push or push_in_force(paths, task.push)
     terms = RuleTerms(
         task=name,
-        horizons=[horizon_text(seconds) for seconds in sorted(horizons or horizons_in_force(paths, task.push))],
+        horizons=[horizon_text(seconds) for seconds in sorted(push.horizons)],
         limited=task.fetch.limit is not None,
         threshold=alert.probability,
         for_text=duration_text(alert.hold * task.fetch.step),
         gate=alert.gate,
         confidence=task.alert.confidence,
-        quantiles=sorted(task.push.quantiles),
+        quantiles=sorted(push.quantiles),
         owner=task.owner,
         owner_labels=[names[column] for column in owners.columns],
         runbook=task.alert.runbook,
