@@ -134,3 +134,8 @@ def test_the_plan_counts_gaps_and_what_lies_far_out_and_says_how_much_it_needs(
     assert table["outliers"].startswith("2 samples beyond 4 spreads")
     need = least_history(read_params(folder.root).task("a").train)
     assert table["needs"] == f"at least {need} of these steps"
+    assert "bounds" not in table
+    write_series(replace(limited_series, values=-values, limit=None), folder.paths.series)
+    planned = plan("a", folder.root)
+    told = planned.table["value"]["bounds"]
+    assert told.startswith(f"{planned.series.values.size - 4} samples lie outside of train.bounds 0 to inf, where no")

@@ -76,6 +76,12 @@ class Plan:
             "learns from": ", ".join(name for name in train.dimensions if name in self.series.labels) or "values alone",
             "night": f"{train.night.start} to {train.night.end}, {train.time_zone}",
         }
+        low, high = train.edges
+        if outside := int(((self.series.values < low) | (self.series.values > high)).sum()):
+            rows["bounds"] = (
+                f"{count_text(outside, 'sample lies', 'samples lie')} outside of train.bounds {low:g} to {high:g}, "
+                "where no forecast goes: widen them if such values are right"
+            )
         rows |= {"mind": self.warning} if self.warning else {}
         return pd.DataFrame({"value": [*rows.values()]}, index=[*rows]).rename_axis("setting")
 
