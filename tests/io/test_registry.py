@@ -140,7 +140,7 @@ def test_a_start_that_two_versions_share_is_not_guessed(tmp_path: Path) -> None:
 
 
 def test_a_task_without_models_says_how_to_get_one(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="task storage: it has no model in the registry; run `tsf train"):
+    with pytest.raises(ModelError, match="task storage: it has no model in the registry; run `tsf evaluate"):
         resolve(TaskPaths(tmp_path, "storage"))
 
 

@@ -112,7 +112,7 @@ def resolve(paths: TaskPaths, reference: str = "champion") -> Path:
         return found[0].folder
     where = f"task {paths.task}"
     if not known:
-        raise ModelError("it has no model in the registry", where=where, cure=f"run `tsf train --task {paths.task}`")
+        raise ModelError("it has no model in the registry", where=where, cure=f"run `tsf evaluate --task {paths.task}`")
     listing = ", ".join(f"{one.version} ({', '.join(filter(None, (*one.aliases, one.name)))})" for one in known)
     what = f"{len(found)} versions start with {reference!r}" if found else f"there is no model {reference!r}"
     raise ModelError(what, where=where, cure=f"choose from {listing}")
