@@ -1,3 +1,4 @@
+import codecs
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from ruamel.yaml import YAML
 
 from tsf.errors import ParamsError
 from tsf.flow.tasks import add_task, edit_params, remove_task, retire_task, set_values, write_params
-from tsf.params import parse_params
+from tsf.params import parse_params, read_params
 from tsf.presets import PRESETS
 from tsf.project import TaskPaths
 
@@ -146,3 +147,47 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     (tmp_path / ".tsf").write_text("")  # as root may write in any folder
     with pytest.raises(ParamsError, match=r"\.tsf/params\.lock: it cannot be locked \(.+\); free the disk"):
         set_values(tmp_path, {"snapshot.until": "2026-10-31T00:00:00Z"})
+
+
+SHARED = """\
+tasks:
+  a: &a
+    fetch: {metric_query: up}
+    train: &train
+      epochs: 5  # few
+  b:
+    <<: *a
+    push: {}
+  c:
+    fetch: {metric_query: up}
+    train: *train
+"""
+
+
+@pytest.mark.parametrize("task", ["a", "b", "c"])
+def test_an_edit_that_an_anchor_would_carry_to_other_tasks_is_refused(task: str) -> None:
+    others = ", ".join(sorted({*"abc"} - {task}))
+    with pytest.raises(ParamsError, match=f"tasks.{task}.train.epochs: an anchor of YAML gives .* to {others}, which"):
+        edit_params(SHARED, {f"tasks.{task}.train.epochs": 7})
+    assert changed_lines(SHARED, edit_params(SHARED, {"tasks.b.push.alias": "x"})) == (
+        ["    push: {}"],
+        ["    push:", "      alias: x"],
+    )
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_an_edit_keeps_byte_order_mark_line_ends_and_a_symbolic_link(tmp_path: Path, mark: bytes, end: bytes) -> None:
+    old = mark + SHIPPED.encode().replace(b"\n", end)
+    (tmp_path / "shared.yaml").write_bytes(old)
+    (tmp_path / "params.yaml").symlink_to("shared.yaml")
+    set_values(tmp_path, {"snapshot.until": "2026-11-02T00:00:00Z"})
+    assert (tmp_path / "params.yaml").is_symlink()
+    assert (tmp_path / "shared.yaml").read_bytes() == old.replace(b"2026-11-01T", b"2026-11-02T")
+    assert read_params(tmp_path).snapshot.until == "2026-11-02T00:00:00Z"
+
+
+def test_lists_that_dvc_has_written_keep_their_place() -> None:
+    text = "tasks:\n  a:\n    fetch: {metric_query: up}\n    train:\n      dimensions:\n      - group\n      - user\n"
+    gone, came = changed_lines(text, edit_params(text, {"tasks.a.train.epochs": 7}))
+    assert (gone, came) == ([], ["      epochs: 7"])

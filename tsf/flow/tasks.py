@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
@@ -33,10 +35,14 @@ __all__ = [
 ]
 
 
+LISTS_OF_DVC = re.compile(r"^( *)[^\s#-].*:.*\n\1- ", re.MULTILINE)  # not indented, as `dvc exp apply` leaves them
+
+
 def edit_params(text: str, edits: Mapping[str, Any]) -> str:
     """`text` of params.yaml with the dotted keys of `edits` set; every comment and every other line stays as it is.
 
-    A key that is not there yet is added to the end of its section. Raises ParamsError if the result is not valid.
+    A key that is not there yet is added to the end of its section. Raises ParamsError if the result is not valid, and
+    where another task would change, too, because both share a block by an anchor of YAML.
     """
     yaml, document = _opened(text)
     for path, value in edits.items():
@@ -47,7 +53,14 @@ def edit_params(text: str, edits: Mapping[str, Any]) -> str:
                 node[section] = CommentedMap()
             node = node[section]
         node[key] = _as_yaml(value)
-    return _checked(yaml, document)
+    new = _checked(yaml, document)
+    before, after = ((loaded(one) or {}).get("tasks") or {} for one in (text, new))
+    named = {path.split(".")[1] for path in edits if path.startswith("tasks.")}
+    if shared := [name for name in before if name not in named and before[name] != after[name]]:
+        what = f"an anchor of YAML gives the same block to {', '.join(shared)}, which would change, too"
+        cure = "write the block out in each task, or edit params.yaml by hand"
+        raise ParamsError(what, where=f"params.yaml {next(iter(edits))}", cure=cure)
+    return new
 
 
 def set_values(root: Path, edits: Mapping[str, Any]) -> str:
@@ -108,14 +121,19 @@ def retire_task(root: Path, name: str, take_back: Callable[[], None]) -> str:
 
 
 def write_params(root: Path, new: str, old: str | None = None) -> str:
-    """Write params.yaml in one atomic step and return the unified diff. Raises ParamsError if it is no longer `old`."""
-    path = root / "params.yaml"
+    """Write params.yaml in one atomic step and return the unified diff. Raises ParamsError if it is no longer `old`.
+
+    A byte order mark, line ends of Windows and a symbolic link stay.
+    """
+    path = (root / "params.yaml").resolve()
     current = read_text(root)
     if old is not None and current != old:
         raise ChangedError("it changed while it was being edited", where="params.yaml", cure="look at it and try again")
     if new != current:
+        there = path.read_bytes()
+        text = new.replace("\n", "\r\n") if b"\r\n" in there else new
         with replacing(path, ParamsError) as file:
-            file.write(new.encode())
+            file.write(text.encode("utf-8-sig" if there.startswith(BOM_UTF8) else "utf-8"))
     return params_diff(current, new)
 
 
@@ -139,7 +157,7 @@ def read_text(root: Path) -> str:
     path = root / "params.yaml"
     if not path.is_file():
         raise ParamsError(f"{path} does not exist", cure="run tsf in the project's folder")
-    return path.read_text(encoding="utf-8")
+    return path.read_text(encoding="utf-8-sig")
 
 
 def loaded(text: str) -> Any:
@@ -155,7 +173,8 @@ def _opened(text: str) -> tuple[YAML, Any]:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    dash = 0 if LISTS_OF_DVC.search(text) else 2
+    yaml.indent(mapping=2, sequence=2 + dash, offset=dash)
     document = yaml.load(text)
     if document is None:
         document = CommentedMap()
