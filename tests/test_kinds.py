@@ -17,6 +17,7 @@ from tsf.kinds import (
     plain_address,
     share_in_use,
     share_text,
+    span_text,
     urgent_first,
 )
 
@@ -50,8 +51,25 @@ def test_a_figure_that_is_unknown_is_a_dash() -> None:
     assert (figure_text(None), figure_text(0.12345), figure_text(0.8, ".1%")) == ("–", "0.1235", "80.0 %")
     assert figure_text(float("nan"), ",") == "–"
     assert [figure_text(value) for value in (9999.4, 9999.6, 12345.6, -2.5e14, 3e15, 1e-9)] == [
-        "9999", "10,000", "12,346", "-250,000,000,000,000", "3e+15", "1e-09"
+        "9,999", "10,000", "12,346", "-250,000,000,000,000", "3e+15", "1e-09"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (61, "1 min 1 s"),
+        (5_400, "1 h 30 min"),
+        (86_399.7, "24 h"),
+        (129_600, "36 h"),
+        (172_800, "2 d"),
+        (171 * 3_600, "7 d 3 h"),
+        (10 * 86_400 + 300, "10 d"),
+    ],
+)
+def test_a_span_is_told_by_its_largest_unit_and_the_one_below(seconds: float, text: str) -> None:
+    assert span_text(seconds) == text
 
 
 def test_an_address_is_shown_without_what_may_be_secret() -> None:
@@ -62,7 +80,7 @@ def test_an_address_is_shown_without_what_may_be_secret() -> None:
 
 def test_one_is_told_apart_from_many() -> None:
     told = [count_text(number, "breach", "breaches") for number in (0, 1, np.int64(1), 1.0, 0.5, 2, 1234567)]
-    assert told == ["0 breaches", *["1 breach"] * 3, "0.5 breaches", "2 breaches", "1234567 breaches"]
+    assert told == ["0 breaches", *["1 breach"] * 3, "0.5 breaches", "2 breaches", "1,234,567 breaches"]
 
 
 def test_a_moment_is_told_in_utc() -> None:

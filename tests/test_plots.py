@@ -234,7 +234,7 @@ def test_a_horizon_of_seconds_is_told_in_few_digits() -> None:
         labels=series.labels, origin_seconds=int(series.times[-1]), step_seconds=10, levels=LEVELS,
         quantiles=np.zeros((3, 24, len(LEVELS))),
     )  # fmt: skip
-    assert title(plots.plot_forecast(series, forecast, [0])) == "Forecast of the next 0.06667 h"
+    assert title(plots.plot_forecast(series, forecast, [0])) == "Forecast of the next 4 min"
 
 
 def test_coverage_names_the_quantile_that_is_furthest_off() -> None:

@@ -11,7 +11,8 @@ from tsf.report import table
 
 
 @pytest.mark.parametrize(
-    "cells", [["0 %", "<1 %", ">99 %"], ["81.1 %", "–"], ["1.02 TiB", "571 GiB"], ["-0.5 points"], ["1,234"]]
+    "cells",
+    [["0 %", "<1 %", ">99 %"], ["81.1 %", "–"], ["1.02 TiB", "571 GiB"], ["-0.5 points"], ["1,234", "1 h 30 min"]],
 )
 def test_numbers_stand_below_each_other_whatever_their_unit(cells: list[str]) -> None:
     markup = table(pd.DataFrame({"amount": cells}).rename_axis("n"), "amounts").markup
@@ -20,7 +21,7 @@ def test_numbers_stand_below_each_other_whatever_their_unit(cells: list[str]) ->
 
 
 @pytest.mark.parametrize(
-    "cells", [["none", "5h"], ["1.8 TiB to 1.89 TiB"], ["2026-11-01 00:00 UTC"], ["216 steps (9d)"], [""]]
+    "cells", [["none", "5 h"], ["1.8 TiB to 1.89 TiB"], ["2026-11-01 00:00 UTC"], ["216 steps (9 d)"], [""]]
 )
 def test_words_begin_at_the_left(cells: list[str]) -> None:
     assert '<td class="text' in table(pd.DataFrame({"said": cells}).rename_axis("n"), "words").markup

@@ -11,6 +11,7 @@ from tests.test_layers import MODULES
 from tsf.chinese import CHINESE
 from tsf.flow.progress import WAITING
 from tsf.io.source import source_name
+from tsf.kinds import SPANS
 from tsf.panel.model import KEYS
 from tsf.panel.panel import LABELS, SECTIONS
 from tsf.params import Params
@@ -26,6 +27,7 @@ OTHERWISE = {  # what is said that is no sentence where it is said, and all that
     "one.description": {key.description for key in KEYS.values()},
     "one.unit or one.type": TYPES | {key.unit for key in KEYS.values()} - {""},
     "key.type": TYPES,
+    "unit": set(SPANS),
     "self.waiting": {WAITING},
     "source_name(params)": {source_name(Params())},
 }

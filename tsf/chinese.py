@@ -74,19 +74,19 @@ CHINESE: dict[str, str] = {
     "the demo fleet (a simulation)": "演示集群（模拟数据）",
     "Mind:": "请注意：",
     (
-        "{batches} batches of {size} windows took {seconds:.2g} s here; {epochs} epochs of {per_epoch} batches are "
-        "expected, without the start of the stages; the data read for it are the newest {span}"
+        "{batches} batches of {size:,} windows took {seconds:.2g} s here; {epochs:,} epochs of {per_epoch:,} batches "
+        "are expected, without the start of the stages; the data read for it are the newest {span}"
     ): (
-        "本机上 {batches} 批、每批 {size} 个窗口用时 {seconds:.2g} 秒；预计 {epochs} 轮、每轮 {per_epoch} 批，不含各阶"
-        "段的启动时间；为此读取的是最近 {span} 的数据"
+        "本机上 {batches} 批、每批 {size:,} 个窗口用时 {seconds:.2g} 秒；预计 {epochs:,} 轮、每轮 {per_epoch:,} 批，不"
+        "含各阶段的启动时间；为此读取的是最近 {span}的数据"
     ),
     "it could not be timed: {fault}": "无法估算时间：{fault}",
     (
         "A Transformer pays above {many:,} samples or {long:,} steps of context; here are {samples:,} samples and "
-        "{steps} steps: train an LSTM beside it and keep the better one."
+        "{steps:,} steps: train an LSTM beside it and keep the better one."
     ): (
-        "Transformer 在样本超过 {many:,} 个或上下文超过 {long:,} 步时才值得使用；这里是 {samples:,} 个样本、{steps} 步"
-        "：请另外训练一个 LSTM，保留更好的一个。"
+        "Transformer 在样本超过 {many:,} 个或上下文超过 {long:,} 步时才值得使用；这里是 {samples:,} 个样本、"
+        "{steps:,} 步：请另外训练一个 LSTM，保留更好的一个。"
     ),
     # The run
     "Waiting, number {position} in the queue.": "排队中，第 {position} 位。",
@@ -132,10 +132,14 @@ CHINESE: dict[str, str] = {
     "No series to forecast": "没有可预测的序列",
     "{n} of {total:,} series": "{total:,} 个序列中的 {n} 个",
     "{reached} of these {n} series reached their limit": "这 {n} 个序列中有 {reached} 个曾达到上限",
-    "Forecast of the next {hours:.4g} h": "未来 {hours:.4g} 小时的预测",
-    "More likely than not to reach the line within {hours:.4g} h: {likely} of these {n} series": (
-        "这 {n} 个序列中有 {likely} 个在 {hours:.4g} 小时内达到告警线的概率过半"
+    "Forecast of the next {span}": "未来 {span}的预测",
+    "More likely than not to reach the line within {span}: {likely} of these {n} series": (
+        "这 {n} 个序列中有 {likely} 个在 {span}内达到告警线的概率过半"
     ),
+    "{n:,} d": "{n:,} 天",
+    "{n:,} h": "{n:,} 小时",
+    "{n:,} min": "{n:,} 分钟",
+    "{n:,} s": "{n:,} 秒",
     "%b": "%m月",
     "%b-%d": "%m-%d",
     # The presets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
@@ -52,12 +53,15 @@ __all__ = [
     "plain_address",
     "share_in_use",
     "share_text",
+    "span_text",
     "stamp_text",
     "urgent_first",
 ]
 
 UNREADABLE = "an address that cannot be read"
 UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+DAYS = "{n:,} d"
+SPANS = {DAYS: 86_400, "{n:,} h": 3_600, "{n:,} min": 60, "{n:,} s": 1}
 LONGEST = 36_525 * 86_400  # seconds of a duration: a century
 COUNTRY = r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$"  # of a calendar of holidays, and its region
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")  # what Prometheus accepts everywhere
@@ -151,18 +155,31 @@ def duration_text(seconds: int) -> str:
     return "".join(parts) or "0s"
 
 
-def figure_text(value: float | None, form: str = ".4g") -> str:
+def span_text(seconds: float, words: Callable[[str], str] = str) -> str:
+    """A span for people, in its largest unit and the one below: 86400 -> `24 h`, 5400 -> `1 h 30 min`, `9 d`.
+
+    Less than two days are hours. Where PromQL or params.yaml reads it, it is a duration_text or a horizon_text.
+    """
+    left, parts = round(seconds), []
+    fits = [unit for unit, size in SPANS.items() if left >= (2 if unit == DAYS else 1) * size]
+    for unit in fits[:2]:
+        count, left = divmod(left, SPANS[unit])
+        parts += [words(unit).format(n=count)] if count else []
+    return " ".join(parts) or words("{n:,} s").format(n=0)
+
+
+def figure_text(value: float | None, form: str = ",.4g") -> str:
     """A number for people; a dash where there is none: NaN, which is null in a metrics file. No exponent below 1e15."""
     if value is None or value != value:
         return "–"
     if form.endswith("g") and 9999.5 <= abs(value) < 1e15:
-        form = ",.0f"  # `.4g` would write 1e+04
+        form = ",.0f"  # `,.4g` would write 1e+04
     return format(value, form).replace("%", " %")
 
 
 def count_text(number: float, one: str, many: str) -> str:
-    """A number with what it counts: `1 breach`, `2 breaches`."""
-    return f"{number:.10g} {one if number == 1 else many}"
+    """A number with what it counts: `1 breach`, `2,000 breaches`."""
+    return f"{number:,.10g} {one if number == 1 else many}"
 
 
 def moment_text(seconds: float) -> str:

@@ -99,5 +99,5 @@ def model_warning(train: TrainParams, samples: int, words: Words = str) -> str:
         return ""
     return words(
         "A Transformer pays above {many:,} samples or {long:,} steps of context; here are {samples:,} samples and "
-        "{steps} steps: train an LSTM beside it and keep the better one."
+        "{steps:,} steps: train an LSTM beside it and keep the better one."
     ).format(many=MANY_SAMPLES, long=LONG_CONTEXT, samples=samples, steps=train.sequence_length)

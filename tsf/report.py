@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Html", "figure", "heading", "sentence", "table"]
 
-NUMBER = re.compile(r"[<>]?-?[\d.,]+( ?(%|[A-Za-z]+(/s)?))?|–")  # 1,234 and 98.4 %, <1 %, 0.5 points, 12.5 GiB/s
+NUMBER = re.compile(r"[<>]?-?[\d.,]+( ?(%|[A-Za-z]+(/s)?)( \d+ [a-z]+)?)?|–")  # 1,234 and <1 %, 12.5 GiB/s, 1 h 30 min
 ON_ONE_LINE = 17  # signs of a cell that no browser shall break, such as 100 % (100–100 %)
 
 

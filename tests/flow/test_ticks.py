@@ -64,7 +64,7 @@ def test_ticks_that_the_last_one_overlaps_are_left_out_and_told(clock: Clock) ->
         else:
             clock.now += 2.4
     assert moments == pytest.approx([0, 3])
-    assert said == ["the last tick took 2s; 2 ticks skipped."]
+    assert said == ["the last tick took 2 s; 2 ticks skipped."]
 
 
 def test_between_two_ticks_time_passes() -> None:

@@ -429,7 +429,7 @@ def test_one_slides_along_the_trade_off_and_the_choice_goes_into_the_form(root: 
     ]  # fmt: skip
     assert "Fires at a chance of 30 %" in panel.choice_note.value  # the one that was chosen
     panel.choices.value = 0
-    assert "held for 2h, while 90 % of the limit" in panel.choice_note.value
+    assert "held for 2 h, while 90 % of the limit" in panel.choice_note.value
     assert "1.5 alarms a week and team, 40 % of the breaches" in panel.choice_note.value
     panel.choice_button.click()
     panel.model.save()

@@ -14,7 +14,7 @@ from tests.servers import OpenMetric, Server, openmetrics
 from tsf import plots
 from tsf.alarm.rulefile import RuleTerms, rule_file
 from tsf.io.artifacts import read_series
-from tsf.kinds import duration_text, moment_text
+from tsf.kinds import moment_text, span_text
 from tsf.params import PushParams
 from tsf.series import Forecast, SeriesSet
 from tsf.stages.audit import Audit, keep_issued
@@ -59,12 +59,12 @@ def test_each_value_is_compared_with_what_was_said_of_it_before(tmp_path: Path) 
         assert row.n == known.sum()
         assert row.inside == (np.abs(came - middle)[known] <= 10).mean()
         np.testing.assert_allclose(row.error, (np.abs(came - middle)[known] / 400).mean())
-    assert audit.table.index.tolist() == ["2h", "6h"]
+    assert audit.table.index.tolist() == ["2 h", "6 h"]
     assert audit.table["promised"].tolist() == ["80 %", "80 %"]
     assert "values lay inside the interval" in audit.summary
     newest = audit.numbers.iloc[-1].to_dict()
     assert newest["values"] == len(truth.values)
-    assert (audit.numbers.index[-1], newest["ahead"]) == (moment_text(max(found)[1]), duration_text(max(found)[0]))
+    assert (audit.numbers.index[-1], newest["ahead"]) == (moment_text(max(found)[1]), span_text(max(found)[0]))
     plots.plot_audit(audit.moments, audit.table.index).savefig(tmp_path / "audit.png")
 
 

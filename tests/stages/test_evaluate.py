@@ -36,7 +36,7 @@ def test_held_out_data_that_cannot_judge_are_refused_and_no_model_becomes_champi
     values[:, -72:] = held
     write_series(replace(limited_series, values=values), folder.paths.series)
     train(plan("a", folder.root), folder.root)
-    with pytest.raises(HistoryError, match=f"the last 3d hold nothing to judge by.*{reason}"):
+    with pytest.raises(HistoryError, match=f"the last 3 d hold nothing to judge by.*{reason}"):
         evaluate("a", folder.root)
     assert not versions(folder.paths)
 

@@ -52,10 +52,10 @@ def test_what_moves_the_median_most_stands_first_in_the_unit_of_the_metric() -> 
     table = reasons.heaviest(2)
     assert table.index.tolist() == ["user0", "user0", "user1", "user1"]
     assert table["without"].tolist() == [
-        "the newest 1h30m",
+        "the newest 1 h 30 min",
         "limit",
-        "the newest 1h30m",
-        "what lay 1d12h to 1h30m back",
+        "the newest 1 h 30 min",
+        "what lay 36 h to 1 h 30 min back",
     ]
     assert table["median moves by"].tolist()[1:3] == ["2 B", "1 GiB"]
     shares = reasons.past_shares()

@@ -23,7 +23,7 @@ def test_counts_are_in_words_and_gaps_in_a_unit() -> None:
     counts = fetched().counts["count"].to_dict()
     assert counts["steps of each"] == "6"
     assert counts["missing samples"] == "3"
-    assert counts["longest gap"] == "4h"
+    assert counts["longest gap"] == "4 h"
     assert not [name for name in counts if "_" in name]
 
 

@@ -56,7 +56,7 @@ def test_a_series_that_ended_before_the_context_is_left_out_and_one_that_fell_si
 def test_with_nothing_left_the_sentence_names_the_query_and_the_cure() -> None:
     values = np.ones((2, 700))
     values[:, -CONTEXT:] = np.nan
-    with pytest.raises(EmptyError, match=r"up: no series has a sample in the last 1d; see whether its exporter"):
+    with pytest.raises(EmptyError, match=r"up: no series has a sample in the last 24 h; see whether its exporter"):
         _present(series_of(values), CONTEXT, "up")
 
 
@@ -147,7 +147,7 @@ def test_a_challenger_forecasts_in_shadow_and_is_compared_with_the_champion(
     set_values(root, {"snapshot.until": "2026-11-01T06:00:00Z"})
     second = push("a", root)
     assert second.duel
-    assert second.duel.table.index.tolist() == ["2h, champion", "2h, challenger", "6h, champion", "6h, challenger"]
+    assert second.duel.table.index.tolist() == ["2 h, champion", "2 h, challenger", "6 h, champion", "6 h, challenger"]
     mine, other = (second.duel.shared[model] for model in ("champion", "challenger"))
     assert mine["time"].tolist() == other["time"].tolist()
     assert mine["error"].tolist() != other["error"].tolist()
@@ -341,7 +341,7 @@ def test_until_a_training_has_passed_a_shorter_champion_pushes_and_alerts_on_wha
     root = two_models.root
     set_values(root, {"tasks.a.train.prediction_steps": 24, "tasks.a.push.horizons": ["2h", "24h"]})
     pushed = push("a", root)
-    assert pushed.chances(3).columns.tolist() == ["2h"]
+    assert pushed.chances(3).columns.tolist() == ["2 h"]
     told = "".join(path.read_text() for path in two_models.textfile.iterdir())
     assert 'horizon="2h"' in told
     assert 'horizon="24h"' not in told

@@ -28,7 +28,7 @@ def test_waves_growth_noise_and_gaps_are_no_shift() -> None:
     assert shifts.count == 0
     assert shifts.table().empty
     assert "0 of 8 series have left" in shifts.summary
-    assert "the 6d before it; 4.5 % of the samples" in shifts.summary
+    assert "the 6 d before it; 4.5 % of the samples" in shifts.summary
 
 
 @pytest.mark.parametrize(("factor", "sign"), [(3.0, 1), (0.1, -1)])

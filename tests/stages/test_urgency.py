@@ -47,7 +47,7 @@ def test_the_soonest_comes_first_then_the_likeliest() -> None:
         {"used": "95.0 %", "left to the line": "0 B", "forecast": "12.4 %", "chance of breach": "90 %",
          "time left": "none", "expected": "is there now"},
         {"used": "80.0 %", "left to the line": "100 B", "forecast": "22.4 %", "chance of breach": "60 %",
-         "time left": "1h", "expected": "2026-11-01 01:00 UTC"},
+         "time left": "1 h", "expected": "2026-11-01 01:00 UTC"},
     ]  # fmt: skip
     assert table["expected"].iloc[2] == "not in sight"
     assert table["time left"].iloc[2] == "–"

@@ -160,17 +160,17 @@ def judge_policy(ours: Score, rivals: Mapping[str, Score], budget: float) -> Ver
     name = next((rule for rule in useful if rivals[rule].weekly <= max(budget, ours.weekly)), useful[0])
     best, loud, within, alarms = rivals[name], rivals[useful[0]], "", count_text(budget, "alarm", "alarms")
     facts = (
-        f"Of {count_text(ours.breaches, 'breach', 'breaches')} it announced {ours.met} in time, "
+        f"Of {count_text(ours.breaches, 'breach', 'breaches')} it announced {ours.met:,} in time, "
         f"with {count_text(ours.false, 'false alarm', 'false alarms')}; "
-        f"the best old rule, {name}, {best.met} with {best.false}."
+        f"the best old rule, {name}, {best.met:,} with {best.false:,}."
     )
     if ours.weekly > budget:
         facts += f" It was louder than the budget of {alarms} a week and team: {ours.weekly:.1f}."
     if best is not loud and (loud.met > ours.met or loud.cost < ours.cost):
         within = ", within the budget" if ours.weekly <= budget else ""
         facts += (
-            f" Outside of the budget of {alarms} a week and team, {useful[0]} announced {loud.met} with "
-            f"{loud.false}: {loud.weekly:.1f} a week and team."
+            f" Outside of the budget of {alarms} a week and team, {useful[0]} announced {loud.met:,} with "
+            f"{loud.false:,}: {loud.weekly:.1f} a week and team."
         )
     if ours.breaches < FEWEST:
         few = f"{count_text(ours.breaches, 'breach is', 'breaches are')} too few to tell whether the forecast's alarm"
@@ -196,7 +196,7 @@ def in_hindsight(curve: Sequence[Choice], rival: Score) -> str:
     if not as_many:
         return "Even chosen after the event, no threshold would have announced as many: the others come unforeseen."
     best = min(as_many, key=lambda choice: (choice.score.false, -choice.score.met))
-    did = f"{best.score.met} in time with {count_text(best.score.false, 'false alarm', 'false alarms')}"
+    did = f"{best.score.met:,} in time with {count_text(best.score.false, 'false alarm', 'false alarms')}"
     same = (best.score.met, best.score.false) == (rival.met, rival.false)
     if best.score.false <= FEWER_FALSE * rival.false and not same:
         gate = f" while {share_text(best.gate)} of the limit or more is in use" if best.gate > 0 else ""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tsf.kinds import parse_duration, share_text
+from tsf.kinds import parse_duration, share_text, span_text
 from tsf.units import unit_of
 
 __all__ = ["RuleTerms", "rule_file"]
@@ -163,7 +163,7 @@ def _watch_alerts(terms: RuleTerms) -> list[list[str]]:
     promised = terms.quantiles[-1] - terms.quantiles[0]
     alerts = [
         _alert(terms, "TsfForecastStale", old, "15m", "ticket",
-               f"No new forecast of the task {t} for {OLD_SECONDS} s: see tsf doctor and the reports"),
+               f"No new forecast of the task {t} for {span_text(OLD_SECONDS)}: see tsf doctor and the reports"),
         _alert(terms, "TsfForecastMissing", f"absent({terms.metric(issued)})", "15m", "ticket",
                f"There is no forecast of the task {t}: is tsf push scheduled, and is its gateway scraped?"),
         _alert(terms, "TsfForecasterFails", f"max by (task, stage) ({terms.metric('tsf_stage_failed')}) == 1", "30m",

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from tsf.io.files import read_json
-from tsf.kinds import duration_text, figure_text, stamp_text
+from tsf.kinds import duration_text, figure_text, horizon_text, stamp_text
 from tsf.params import Params, read_params
 from tsf.project import TaskPaths
 
@@ -75,7 +75,7 @@ def show_tasks(params: Params) -> None:
     rows = []
     for name, task in params.tasks.items():
         limit = "none" if task.fetch.limit is None else str(task.fetch.limit).removesuffix(".0")
-        ahead = duration_text(task.train.prediction_steps * task.fetch.step)
+        ahead = horizon_text(task.train.prediction_steps * task.fetch.step)
         step, history = duration_text(task.fetch.step), duration_text(task.fetch.history)
         rows.append((name, task.owner, task.fetch.metric_query, limit, step, history, task.train.model_type, ahead))
     show_table(("task", "owner", "query", "limit", "step", "history", "model", "ahead"), rows)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tsf.kinds import duration_text
+from tsf.kinds import span_text
 
 __all__ = ["each_tick"]
 
@@ -25,8 +25,8 @@ def each_tick(every_seconds: int, tell: Callable[[str], None]) -> Iterator[Calla
             yield end.is_set
             skipped = int((time.monotonic() - due) // every_seconds)
             if skipped and not end.is_set():
-                took = duration_text(round(time.monotonic() - due))
-                tell(f"the last tick took {took}; {skipped} tick{'s' * (skipped > 1)} skipped.")
+                took = span_text(time.monotonic() - due)
+                tell(f"the last tick took {took}; {skipped:,} tick{'s' * (skipped > 1)} skipped.")
             due += (1 + skipped) * every_seconds
             end.wait(due - time.monotonic())
 

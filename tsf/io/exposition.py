@@ -169,7 +169,7 @@ def _check_size(forecast: Forecast, push: PushParams, totals: tuple[Forecast, Pr
     n_totals = 0 if totals is None else len(totals[0].quantiles)
     if (count := output_cardinality(n, push, forecast.p_breach is not None, n_totals)) > push.max_series:
         raise SinkError(
-            f"{n} series would be written as {count}, more than push.max_series {push.max_series}",
+            f"{n:,} series would be written as {count:,}, more than push.max_series {push.max_series}",
             cure="aggregate the query, drop horizons or quantiles, or raise the cap",
         )
 

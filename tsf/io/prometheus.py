@@ -120,7 +120,7 @@ def _read_joined(client: Client, name: str, query: str, times: NDArray[np.int64]
     lacking = np.isnan(values).all(axis=1)  # nothing belongs to it, or what is NaN or infinite
     if without := int(lacking.sum()):
         example = used.rows[int(np.argmax(lacking))]
-        have = count_text(without, f"of {len(index)} series has", f"of {len(index)} series have")
+        have = count_text(without, f"of {len(index):,} series has", f"of {len(index):,} series have")
         warnings.append(f"{name}: {have} none, such as {example}")
     if name == "fetch.limit" and (n_zero := int((values <= 0).any(axis=1).sum())):
         warnings.append(

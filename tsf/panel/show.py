@@ -9,7 +9,7 @@ import numpy as np
 
 from tsf.flow.progress import Progress
 from tsf.flow.queue import Run
-from tsf.kinds import chance_text, duration_text, figure_text, share_text
+from tsf.kinds import chance_text, figure_text, share_text, span_text
 from tsf.panel.model import KEYS, Choice, Results, TaskModel, written
 from tsf.plots import figure_html, pick_rows, plot_forecast, plot_series
 from tsf.series import label_rows, title_of
@@ -72,7 +72,9 @@ def look_html(model: TaskModel) -> str:
     figure = plot_series(series, pick_rows(series, SHOWN), unit=unit_of(query), time_zone=zone, words=words)
     missing = float(np.isnan(series.values).mean())
     caption = words("{n:,} series, the newest {span}; {missing} of the samples are missing.").format(
-        n=series.n_series, span=duration_text(series.n_steps * series.step_seconds), missing=figure_text(missing, ".1%")
+        n=series.n_series,
+        span=span_text(series.n_steps * series.step_seconds, words),
+        missing=figure_text(missing, ".1%"),
     )
     below = words("The model learns from the ticked labels; beside each stands how many values it has.")
     return f"{STYLE}<div class='tsf-paper'>{figure_html(figure, caption)}</div><p class='tsf-words'>{escape(below)}</p>"
@@ -186,7 +188,7 @@ def choice_html(choice: Choice, step_seconds: int, words: Words = str) -> str:
         "the weeks that it is chosen on: {alarms:.1f} alarms a week and team, {recall} of the breaches in time."
     ).format(
         chance=share_text(choice.threshold),
-        hold=duration_text(choice.hold * step_seconds),
+        hold=span_text(choice.hold * step_seconds, words),
         gate=share_text(choice.gate),
         alarms=choice.alarms,
         recall=chance_text(choice.recall),

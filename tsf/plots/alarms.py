@@ -61,7 +61,7 @@ def plot_rules(table: pd.DataFrame) -> Figure:
     breaches = int(table[["in time", "too late", "missed"]].iloc[0].sum())
     ours = table.iloc[0]
     false = count_text(ours["false alarms"], "false alarm", "false alarms")
-    title = f"Ours announced {ours['in time']} of {count_text(breaches, 'breach', 'breaches')} in time, with {false}"
+    title = f"Ours announced {ours['in time']:,} of {count_text(breaches, 'breach', 'breaches')} in time, with {false}"
     figure = Figure(figsize=(WIDTH, 0.32 * len(table) + 1.3), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     wrong, right = figure.subplots(1, 2, sharey=True)

@@ -89,4 +89,4 @@ def _table(table: pd.DataFrame, caption: str) -> str:
 def _text(cell: object) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    return figure_text(cell, ".5g") if isinstance(cell, float) else f"{cell:,}" if isinstance(cell, int) else str(cell)
+    return figure_text(cell, ",.5g") if isinstance(cell, float) else f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tsf.kinds import chance_text, figure_text, share_text
+from tsf.kinds import chance_text, figure_text, share_text, span_text
 from tsf.plots.style import BLUE, GREY, PALETTE, RED, nothing, panels, plain, share_axis, styled
 
 __all__ = [
@@ -34,9 +34,9 @@ def plot_training(epochs: pd.DataFrame) -> Figure:
     """
     best = epochs[epochs["best"]].iloc[-1] if epochs["best"].any() else epochs.iloc[-1]
     number, loss = int(best["epoch"]), float(best["validation_loss"])
-    title = f"Epoch {number} of {len(epochs)} was best, with a validation loss of {loss:.4g}"
+    title = f"Epoch {number:,} of {len(epochs):,} was best, with a validation loss of {loss:.4g}"
     if not epochs["best"].any():
-        title = f"None of {len(epochs)} epochs was better than the start; the last one gives {loss:.4g}"
+        title = f"None of {len(epochs):,} epochs was better than the start; the last one gives {loss:.4g}"
     figure, (left, right) = panels(2, title, height=2.8)
     left.plot(epochs["epoch"], epochs["train_loss"], color=BLUE, label="training")
     left.plot(epochs["epoch"], epochs["validation_loss"], color=RED, label="validation")
@@ -139,7 +139,7 @@ def plot_past(frame: pd.DataFrame) -> Figure:
     """
     first = str(frame.columns[0])
     heaviest = float(frame.index[int(np.nanargmax(frame[first]))]) if frame[first].notna().any() else 0.0
-    title = f"Of the past, what lay up to {heaviest:,.3g} hours back weighs most"
+    title = f"Of the past, what lay up to {span_text(3600 * heaviest)} back weighs most"
     figure, (axis,) = panels(1, title, height=3.0)
     edges = [*frame.index, 0.0]
     for number, name in enumerate(frame.columns):

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tsf.kinds import AlertLine, chance_text, figure_text, share_text
+from tsf.kinds import AlertLine, chance_text, figure_text, share_text, span_text
 from tsf.plots.style import (
     BLUE,
     DARK_RED,
@@ -168,12 +168,12 @@ def _annotate(axis: Axes, forecast: Forecast, row: int, words: Words) -> None:
 
 
 def _forecast_title(forecast: Forecast, rows: Sequence[int], words: Words) -> str:
-    hours = forecast.quantiles.shape[1] * forecast.step_seconds / 3600
+    ahead = span_text(forecast.quantiles.shape[1] * forecast.step_seconds, words)
     if forecast.p_breach is None:
-        return words("Forecast of the next {hours:.4g} h").format(hours=hours)
+        return words("Forecast of the next {span}").format(span=ahead)
     likely = int((np.nan_to_num(forecast.p_breach[list(rows), -1]) >= 0.5).sum())
-    return words("More likely than not to reach the line within {hours:.4g} h: {likely} of these {n} series").format(
-        likely=likely, n=len(rows), hours=hours
+    return words("More likely than not to reach the line within {span}: {likely} of these {n} series").format(
+        likely=likely, n=len(rows), span=ahead
     )
 
 

@@ -22,7 +22,7 @@ from tsf.flow.runner import runner_is_alive
 from tsf.io.files import read_json
 from tsf.io.registry import versions
 from tsf.io.source import source_name
-from tsf.kinds import duration_text
+from tsf.kinds import span_text
 from tsf.params import Params, effective, read_params
 from tsf.project import STAGES, TaskPaths
 from tsf.server import __version__
@@ -194,7 +194,7 @@ def _last_run(root: Path, params: Params) -> Finding:
         return Finding("last run", "warn", "there are no tasks", "add one")
     name = min(moments, key=lambda task: moments[task])
     seconds = max(1, int(time.time() - moments[name]))
-    said = f"every task has pushed; {name} longest ago, {duration_text(seconds)}"
+    said = f"every task has pushed; {name} longest ago, {span_text(seconds)}"
     if seconds <= FRESH_SECONDS or effective(params.prometheus, os.environ).base_url == "demo":  # which has no clock
         return Finding("last run", "ok", said)
     return Finding("last run", "warn" if seconds <= LATE_SECONDS else "fail", said, "schedule `tsf push`, see README")

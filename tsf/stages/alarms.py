@@ -22,7 +22,7 @@ from tsf.alarm.policy import (
 )
 from tsf.alarm.replay import Breaches, Kind, Outcome, Score, Terms, score, unseen
 from tsf.alarm.rivals import PRODUCTION, USES_FORECAST, History, Rule, evaluate_rule
-from tsf.kinds import chance_text, count_text, duration_text, figure_text, share_text
+from tsf.kinds import chance_text, count_text, figure_text, share_text, span_text
 from tsf.learn import is_night
 from tsf.learn.breach import reliability
 from tsf.params import TaskParams
@@ -99,13 +99,13 @@ class AlarmReplay:
         """What was replayed, and how the rule came about."""
         step = self.series.step_seconds
         gate = f" while {share_text(self.policy.gate)} of the limit or more is in use" if self.policy.gate > 0 else ""
-        hold = f", held for {duration_text(self.policy.for_steps * step)}" if self.policy.for_steps else ""
+        hold = f", held for {span_text(self.policy.for_steps * step)}" if self.policy.for_steps else ""
         team = self.task.alert.team
         teamless = f" {no_team(team)}" if team and team not in self.series.labels else ""
         return (
             f"{len(self.rules)} rules were replayed over {self.weeks:.1f} weeks and {self.series.n_series:,} series, "
-            f"with a forecast every {duration_text(self.every_steps * step)}. Ours fires at a breach probability of "
-            f"{share_text(self.policy.threshold)} within {duration_text(self.terms.horizon_steps * step)}{gate}{hold}: "
+            f"with a forecast every {span_text(self.every_steps * step)}. Ours fires at a breach probability of "
+            f"{share_text(self.policy.threshold)} within {span_text(self.terms.horizon_steps * step)}{gate}{hold}: "
             f"{self.policy.reason}.{teamless}"
         )
 
@@ -113,14 +113,14 @@ class AlarmReplay:
     def against_production(self) -> str:
         """One sentence: what changes for those who have the production rule."""
         ours, old = self.scores[OURS], self.scores[PRODUCTION]
-        change = f"{count_text(ours.false, 'false alarm', 'false alarms')} instead of {old.false}"
+        change = f"{count_text(ours.false, 'false alarm', 'false alarms')} instead of {old.false:,}"
         if old.false:
             fewer = 1 - ours.false / old.false
             change = f"{chance_text(abs(fewer))} {'fewer' if fewer >= 0 else 'more'} false alarms "
-            change += f"({ours.false} instead of {old.false})"
+            change += f"({ours.false:,} instead of {old.false:,})"
         return (
             f"Against the rule that many have in production, {PRODUCTION}: {change}, and "
-            f"{count_text(ours.met, 'breach', 'breaches')} announced in time instead of {old.met}."
+            f"{count_text(ours.met, 'breach', 'breaches')} announced in time instead of {old.met:,}."
         )
 
     @property
@@ -136,14 +136,13 @@ class AlarmReplay:
     @property
     def scoreboard(self) -> pd.DataFrame:
         """The same with all numbers; in brackets the range of nine of ten fleets like this one."""
-        hours = self.series.step_seconds / 3600
-        rows = {}
+        step, rows = self.series.step_seconds, {}
         for name in self.outcomes_by_rule.index:
             one = self.scores[name]
             rows[name] = {
                 "in time": _with_range(one.recall, one.recall_range),
                 "alarms that were right": _with_range(one.precision, one.precision_range),
-                "notice (worst tenth)": _notice(one.median_lead * hours, one.p10_lead * hours),
+                "notice (worst tenth)": _notice(one.median_lead * step, one.p10_lead * step),
                 "alarms a week and team (worst team)": f"{one.weekly:.1f} ({one.weekly_worst:.1f})",
                 "flaps": one.flaps,
                 "cost": one.cost,
@@ -226,9 +225,9 @@ class AlarmReplay:
         step, longest = self.series.step_seconds, self.terms.horizon_steps
         night = is_night(self.series.times, self.task.train.time_zone, self.task.train.night)
         parts: dict[str, tuple[int, NDArray[np.bool_] | None]] = {
-            f"within {duration_text(ahead * step)}": (ahead, None) for ahead in self.chances
+            f"within {span_text(ahead * step)}": (ahead, None) for ahead in self.chances
         }
-        last = f"within {duration_text(longest * step)}"
+        last = f"within {span_text(longest * step)}"
         parts |= {f"{last}, said by day": (longest, ~night), f"{last}, said by night": (longest, night)}
         rows = {}
         for name, (ahead, moments) in parts.items():
@@ -325,7 +324,7 @@ def _within(true: NDArray[np.bool_], steps: NDArray[np.int64], horizon: int) -> 
 
 
 def _notice(median: float, least: float) -> str:
-    return "–" if median != median else f"{median:.3g} h ({least:.3g} h)"
+    return "–" if median != median else f"{span_text(median)} ({span_text(least)})"
 
 
 def _with_range(value: float, limits: tuple[float, float]) -> str:

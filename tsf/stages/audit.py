@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tsf.errors import ModelError, SeriesError
 from tsf.io.artifacts import read_series, write_series
-from tsf.kinds import count_text, duration_text, figure_text, moment_text, share_text
+from tsf.kinds import count_text, duration_text, figure_text, moment_text, share_text, span_text
 from tsf.params import PushParams
 from tsf.series import Floats, Forecast, SeriesSet, label_column, rows_in
 
@@ -69,7 +69,7 @@ class Audit:
     def table(self) -> pd.DataFrame:
         """A row per horizon, in words."""
         rows = {
-            duration_text(horizon): _in_words(self.moments[self.moments["horizon"] == horizon], self.truth)
+            span_text(horizon): _in_words(self.moments[self.moments["horizon"] == horizon], self.truth)
             for horizon in self.moments["horizon"].drop_duplicates().tolist()
         }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("ahead")
@@ -80,7 +80,7 @@ class Audit:
         newest = self.moments.sort_values(["time", "horizon"]).tail(100)
         return pd.DataFrame(
             {
-                "ahead": [duration_text(seconds) for seconds in newest["horizon"].tolist()],
+                "ahead": [span_text(seconds) for seconds in newest["horizon"].tolist()],
                 "values": newest["n"].tolist(),
                 "inside the interval": [figure_text(share, ".0%") for share in newest["inside"]],
                 "off by": [figure_text(share, ".2%") for share in newest["error"]],
@@ -141,7 +141,7 @@ class Duel:
         rows = {}
         for horizon in sorted(set(self.shared["champion"]["horizon"].tolist())):
             for model, moments in self.shared.items():
-                name = f"{duration_text(horizon)}, {model}"
+                name = f"{span_text(horizon)}, {model}"
                 rows[name] = _in_words(moments[moments["horizon"] == horizon], self.champion.truth)
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("ahead, model")
 
@@ -175,9 +175,7 @@ def within(push: PushParams, forecast: Forecast) -> PushParams:
     kept = tuple(horizon for horizon in push.horizons if horizon <= reach)
     if not kept:
         shortest = duration_text(min(push.horizons))
-        raise ModelError(
-            f"a forecast of {duration_text(reach)} covers none of push.horizons", cure=f"ask for {shortest}"
-        )
+        raise ModelError(f"a forecast of {span_text(reach)} covers none of push.horizons", cure=f"ask for {shortest}")
     first, last = forecast.levels[[0, -1]].tolist()
     levels = tuple(level for level in push.quantiles if first <= level <= last)
     if not levels:

@@ -16,7 +16,7 @@ from tsf.io.artifacts import read_series, write_json
 from tsf.io.files import replacing
 from tsf.io.logs import start_log
 from tsf.io.registry import promote, register, versions
-from tsf.kinds import chance_text, count_text, duration_text, figure_text, moment_text
+from tsf.kinds import chance_text, count_text, duration_text, figure_text, moment_text, span_text
 from tsf.learn import Backtest, Model, default_baselines, model_forecaster
 from tsf.learn.backtest import backtest, rolling_origins
 from tsf.learn.explain import explain
@@ -207,7 +207,7 @@ def evaluate(name: str, root: Path | None = None) -> Evaluation:
         night=train.night,
     )
     if np.isnan(result.table["wql"]).any():
-        what = f"the last {duration_text(train.holdout)} hold nothing to judge by: no sample, or only zeros"
+        what = f"the last {span_text(train.holdout)} hold nothing to judge by: no sample, or only zeros"
         raise HistoryError(what, where=f"tasks.{name}.train.holdout", cure="see the fetch report, or lengthen it")
     alarms = replay_alarms(task, series, model)
     why, rows = _explained(task, model, series, result)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tsf.errors import HistoryError, ModelError, ParamsError
-from tsf.kinds import duration_text, figure_text, moment_text
+from tsf.kinds import figure_text, moment_text, span_text
 from tsf.learn import Forecasting, Model
 from tsf.learn.explain import Explanation, explain
 from tsf.promql import matchers_text
@@ -41,7 +41,7 @@ class Reasons:
     @property
     def spans(self) -> list[str]:
         """(P,) the parts of the past in words, the oldest first."""
-        edges = [duration_text(round(hours * 3600)) for hours in self.explanation.hours.tolist()]
+        edges = [span_text(hours * 3600) for hours in self.explanation.hours.tolist()]
         older = [f"what lay {old} to {new} back" for old, new in pairwise(edges[:-1])]
         return [*older, f"the newest {edges[-2]}"]
 
@@ -103,7 +103,7 @@ class Explained:
     def summary(self) -> str:
         """One sentence: which forecast this is, and what it rests on most."""
         forecast, heaviest = self.predicted.forecast, self.reasons.heaviest(1).iloc[0]
-        ahead = duration_text(forecast.quantiles.shape[1] * forecast.step_seconds)
+        ahead = span_text(forecast.quantiles.shape[1] * forecast.step_seconds)
         origin = moment_text(forecast.origin_seconds)
         return (
             f"{self.reasons.names[0]}: without {heaviest['without']} the median of the next {ahead} from {origin} by "
@@ -139,7 +139,7 @@ def explain_task(
     predicted = predict_task(name, root, labels=labels, model_name=model_name, with_totals=False, load=load, kept=kept)
     if labels and predicted.context.n_series > 1:
         some = " or ".join(matchers_text(row) for row in label_rows(predicted.context.take([0, 1]).labels))
-        what = f"{predicted.context.n_series} series have {matchers_text(labels)}"
+        what = f"{predicted.context.n_series:,} series have {matchers_text(labels)}"
         raise ParamsError(what, where="labels", cure=f"name one of them, such as {some}")
     reasons = predicted.why_silent
     row = next((row for row in predicted.urgent_rows if not reasons[row]), None)

@@ -12,7 +12,7 @@ from tsf.io.artifacts import write_json, write_series
 from tsf.io.logs import start_log
 from tsf.io.quality import Quality
 from tsf.io.source import fetch_from_source, source_name
-from tsf.kinds import duration_text, figure_text
+from tsf.kinds import figure_text, span_text
 from tsf.params import TaskParams, read_params
 from tsf.project import TaskPaths, find_root
 from tsf.series import SeriesSet
@@ -33,7 +33,7 @@ class Fetched:
     def summary(self) -> str:
         """One sentence for the head of the report."""
         first, last = pd.to_datetime(self.series.times[[0, -1]], unit="s").strftime("%Y-%m-%d %H:%M")
-        step = duration_text(self.series.step_seconds)
+        step = span_text(self.series.step_seconds)
         missing = self.quality.missing / self.series.values.size
         return (
             f"{self.series.n_series:,} series of {self.series.n_steps:,} steps of {step}, {first} to {last} UTC, "
@@ -57,7 +57,7 @@ class Fetched:
         """Every count of the quality report, in words."""
         counts = asdict(self.quality)
         counts.pop("warnings")
-        longest = duration_text(counts.pop("longest_gap_seconds"))
+        longest = span_text(counts.pop("longest_gap_seconds"))
         words = {
             "n_series": "series",
             "n_steps": "steps of each",

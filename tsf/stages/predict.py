@@ -19,7 +19,7 @@ from tsf.io.exposition import ModelInfo
 from tsf.io.logs import start_log
 from tsf.io.registry import alert_in_force, resolve
 from tsf.io.source import fetch_from_source
-from tsf.kinds import count_text, duration_text, moment_text, share_text
+from tsf.kinds import count_text, duration_text, moment_text, share_text, span_text
 from tsf.learn import Forecasting, predict
 from tsf.params import AlertParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
@@ -53,7 +53,7 @@ class Predicted:
     def summary(self) -> str:
         """One sentence: how much is about to fill up."""
         n, silent = self.context.n_series, sum(self.silent)
-        ahead = duration_text(self.forecast.quantiles.shape[1] * self.forecast.step_seconds)
+        ahead = span_text(self.forecast.quantiles.shape[1] * self.forecast.step_seconds)
         origin = moment_text(self.forecast.origin_seconds)
         words = f"{n - silent:,} of {n:,} series {'was' if n - silent == 1 else 'were'} forecast {ahead} ahead "
         words += f"from {origin} by {self.info.model}"
@@ -61,10 +61,10 @@ class Predicted:
             alert, line = self.alert, self.urgency.line
             seconds, chance = self.forecast.breach_within(self.task.push.horizons)
             due = int(alert.fires(chance, self.urgency.used, self.urgency.limit).sum())
-            soon = "" if duration_text(seconds) == ahead else f" within {duration_text(seconds)}"
+            soon = "" if span_text(seconds) == ahead else f" within {span_text(seconds)}"
             left = f", or the last {amount_text(line.left, self.urgency.unit)} of it" if line.left is not None else ""
             words += (
-                f"; {due} {'has' if due == 1 else 'have'} reached {share_text(line.share)} of "
+                f"; {due:,} {'has' if due == 1 else 'have'} reached {share_text(line.share)} of "
                 f"{'its' if due == 1 else 'their'} limit{left}, or may do so{soon}, "
                 f"with a chance of {share_text(alert.probability)} or more"
             )
@@ -140,7 +140,7 @@ class Predicted:
         if known is None:
             return pd.DataFrame()
         horizons = within(self.task.push, self.forecast).horizons
-        steps = {duration_text(seconds): seconds // self.forecast.step_seconds - 1 for seconds in horizons}
+        steps = {span_text(seconds): seconds // self.forecast.step_seconds - 1 for seconds in horizons}
         names = [title_of(row) for row in label_rows(self.context.take(rows).labels)]
         return pd.DataFrame(
             {name: known[rows, step] for name, step in steps.items()}, index=pd.Index(names, name="series")
@@ -250,7 +250,7 @@ def _present(context: SeriesSet, length: int, query: str) -> SeriesSet:
         return context
     if not there.any():
         raise EmptyError(
-            f"no series has a sample in the last {duration_text(length * context.step_seconds)}",
+            f"no series has a sample in the last {span_text(length * context.step_seconds)}",
             where=query,
             cure="see whether its exporter still runs, or move snapshot.until (tsf run --now does)",
         )

@@ -10,7 +10,7 @@ import torch
 from tsf.errors import HistoryError, SeriesError
 from tsf.io.exposition import output_cardinality
 from tsf.io.source import fetch_from_source, source_name
-from tsf.kinds import duration_text
+from tsf.kinds import span_text
 from tsf.learn import Epoch, fit, parameter_count
 from tsf.learn.course import largest_batch
 from tsf.params import Params, TaskParams, TrainParams
@@ -92,15 +92,15 @@ def _minutes(series: SeriesSet, task: TaskParams, words: Words) -> tuple[float |
     per_epoch = max(1, windows // train.batch_size)
     seconds = train.epochs * (max(0.0, few - FEW * batch) + per_epoch * batch)
     basis = words(
-        "{batches} batches of {size} windows took {seconds:.2g} s here; {epochs} epochs of {per_epoch} batches are "
-        "expected, without the start of the stages; the data read for it are the newest {span}"
+        "{batches} batches of {size:,} windows took {seconds:.2g} s here; {epochs:,} epochs of {per_epoch:,} batches "
+        "are expected, without the start of the stages; the data read for it are the newest {span}"
     ).format(
         batches=MORE,
         size=train.batch_size,
         seconds=more,
         epochs=train.epochs,
         per_epoch=per_epoch,
-        span=duration_text(series.n_steps * series.step_seconds),
+        span=span_text(series.n_steps * series.step_seconds, words),
     )
     return seconds / 60, basis
 

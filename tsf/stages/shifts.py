@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tsf.kinds import duration_text, figure_text
+from tsf.kinds import figure_text, span_text
 from tsf.series import Floats, SeriesSet, label_rows, title_of
 from tsf.units import Unit, amount_text
 
@@ -62,7 +62,7 @@ class Shifts:
         have = "has" if self.count == 1 else "have"
         return (
             f"{self.count:,} of {n:,} series {have} left, by the median of the newest day, the range of the "
-            f"{duration_text(max(before, self.context.step_seconds))} before it; {figure_text(missing, '.1%')} of the "
+            f"{span_text(max(before, self.context.step_seconds))} before it; {figure_text(missing, '.1%')} of the "
             "samples that the forecast reads are missing."
         )
 

@@ -17,7 +17,7 @@ from tsf.errors import TsfError
 from tsf.io.artifacts import read_series
 from tsf.io.checkpoint import read_checkpoint, write_checkpoint
 from tsf.io.registry import aliased
-from tsf.kinds import count_text, duration_text, figure_text, share_text
+from tsf.kinds import count_text, figure_text, share_text, span_text
 from tsf.learn import Checkpoint, Epoch, Model, device_name, fit, fit_breach, parameter_count
 from tsf.learn.places import least_history
 from tsf.learn.weeks import WEEKS
@@ -65,11 +65,11 @@ class Plan:
             "memory": f"{self.memory / 2**20:,.0f} MiB for data, weights and optimiser; a step takes more",
             "computed on": device_name(train.device),
             "series": f"{self.series.n_series:,}",
-            "training data": f"{self.series.n_steps:,} steps of {duration_text(step)}",
+            "training data": f"{self.series.n_steps:,} steps of {span_text(step)}",
             "needs": f"at least {least_history(train):,} of these steps",
-            "held out": f"the newest {duration_text(train.holdout)}",
-            "looks back": f"{train.sequence_length} steps ({duration_text(train.sequence_length * step)})",
-            "looks ahead": f"{train.prediction_steps} steps ({duration_text(train.prediction_steps * step)})",
+            "held out": f"the newest {span_text(train.holdout)}",
+            "looks back": f"{train.sequence_length:,} steps ({span_text(train.sequence_length * step)})",
+            "looks ahead": f"{train.prediction_steps:,} steps ({span_text(train.prediction_steps * step)})",
             "scale": "asinh at a tenth of the mean of what it looks back on, then centred and divided by the spread",
             "gaps": f"{size - known:,} of {size:,} samples are missing, and seen as such; none is filled in",
             "outliers": f"{count_outliers(self.series.values):,} samples beyond {KNEE:g} spreads are compressed",

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tsf.kinds import AlertLine, chance_text, duration_text, figure_text, moment_text, share_in_use, urgent_first
+from tsf.kinds import AlertLine, chance_text, figure_text, moment_text, share_in_use, span_text, urgent_first
 from tsf.series import Floats, Forecast, SeriesSet, label_rows, newest, title_of
 from tsf.units import Unit, amount_text
 
@@ -90,7 +90,7 @@ class Urgency:
         seconds = self.seconds_left[row]
         if not np.isfinite(seconds):
             return "–"
-        return duration_text(int(seconds)) if seconds else "none"
+        return span_text(seconds) if seconds else "none"
 
     def _expected(self, row: int) -> str:
         seconds = self.seconds_left[row]
