@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 
 from tests.learn.conftest import daily_waves, series_of, small_params
 from tests.stages.conftest import Folder
-from tsf.errors import HistoryError, ModelError
+from tsf.errors import HistoryError, ModelError, ParamsError
 from tsf.io.artifacts import read_series
 from tsf.learn.search import cross_validate, longest_context
 from tsf.params import TrainParams, read_params
@@ -39,6 +39,13 @@ def test_a_search_ends_with_its_time_but_judges_the_present_parameters(folder: F
     tuned = tune("a", folder.root, minutes=0.001, trials=50, folds=1)
     assert len(tuned.trials) < 50
     assert np.isfinite(tuned.trials["wql"].iloc[0])
+
+
+@pytest.mark.parametrize("asked", [{"minutes": 0}, {"minutes": "abc"}, {"trials": 0}, {"folds": -1}])
+def test_a_search_of_nothing_is_one_sentence(folder: Folder, asked: dict) -> None:
+    (key, value) = next(iter(asked.items()))
+    with pytest.raises(ParamsError, match=f"{key}: {value!r} is no number above 0"):
+        tune("a", folder.root, **asked)
 
 
 def test_the_same_seed_searches_the_same_way(folder: Folder) -> None:

@@ -76,6 +76,7 @@ def tune(
     except ImportError:
         cure = "pip install 'tsf[tune]'"
         raise ParamsError("the package optuna is not installed", where="tsf tune", cure=cure) from None
+    _check_above_zero(minutes=minutes, trials=1 if trials is None else trials, folds=folds)
     root = root or find_root()
     task = read_params(root).task(name)
     series = training_part(read_series(TaskPaths(root, name).series), task)
@@ -111,6 +112,13 @@ def tune(
     best = {key: _short(value) for key, value in study.best_trial.params.items()} if study.best_trial.number else {}
     values = {key: value for key, value in best.items() if value != getattr(present, key)}
     return Tuned(values, _frame(study), time.monotonic() - started)
+
+
+def _check_above_zero(**numbers: object) -> None:
+    """A notebook takes any parameter, and a search of nothing has no best trial. Raises ParamsError."""
+    for name, value in numbers.items():
+        if not (isinstance(value, int | float) and value > 0):
+            raise ParamsError(f"{value!r} is no number above 0", where=name, cure="write one, such as 3")
 
 
 def search_space(
