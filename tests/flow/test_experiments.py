@@ -57,6 +57,17 @@ def test_a_project_that_is_a_folder_of_its_repository_gets_its_experiment(root: 
     assert ran(root, "git", "show", "-s", "--format=%an", ref).strip() == "Ann"
 
 
+@pytest.mark.parametrize("absolute", [True, False])
+def test_nothing_that_is_tried_is_written_through_a_link(root: Path, absolute: bool) -> None:
+    shared = (root / "params.yaml").rename(root.parents[1] / "shared.yaml")
+    (root / "params.yaml").symlink_to(shared if absolute else "../../shared.yaml")
+    ran(root, "git", "commit", "-qam", "link")
+    run_experiment(root, "cpu", {"hidden_dim": 6}, "tune-cpu")
+    assert shared.read_text() == SHIPPED
+    [ref] = ran(root, "git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/tune-cpu").split()
+    assert "hidden_dim: 6" in ran(root, "git", "show", f"{ref}:ops/tsf/tried.yaml")
+
+
 def test_where_git_knows_nobody_an_experiment_is_kept_all_the_same(root: Path) -> None:
     for key in ("user.name", "user.email"):
         ran(root, "git", "config", "--unset", key)

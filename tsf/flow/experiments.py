@@ -31,6 +31,8 @@ def run_experiment(root: Path, task: str, values: Mapping[str, Any], name: str) 
     read_params(root).task(task)
     tried = edit_params(read_text(root), {f"tasks.{task}.train.{key}": value for key, value in values.items()})
     with _copy_of(root, name) as copy:
+        (copy / "params.yaml").unlink()  # it may be a link, which leads out of the copy
+        shutil.copyfile(root / "params.yaml", copy / "params.yaml")
         # Not `--set-param`: it drops the quotes that keep snapshot.until a text. DVC takes the workspace along instead.
         write_params(copy, tried)
         _dvc(copy, name, "exp", "run", "--temp", "--name", name, f"evaluate@{task}")
