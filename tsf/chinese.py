@@ -88,6 +88,9 @@ CHINESE: dict[str, str] = {
         "Transformer 在样本超过 {many:,} 个或上下文超过 {long:,} 步时才值得使用；这里是 {samples:,} 个样本、"
         "{steps:,} 步：请另外训练一个 LSTM，保留更好的一个。"
     ),
+    "What was typed into {task} and not saved stays until this panel is closed.": (
+        "在 {task} 中已输入但未保存的内容，会保留到此面板关闭为止。"
+    ),
     # The run
     "Waiting, number {position} in the queue.": "排队中，第 {position} 位。",
     "Running: {place}.": "运行中：{place}。",

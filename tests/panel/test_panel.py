@@ -310,6 +310,28 @@ def test_a_task_that_was_removed_meanwhile_is_told_and_the_form_stays(root: Path
     assert (panel.choice.value, panel.fields["owner"].value) == ("+storage", "me")
 
 
+def test_what_was_typed_and_not_saved_is_there_when_its_task_is_chosen_again(root: Path) -> None:
+    panel = TaskPanel("storage", root, live=False)
+    epochs, owner = panel.fields["train.epochs"], panel.fields["owner"]
+    before = epochs.value
+    epochs.value = "7"
+    panel.choice.value = "cpu"
+    assert epochs.value != "7"
+    assert "What was typed into storage and not saved" in panel.message.value
+    panel.choice.value = "+gpu"
+    assert "What was typed" not in panel.message.value
+    panel.name.value, owner.value = "cards", "ann"
+    panel.choice.value = "storage"
+    assert (epochs.value, panel.model.texts["train.epochs"]) == ("7", "7")
+    panel.save_button.click()
+    assert saved(root, "storage")["train"]["epochs"] == 7
+    panel.choice.value = "+gpu"
+    assert (panel.name.value, panel.model.name, owner.value) == ("cards", "cards", "ann")
+    panel.choice.value = "storage"
+    assert epochs.value == "7" != before  # it is saved, and no draft any more
+    assert panel.model.diff == ""
+
+
 def test_the_buttons_plan_run_and_cancel(root: Path) -> None:
     panel = TaskPanel("cpu", root, live=False)
     told: list[str] = []

@@ -54,6 +54,9 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self._timer: threading.Timer | None = None
         self._filling = False
         self._make_controls()
+        self._inputs = {"name": self.name, **self.fields}
+        self._untouched: dict[str, str] = {}  # what stood in each of them before somebody typed
+        self._drafts: dict[str, dict[str, str]] = {}  # by what `choice` holds: what was typed there and not saved
         super().__init__(self._sections(), layout=w.Layout(max_width="72rem"))
         self._observe()
         self.open_task(task) if task else self.start_new("storage")
@@ -185,6 +188,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             self.reason.value = f"<p>{escape(self.model.reason)}</p>"
             for key, field in self.fields.items():
                 field.value = self.model.texts[key]
+            self._untouched = {key: field.value for key, field in self._inputs.items()}
         finally:
             self._filling = False
         self._show_problems()
@@ -194,11 +198,18 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def _choose(self, change: Any) -> None:
         if self._filling or not change.new:
             return
-        new = change.new
+        new, old = change.new, self._shown
+        typed = {key: field.value for key, field in self._inputs.items() if field.value != self._untouched[key]}
+        self._drafts[old] = typed
         self._try(lambda: self.start_new(new[1:]) if new.startswith("+") else self.open_task(new))
         self._filling = True  # back to what is shown, should the other be gone
         self.choice.value = self._shown
         self._filling = False
+        for key, text in self._drafts.pop(self._shown, {}).items():
+            self._inputs[key].value = text
+        if typed and self._shown != old:
+            kept = self.words("What was typed into {task} and not saved stays until this panel is closed.")
+            self.model.message = kept.format(task=change.old.removeprefix("+"))
 
     @property
     def _shown(self) -> str:
