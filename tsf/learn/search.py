@@ -32,7 +32,8 @@ def cross_validate(
     first = series.n_steps - folds * block
     if (need := least_history(params)) > first:
         raise HistoryError(
-            f"{folds} folds of {block} steps leave {first} of {series.n_steps} steps, training needs {need}",
+            f"{folds} folds of {block} steps and {need} to learn from before them are {folds * block + need:,} steps, "
+            f"and the history has {series.n_steps:,}",
             cure="lengthen fetch.history or take fewer folds",
         )
     for fold in range(folds):
