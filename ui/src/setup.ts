@@ -86,12 +86,15 @@ export class SetupPanel extends Panel {
       this.dead = true;
       this.message(t('The kernel has died. Close this tab and open it again; params.yaml holds all that was saved.'));
     };
-    this.session.statusChanged.connect(
-      (_, status) => void ((status === 'dead' || status === 'autorestarting') && died())
-    );
+    let began = false; // a kernel that starts after that was started anew by somebody else, and knows no panel
+    this.session.statusChanged.connect((_, status) => {
+      if (status === 'dead' || status === 'autorestarting' || (began && status === 'starting')) {
+        died();
+      }
+      began ||= status === 'busy';
+    });
     this.session.kernelChanged.connect((_, { newValue }) => void (newValue ?? died())); // shut down, here or elsewhere
     await SimplifiedOutputArea.execute(panelCode(this.page.get().task), output, this.session);
-    this.session.statusChanged.connect((_, status) => void (status === 'starting' && died())); // anew, by somebody else
     await this.retitle();
   }
 
