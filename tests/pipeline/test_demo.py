@@ -172,7 +172,7 @@ def test_predict_shows_the_most_urgent_first_and_can_write_nothing(project: Proj
     before = contents(project, "textfile/*", "pushed/*/*")
     shown = project.tsf("predict", "--task", "storage", "--steps", "3", "--no-prometheus")
     assert shown.returncode == 0, shown.stderr
-    assert "series were forecast 3h ahead" in shown.stdout
+    assert "series were forecast 3 h ahead" in shown.stdout
     assert contents(project, "textfile/*", "pushed/*/*") == before
 
 

@@ -352,7 +352,7 @@ async def test_alarms_of_pages_and_report_look_as_far_ahead_as_the_rules(call: C
     due = int((chance[:, 0] >= between).sum())
     assert due < int((chance[:, -1] >= between).sum())
     assert f"; {due} ha" in push("storage", project).summary
-    assert "or may do so within 1h, with" in push("storage", project).summary
+    assert "or may do so within 1 h, with" in push("storage", project).summary
     _, rows = await call("GET", "/tasks/storage/series")
     assert sum(one["alarm"] for one in rows["items"]) == due
     assert (await call("GET", "/tasks/storage/chart", row=row, hours=24))[1]["alarms"] == []

@@ -132,7 +132,7 @@ def test_a_fleet_so_large_that_forecasts_are_farther_apart_than_they_reach_is_re
 def test_the_chance_is_judged_for_each_horizon_and_by_day_and_night(monkeypatch: pytest.MonkeyPatch) -> None:
     found = replayed(*history(), monkeypatch)
     table = found.skills
-    assert table.index.tolist() == ["within 12h", "within 12h, said by day", "within 12h, said by night"]
+    assert table.index.tolist() == ["within 12 h", "within 12 h, said by day", "within 12 h, said by night"]
     counts = table["moments"].tolist()
     assert counts[0] == counts[1] + counts[2] == found.reliability["n"].sum()
     chance, came = found._judged_chances(12)

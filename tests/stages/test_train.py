@@ -138,4 +138,4 @@ def test_the_plan_counts_gaps_and_what_lies_far_out_and_says_how_much_it_needs(
     write_series(replace(limited_series, values=-values, limit=None), folder.paths.series)
     planned = plan("a", folder.root)
     told = planned.table["value"]["bounds"]
-    assert told.startswith(f"{planned.series.values.size - 4} samples lie outside of train.bounds 0 to inf, where no")
+    assert told.startswith(f"{planned.series.values.size - 4:,} samples lie outside of train.bounds 0 to inf, where no")
