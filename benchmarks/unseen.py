@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+if "TSF_BENCH" not in os.environ:
+    sys.exit("error: TSF_BENCH is not set; name the folder with scoring.py and the other protocols")
 sys.path.insert(0, os.environ["TSF_BENCH"])
 scoring = import_module("scoring")
 
@@ -27,7 +29,7 @@ SETS = {  # name -> (source, column or groups, step in seconds, horizon, origins
     "processors, hours": ("bitbrains", "cpu_mhz", 3_600, 24, 6),
     "processors, 5 minutes": ("bitbrains", "cpu_mhz", 300, 72, 6),
     "memory, hours": ("bitbrains", "mem_kb", 3_600, 24, 6),
-    "network, quarters": ("bitbrains", "net_rx_kbs", 900, 24, 8),
+    "network, quarters of an hour": ("bitbrains", "net_rx_kbs", 900, 24, 8),
 }
 
 

@@ -60,8 +60,7 @@ __all__ = [
 
 UNREADABLE = "an address that cannot be read"
 UNIT_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-DAYS = "{n:,} d"
-SPANS = {DAYS: 86_400, "{n:,} h": 3_600, "{n:,} min": 60, "{n:,} s": 1}
+SPANS = {"{n:,} d": (86_400, 2), "{n:,} h": (3_600, 1), "{n:,} min": (60, 1), "{n:,} s": (1, 1)}  # from how many on
 LONGEST = 36_525 * 86_400  # seconds of a duration: a century
 COUNTRY = r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$"  # of a calendar of holidays, and its region
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")  # what Prometheus accepts everywhere
@@ -161,9 +160,9 @@ def span_text(seconds: float, words: Callable[[str], str] = str) -> str:
     Less than two days are hours. Where PromQL or params.yaml reads it, it is a duration_text or a horizon_text.
     """
     left, parts = round(seconds), []
-    fits = [unit for unit, size in SPANS.items() if left >= (2 if unit == DAYS else 1) * size]
-    for unit in fits[:2]:
-        count, left = divmod(left, SPANS[unit])
+    fits = [(unit, size) for unit, (size, least) in SPANS.items() if left >= least * size]
+    for unit, size in fits[:2]:
+        count, left = divmod(left, size)
         parts += [words(unit).format(n=count)] if count else []
     return " ".join(parts) or words("{n:,} s").format(n=0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -287,6 +287,12 @@ class PushParams(_Section):
             if not values or len(set(values)) < len(values):
                 raise ValueError(f"{name} must hold at least one value, each once; mend the list")
         return self
+
+    def covered(self, reach_seconds: int, levels: Sequence[float]) -> Self:
+        """With those horizons and quantiles alone, maybe none, that a forecast this far and of these levels covers."""
+        horizons = tuple(horizon for horizon in self.horizons if horizon <= reach_seconds)
+        quantiles = tuple(level for level in self.quantiles if levels[0] <= level <= levels[-1])
+        return self.model_copy(update={"horizons": horizons, "quantiles": quantiles})
 
 
 class WorkingHoursParams(_Section):

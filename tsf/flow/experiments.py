@@ -31,8 +31,6 @@ def run_experiment(root: Path, task: str, values: Mapping[str, Any], name: str) 
     read_params(root).task(task)
     tried = edit_params(read_text(root), {f"tasks.{task}.train.{key}": value for key, value in values.items()})
     with _copy_of(root, name) as copy:
-        (copy / "params.yaml").unlink()  # it may be a link, which leads out of the copy
-        shutil.copyfile(root / "params.yaml", copy / "params.yaml")
         # Not `--set-param`: it drops the quotes that keep snapshot.until a text. DVC takes the workspace along instead.
         write_params(copy, tried)
         _dvc(copy, name, "exp", "run", "--temp", "--name", name, f"evaluate@{task}")
@@ -67,6 +65,8 @@ def _copy_of(root: Path, name: str) -> Iterator[Path]:
             if changed.stat().st_size:
                 _run(folder, name, "git", "apply", "--whitespace=nowarn", str(changed))
             copy = folder / _run(root, name, "git", "rev-parse", "--show-prefix").strip()
+            (copy / "params.yaml").unlink()  # it may be a link, which leads out of the copy
+            shutil.copyfile(root / "params.yaml", copy / "params.yaml")
             if (root / "dvc.lock").exists():  # git may not know it yet, and DVC takes along only what git knows
                 shutil.copy(root / "dvc.lock", copy)
                 _run(copy, name, "git", "add", "--force", "dvc.lock")

@@ -187,10 +187,9 @@ def push_in_force(paths: TaskPaths, push: PushParams) -> PushParams:
     if champion is None or not champion.card:
         return push
     spec = champion.card["spec"]
-    reach, levels = spec["params"]["prediction_steps"] * spec["step_seconds"], spec["params"]["quantiles"]
-    horizons = tuple(horizon for horizon in push.horizons if horizon <= reach)
-    quantiles = tuple(level for level in push.quantiles if levels[0] <= level <= levels[-1])
-    return push.model_copy(update={"horizons": horizons or push.horizons, "quantiles": quantiles or push.quantiles})
+    kept = push.covered(spec["params"]["prediction_steps"] * spec["step_seconds"], spec["params"]["quantiles"])
+    learnt = {"horizons": kept.horizons or push.horizons, "quantiles": kept.quantiles or push.quantiles}
+    return push.model_copy(update=learnt)
 
 
 def _task_folder(paths: TaskPaths) -> Path:

@@ -209,7 +209,7 @@ class TaskPanel(w.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             self._inputs[key].value = text
         if typed and self._shown != old:
             kept = self.words("What was typed into {task} and not saved stays until this panel is closed.")
-            self.model.message = kept.format(task=change.old.removeprefix("+"))
+            self.model.message = kept.format(task=old.removeprefix("+"))
 
     @property
     def _shown(self) -> str:

@@ -172,16 +172,15 @@ def within(push: PushParams, forecast: Forecast) -> PushParams:
     Raises ModelError where it covers none.
     """
     reach = forecast.step_seconds * forecast.quantiles.shape[1]
-    kept = tuple(horizon for horizon in push.horizons if horizon <= reach)
-    if not kept:
+    levels = forecast.levels.tolist()
+    kept = push.covered(reach, levels)
+    if not kept.horizons:
         shortest = duration_text(min(push.horizons))
         raise ModelError(f"a forecast of {span_text(reach)} covers none of push.horizons", cure=f"ask for {shortest}")
-    first, last = forecast.levels[[0, -1]].tolist()
-    levels = tuple(level for level in push.quantiles if first <= level <= last)
-    if not levels:
-        what = f"a forecast of the quantiles {first} to {last} covers none of push.quantiles"
+    if not kept.quantiles:
+        what = f"a forecast of the quantiles {levels[0]} to {levels[-1]} covers none of push.quantiles"
         raise ModelError(what, cure="train the task again, or add 0.5")
-    return push.model_copy(update={"horizons": kept, "quantiles": levels})
+    return kept
 
 
 def _in_words(moments: pd.DataFrame, truth: SeriesSet) -> dict[str, object]:
