@@ -20,6 +20,9 @@ interface WidgetsExtension {
 const SAVED =
   'panel.model.name if "panel" in globals() and not panel.model.is_new and panel.model.name in panel.model.tasks else ""';
 
+/** What the server does with a kernel, whoever asks for it. */
+const KERNEL_ACTIONS = 'https://events.jupyter.org/jupyter_server/kernel_actions/v1';
+
 /** An empty form in place of a task that is saved; what was typed and not saved stays. */
 const RENEW =
   'if "panel" in globals() and not panel.model.is_new and not panel.model.diff:\n    panel.start_new("storage")';
@@ -68,8 +71,12 @@ export class SetupPanel extends Panel {
 
   /** Somebody asks for a new task where this tab, opened for one, may hold one that is saved by now. */
   async renew(): Promise<void> {
-    await this.session.session?.kernel?.requestExecute({ code: RENEW, silent: true }).done;
+    await this.kernel?.requestExecute({ code: RENEW, silent: true }).done;
     await this.retitle();
+  }
+
+  private get kernel() {
+    return this.session.session?.kernel;
   }
 
   private async start(): Promise<void> {
@@ -86,13 +93,16 @@ export class SetupPanel extends Panel {
       this.dead = true;
       this.message(t('The kernel has died. Close this tab and open it again; params.yaml holds all that was saved.'));
     };
-    let began = false; // a kernel that starts after that was started anew by somebody else, and knows no panel
-    this.session.statusChanged.connect((_, status) => {
-      if (status === 'dead' || status === 'autorestarting' || (began && status === 'starting')) {
+    this.session.statusChanged.connect(
+      (_, status) => void ((status === 'dead' || status === 'autorestarting') && died())
+    );
+    // Started anew by somebody else it knows no panel; the server tells that apart from the kernel's own words, which
+    // are lost where they come before the server listens to the new process.
+    this.services.events.stream.connect((_, event) => {
+      if (event.schema_id === KERNEL_ACTIONS && event.action === 'restart' && event.kernel_id === this.kernel?.id) {
         died();
       }
-      began ||= status === 'busy';
-    });
+    }, this);
     this.session.kernelChanged.connect((_, { newValue }) => void (newValue ?? died())); // shut down, here or elsewhere
     await SimplifiedOutputArea.execute(panelCode(this.page.get().task), output, this.session);
     await this.retitle();
@@ -106,7 +116,7 @@ export class SetupPanel extends Panel {
   /** The name by which the kernel has saved the new task, "" where it has not. */
   private async savedName(): Promise<string> {
     const asked = { code: '', silent: true, user_expressions: { saved: SAVED } };
-    const reply = await this.session.session?.kernel?.requestExecute(asked).done;
+    const reply = await this.kernel?.requestExecute(asked).done;
     const answer = reply?.content.status === 'ok' ? reply.content.user_expressions.saved : undefined;
     const text = (answer as { data?: Record<string, string> } | undefined)?.data?.['text/plain'] ?? '';
     return text.replace(/^'|'$/g, ''); // a task's name is of a-z, 0-9 and _: Python's literal is it in quotes
