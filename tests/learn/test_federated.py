@@ -40,3 +40,15 @@ def test_models_that_are_built_otherwise_are_not_averaged(limited_series):
     slower = fit(series_of(limited_series.values, step_seconds=7_200, limit=limited_series.limit), UNLABELLED)
     with pytest.raises(ModelError, match="the same parameters and step"):
         federated_average([one, slower], [1, 1])
+
+
+@pytest.mark.parametrize("counts", [[], [1], [1, -1], [0, 0], [1, math.nan], [1, math.inf]])
+def test_weights_that_are_no_share_for_each_model_are_refused(limited_series, counts):
+    one = fit(limited_series, UNLABELLED)
+    with pytest.raises(ModelError, match="2 models cannot be counted by the weights"):
+        federated_average([one, one], counts)
+
+
+def test_no_models_have_no_mean():
+    with pytest.raises(ModelError, match="0 models"):
+        federated_average([], [])

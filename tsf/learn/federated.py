@@ -24,9 +24,16 @@ def federated_average(models: Sequence[Model], weights: Sequence[float]) -> Mode
     """The model whose weights are the mean of those of `models`, each counted by its of `weights`.
 
     weights: such as the number of series that each has learnt from. The mean has no breach head, and its intervals are
-    measured nowhere (coverage NaN of n = 0). Raises ModelError where the models have other parameters, steps or labels.
+    measured nowhere (coverage NaN of n = 0). Raises ModelError where the models have other parameters, steps or labels,
+    and where the weights are not one for each of them, none below 0 and one above it.
     """
-    first, shares = models[0], np.asarray(weights, np.float64) / np.sum(weights)
+    counts = np.asarray(weights, np.float64)
+    if counts.shape != (len(models),) or not (counts >= 0).all() or not 0 < counts.sum() < np.inf:
+        raise ModelError(
+            f"{len(models)} models cannot be counted by the weights {counts.tolist()}",
+            cure="pass a number for each model, such as the samples that it has learnt from, and at least one above 0",
+        )
+    first, shares = models[0], counts / counts.sum()
     for number, model in enumerate(models):
         if model.spec != first.spec:
             raise ModelError(
