@@ -69,6 +69,25 @@ def test_a_worker_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mon
         service.close()
 
 
+def test_who_waits_behind_a_worker_that_hangs_is_answered_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "WORKERS", 1)
+    service = Service(tmp_path)
+    try:
+        hanging = service.compute(os.getpid)
+        with ThreadPoolExecutor() as askers:
+            with monkeypatch.context() as soon:
+                soon.setattr(service_module, "COMPUTE_SECONDS", 1.0)
+                given_up = askers.submit(service.compute, time.sleep, 60)
+                time.sleep(0.5)
+            answers = [askers.submit(service.compute, os.getpid) for _ in range(4)]
+            assert isinstance(given_up.exception(), BusyError)
+            assert hanging not in {one.result() for one in answers}
+    finally:
+        service.close()
+
+
 def test_no_worker_outlives_a_server_that_was_killed(tmp_path: Path) -> None:
     code = """
 import os, sys

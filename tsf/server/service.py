@@ -203,7 +203,6 @@ class Service:
         with self._lock:
             if self._pool is pool:
                 self._pool = None
-        processes = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        # No shutdown, which cancels what others wait for: what a pool without workers has left fails, to be tried anew.
+        for process in list((pool._processes or {}).values()):
             process.kill()
