@@ -33,6 +33,7 @@ def predict(root: Path, task: str, steps: int | None, model: str, labels: Mappin
     _forget_old()
     forecast = predicted.forecast
     rows, levels = predicted.urgent_rows[:limit], [f"{level:g}" for level in forecast.levels]
+    middle = forecast.at(0.5)
     names = label_rows(predicted.context.take(rows).labels)
     used: Any = predicted.model  # one of the registry, as it was measured
     measured = used.calibration
@@ -54,7 +55,7 @@ def predict(root: Path, task: str, steps: int | None, model: str, labels: Mappin
                 {
                     "labels": named,
                     "title": title_of(named),
-                    "predictions": forecast.at(0.5)[row],
+                    "predictions": middle[row],
                     "quantiles": dict(zip(levels, forecast.quantiles[row].T, strict=True)),
                     "p_breach": None if forecast.p_breach is None else forecast.p_breach[row],
                     "limit_time": None if forecast.limit_time is None else time_text(float(forecast.limit_time[row])),
