@@ -310,6 +310,8 @@ def test_an_empty_result_says_which_name_was_meant(server: Server) -> None:
         EmptyError, match=r"user_bytes has no data at all; check the metric's name; there is .*used_bytes"
     ):
         fetch(server.url, "user_bytes")
+    with pytest.raises(EmptyError, match=r"there is .*used_bytes"):
+        fetch(server.url, '{__name__="user_bytes"}')
     with pytest.raises(EmptyError, match=r"exists with other labels"):
         fetch(server.url, 'used_bytes{group="nobody"}')
     with pytest.raises(EmptyError, match=r"fetch.limit 'absent_bytes'"):
@@ -337,6 +339,8 @@ def test_a_metric_that_its_exporter_calls_a_counter_is_refused(
     until = int(time.time()) + 1
     with pytest.raises(QueryError, match=r"handled_requests is a counter.*write rate\(handled_requests\[5m\]\)"):
         fetch(live.url, "sum(handled_requests)", until=until, step="1s", history="5s")
+    with pytest.raises(QueryError, match="handled_requests is a counter"):
+        fetch(live.url, '{__name__="handled_requests"}', until=until, step="1s", history="5s")
     series, _ = fetch(live.url, "handled_now", until=until, step="1s", history="5s")
     assert series.values[0, -1] == 5
     fetch(live.url, "rate(handled_requests[5s]) or handled_now", until=until, step="1s", history="5s")

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from tsf.errors import EmptyError, QueryError, SourceError
 from tsf.io.http import Client
 from tsf.kinds import count_text
-from tsf.promql import quote, range_selectors, raw_selectors, selectors
+from tsf.promql import metric_name, quote, range_selectors, raw_selectors, selectors
 
 __all__ = ["check_no_counters", "explain_empty", "short_ranges"]
 
@@ -21,7 +21,7 @@ FEWEST_SAMPLES = 3
 
 def check_no_counters(client: Client, query: str, where: str) -> None:
     """Raise QueryError if `query` reads a metric that its exporter calls a counter without rate() or the like."""
-    for name in {selector.name for selector in raw_selectors(query) if selector.name}:
+    for name in {*map(metric_name, raw_selectors(query))} - {""}:
         try:
             data = client.once.ask_data("/api/v1/metadata", {"metric": name}, where, method="GET")
             kinds = {entry["type"] for entry in data.get(name, [])}
@@ -59,7 +59,7 @@ def explain_empty(client: Client, query: str, first_seconds: int, last_seconds: 
     where = f"{client.server.base_url}, {where}"
     try:
         for selector in selectors(query):
-            text, name = selector.prettify(), selector.name or ""
+            text, name = selector.prettify(), metric_name(selector)
             step = max(60, (last_seconds - first_seconds) // 1000)
             if _times_with_data(client, text, first_seconds, last_seconds, step):
                 continue
