@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import papermill
 import pytest
@@ -17,6 +18,7 @@ from tests.test_plots import example, forecast_of
 from tsf.errors import EmptyError, ParamsError, TsfError
 from tsf.flow.queue import claim, finish, list_runs
 from tsf.flow.tasks import remove_task
+from tsf.io.source import fetch_from_source
 from tsf.panel import TaskModel, TaskPanel, show
 from tsf.panel import model as model_module
 from tsf.panel.model import KEYS, Choice, Results, _choices
@@ -224,6 +226,20 @@ def test_a_picture_of_before_is_told_from_what_is_read_now(root: Path) -> None:
     assert seen[0].startswith("<p>Reading the newest data…</p>")
     assert "Reading" not in panel.look.value
     assert "nobody_has_this" in panel.message.value
+
+
+def test_a_zone_that_is_half_typed_when_the_data_come_is_no_fault(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = TaskPanel("storage", root, live=False)
+
+    def slow(*args: Any, **options: Any) -> Any:
+        panel.fields["train.time_zone"].value = "Asia/Sh"
+        return fetch_from_source(*args, **options)
+
+    monkeypatch.setattr("tsf.panel.model.fetch_from_source", slow)
+    panel._try(panel._look)
+    assert "39 series" in panel.look.value
+    assert "time in Asia/Shanghai" in panel.look.value
+    assert "is not a time zone" in panel.notes["train.time_zone"].value
 
 
 def test_a_query_that_finds_nothing_leaves_no_picture_of_another(model: TaskModel) -> None:

@@ -93,6 +93,7 @@ class TaskModel(HasTraits):
     texts = Dict()
     problems = Dict()
     series = Instance(SeriesSet, allow_none=True)
+    zone = Unicode("UTC")  # of `series`: the field may hold half of a name by the time that they are there
     quality = Dict()
     plan: Any = Instance(object, allow_none=True)
     run = Instance(Run, allow_none=True)
@@ -218,7 +219,7 @@ class TaskModel(HasTraits):
                 raise
             return
         if asked == self._asked():
-            self.series, self.quality = series, dict(vars(quality))
+            self.zone, self.series, self.quality = task.train.time_zone, series, dict(vars(quality))
 
     def make_plan(self) -> None:
         """Find out what the task would read, write and cost. Raises TsfError."""
@@ -228,7 +229,8 @@ class TaskModel(HasTraits):
         asked = self.name, dict(self.texts)
         plan = preview_task(params, task, self.words)
         if asked == (self.name, self.texts):  # else it is the plan of something else by now
-            self.series, self.quality, self.plan = plan.series, dict(plan.quality), plan
+            self.zone, self.series = task.train.time_zone, plan.series
+            self.quality, self.plan = dict(plan.quality), plan
 
     def _asked(self) -> tuple[str, dict[str, str]]:
         """What decides which data are looked at."""

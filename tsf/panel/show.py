@@ -68,8 +68,8 @@ def look_html(model: TaskModel) -> str:
     series = model.series
     if series is None:
         return ""
-    words, query, zone = model.words, model.texts["fetch.metric_query"], model.texts.get("train.time_zone") or "UTC"
-    figure = plot_series(series, pick_rows(series, SHOWN), unit=unit_of(query), time_zone=zone, words=words)
+    words, unit = model.words, unit_of(model.texts["fetch.metric_query"])
+    figure = plot_series(series, pick_rows(series, SHOWN), unit=unit, time_zone=model.zone, words=words)
     missing = float(np.isnan(series.values).mean())
     caption = words("{n:,} series, the newest {span}; {missing} of the samples are missing.").format(
         n=series.n_series,
