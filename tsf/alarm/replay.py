@@ -164,7 +164,7 @@ def _met(fires: Bools, awake: Bools, under_way: Bools, rows: Ints, steps: Ints, 
     during = np.concatenate([np.cumsum(fires & under_way, axis=1), np.zeros((len(fires), 1), np.int64)], axis=1)
     ends = np.where(under_way, 2 * total, np.arange(total))
     ends = np.minimum(np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1][rows, steps], total)
-    after = during[rows, ends - 1] > during[rows, steps - 1] * (steps > 0)
+    after = during[rows, ends - 1] > during[rows, steps - 1]  # at step 0 the zeros at the end
     late = ~in_time & ((leads > 0) | after)
     kinds = np.where(in_time, Kind.TRUE, np.where(late, Kind.LATE, Kind.MISSED))
     return kinds.astype(np.int64), np.where(in_time, leads, np.nan)

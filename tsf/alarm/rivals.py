@@ -242,7 +242,7 @@ def _brownian(h: History) -> Floats:
 def _past_sum(values: NDArray[np.generic], steps: int) -> Floats:
     """(N, T) sum over this step and the `steps` - 1 before it."""
     total = np.cumsum(values, axis=1, dtype=np.float64)
-    total[:, steps:] = total[:, steps:] - total[:, :-steps].copy()
+    total[:, steps:] = total[:, steps:] - total[:, :-steps]
     return total
 
 
