@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -143,7 +143,7 @@ class SnapshotParams(_Section):
     @property
     def until_seconds(self) -> int:
         """`until` as Unix time."""
-        return int(datetime.fromisoformat(self.until.replace("Z", "+00:00")).astimezone(timezone.utc).timestamp())
+        return int(datetime.fromisoformat(self.until.replace("Z", "+00:00")).timestamp())
 
 
 class DemoParams(_Section):

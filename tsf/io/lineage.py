@@ -57,7 +57,7 @@ def pushed_version(server: PrometheusParams, task: str, at: str) -> str:
     except ValueError:
         raise ParamsError(f"{at!r} is not a time", where="--at", cure="write 2026-11-01T08:30:00Z") from None
     if server.base_url == "demo":
-        raise ParamsError("the demo fleet holds no forecasts", where="--at", cure="leave it out") from None
+        raise ParamsError("the demo fleet holds no forecasts", where="--at", cure="leave it out")
     seconds = moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
     query = f'tsf_model_info{{task="{task}"}}'
     with opened(server, os.environ) as client:

@@ -82,7 +82,8 @@ def plot_quality(series: SeriesSet, *, time_zone: str = "UTC") -> Figure:
     present = np.isfinite(series.values)
     figure, (axis,) = panels(1, f"{figure_text(present.mean(), '.1%')} of the samples are there", height=2.6)
     share = present.mean(axis=0)
-    times, low = _thin(series.times, share, np.minimum)
+    starts = np.arange(0, len(share), -(-len(share) // MOST_POINTS))
+    times, low = series.times[starts], np.minimum.reduceat(share, starts)
     axis.fill_between(_dates(times), low, step="mid", color=BLUE, alpha=0.25, lw=0)
     axis.step(_dates(times), low, where="mid", color=BLUE, lw=1.1)
     axis.set(ylim=(0, 1.05), ylabel="series with a sample", xlabel=clock(time_zone))
@@ -232,11 +233,6 @@ def _extremes(values: Floats) -> NDArray[np.int64]:
     if np.isnan(values).all():
         return np.array([0])
     return np.unique([np.nanargmin(values), np.nanargmax(values), *np.flatnonzero(np.isnan(values))[:1]])
-
-
-def _thin(times: NDArray[np.int64], values: Floats, reduce: np.ufunc) -> tuple[NDArray[np.int64], Floats]:
-    starts = np.arange(0, len(times), -(-len(times) // MOST_POINTS))
-    return times[starts], np.asarray(reduce.reduceat(values, starts))
 
 
 def _gaps(axis: Axes, times: NDArray[np.int64], missing: NDArray[np.bool_], words: Words) -> None:
