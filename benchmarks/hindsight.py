@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.oracle import taught_on_others
 from tsf.alarm.policy import THRESHOLDS, Choice, gates_of, replay_choices
 from tsf.alarm.rivals import PRODUCTION
+from tsf.io.artifacts import read_series
 from tsf.learn import Model
 from tsf.learn.breach_inputs import anchors, breach_features, past_of, season_steps
 from tsf.learn.forecast import exceedance, rolling_answers
@@ -29,7 +30,6 @@ from tsf.params import read_params
 from tsf.project import TaskPaths
 from tsf.stages.alarm_replay import replay_alarms
 from tsf.stages.alarms import AlarmReplay
-from tsf.stages.evaluate import read_series
 from tsf.stages.models import load_model
 
 Floats = NDArray[np.float64]

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import json
-import math
 import re
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.rivals import load_protocol, plain
 from tsf.learn import Epoch, Model, fit, fit_breach, predict
 from tsf.params import TrainParams
 from tsf.series import SeriesSet
@@ -127,27 +125,6 @@ def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def load_protocol(path: Path) -> ModuleType:
-    """The protocol at `path` as a module; it may import what lies beside it."""
-    sys.path.insert(0, str(path.resolve().parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(part) for part in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def main() -> None:
     options = argparse.ArgumentParser(description="Score the default recipe on a protocol.")
     options.add_argument("protocol", type=Path)
@@ -161,7 +138,7 @@ def main() -> None:
     evaluate: Callable[[TsfForecast], dict[str, Any]] = load_protocol(chosen.protocol).evaluate
     result = evaluate(TsfForecast({"model_type": chosen.model_type, "seed": chosen.seed} | changes))
     sys.stderr.flush()
-    sys.stdout.write(json.dumps(_plain(result)) + "\n")
+    sys.stdout.write(json.dumps(plain(result)) + "\n")
 
 
 if __name__ == "__main__":
