@@ -57,10 +57,7 @@ export function createApi(send: Send) {
     about: () => get<About>('/'),
     health: () => get<Health>('/health'),
     tasks: () => get<Tasks>('/tasks', { limit: MOST }),
-    series: (name?: string) =>
-      get<{ items: SeriesRow[]; total: number }>(name === undefined ? '/series' : `${task(name)}/series`, {
-        limit: MOST
-      }),
+    series: () => get<{ items: SeriesRow[]; total: number }>('/series', { limit: MOST }),
     chart: (name: string, row: number | undefined, hours: number) => get<Chart>(`${task(name)}/chart`, { row, hours }),
     evaluation: (name: string) => get<Evaluation>(`${task(name)}/evaluation`),
     rules: (name: string) => get<Rules>(`${task(name)}/rules`),
