@@ -88,6 +88,17 @@ def test_who_waits_behind_a_worker_that_hangs_is_answered_by_another(
         service.close()
 
 
+def test_what_is_computed_when_the_server_stops_is_not_begun_anew(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    with ThreadPoolExecutor() as askers:
+        service.compute(os.getpid)
+        asked = askers.submit(service.compute, time.sleep, 60)
+        time.sleep(0.2)
+        service.close()
+        with pytest.raises(BusyError, match="the server is being stopped"):
+            asked.result(30)
+
+
 def test_no_worker_outlives_a_server_that_was_killed(tmp_path: Path) -> None:
     code = """
 import os, sys

@@ -92,6 +92,7 @@ class Service:
         self._quick: Executor = ThreadPoolExecutor(8, "tsf")
         self._slow: Executor = ThreadPoolExecutor(4, "tsf-slow")
         self._pool: ProcessPoolExecutor | None = None
+        self._closed = False
         self._lock = Lock()
         self._around = Kept(self._find_around, self._slow, HEALTH_SECONDS)
         self._own = Kept(self._find_own, self._quick, OWN_SECONDS)
@@ -183,6 +184,8 @@ class Service:
         """End threads and workers; the runner of the queue goes on."""
         self._quick.shutdown(wait=False, cancel_futures=True)
         self._slow.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._closed = True
         if self._pool:
             self._drop_workers(self._pool)
 
@@ -194,6 +197,8 @@ class Service:
 
     def _workers(self) -> ProcessPoolExecutor:
         with self._lock:
+            if self._closed:
+                raise BusyError("the server is being stopped", cure="ask again when it is back")
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")  # a fork of a server with threads could hang
                 self._pool = ProcessPoolExecutor(WORKERS, context, end_with_parent)
