@@ -6,8 +6,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from html.parser import HTMLParser
+from threading import Event
 from xml.etree import ElementTree
 
 import numpy as np
@@ -21,7 +23,7 @@ from matplotlib.figure import Figure
 from tsf import plots
 from tsf.alarm.rivals import default_rules
 from tsf.kinds import AlertLine
-from tsf.plots.style import plain
+from tsf.plots.style import plain, styled
 from tsf.series import Forecast, SeriesSet
 
 HOUR = 3_600
@@ -373,6 +375,26 @@ def test_drawing_leaves_the_readers_settings_alone() -> None:
     before = dict(rcParams)
     for draw in FIGURES.values():
         plots.figure_html(draw(), "caption")
+    assert dict(rcParams) == before
+
+
+def test_two_threads_that_draw_at_once_as_those_of_a_panel_leave_them_alone_too() -> None:
+    before, one_draws, other_draws = dict(rcParams), Event(), Event()
+
+    @styled
+    def first() -> None:
+        one_draws.set()
+        other_draws.wait(0.3)
+
+    @styled
+    def second(done: Future[None]) -> None:
+        other_draws.set()
+        done.result(5)
+
+    with ThreadPoolExecutor(2) as pool:
+        done = pool.submit(first)
+        assert one_draws.wait(5)
+        pool.submit(second, done).result(10)
     assert dict(rcParams) == before
 
 

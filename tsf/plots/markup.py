@@ -10,10 +10,10 @@ from io import StringIO
 from typing import Any
 
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from tsf.kinds import figure_text
+from tsf.plots.style import settings
 
 __all__ = ["figure_html"]
 
@@ -41,7 +41,7 @@ def figure_html(figure: Figure, caption: str, table: pd.DataFrame | None = None)
 
 def _svg(figure: Figure, caption: str) -> str:
     buffer = StringIO()
-    with rc_context(SVG), warnings.catch_warnings():
+    with settings(SVG), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has the font
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     markup = buffer.getvalue()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from threading import RLock
 from typing import Any, Literal, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -31,6 +33,7 @@ __all__ = [
     "nothing",
     "panels",
     "plain",
+    "settings",
     "share_axis",
     "styled",
 ]
@@ -65,6 +68,14 @@ STYLE: Any = {
     "text.usetex": False,
 }
 WIDTH = 9.0
+_alone = RLock()
+
+
+@contextmanager
+def settings(own: Any) -> Iterator[None]:
+    """These settings of matplotlib inside, for one thread at a time: they are those of all threads."""
+    with _alone, rc_context(own):
+        yield
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
@@ -72,7 +83,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        with rc_context(STYLE):
+        with settings(STYLE):
             return draw(*args, **kwargs)
 
     return wrapper
