@@ -23,7 +23,7 @@ from tsf.kinds import count_text, duration_text, moment_text, share_text, span_t
 from tsf.learn import Forecasting, predict
 from tsf.params import AlertParams, TaskParams, read_params
 from tsf.project import TaskPaths, find_root
-from tsf.series import Floats, Forecast, Labels, SeriesSet, joined, label_column, label_rows, title_of
+from tsf.series import Forecast, Labels, SeriesSet, joined, label_column, label_rows, title_of
 from tsf.stages.audit import within
 from tsf.stages.models import load_exported, load_model
 from tsf.stages.shards import over_shards
@@ -96,11 +96,6 @@ class Predicted:
     def why_silent(self) -> list[str]:
         """(N,) why the model abstained, "" where it did not."""
         return list(self.forecast.abstained)
-
-    @property
-    def chance(self) -> Floats:
-        """(N,) breach probability over the whole horizon, 0 where it is unknown."""
-        return self.urgency.chance
 
     @property
     def urgent_rows(self) -> list[int]:

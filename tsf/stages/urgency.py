@@ -34,14 +34,14 @@ class Urgency:
         """(N,) newest known limit, None without one."""
         return None if self.context.limit is None else newest(self.context.limit)
 
-    @property
+    @cached_property
     def left(self) -> Floats:
         """(N,) how much may still be used up to the line; 0 where it is reached, NaN without a limit."""
         if self.limit is None:
             return np.full(len(self.used), np.nan)
         return np.maximum(self.line.level(self.limit) - self.used, 0)
 
-    @property
+    @cached_property
     def seconds_left(self) -> Floats:
         """(N,) time to the limit from the newest sample on: 0 where it is reached, +Inf where it is not in sight.
 
@@ -51,7 +51,7 @@ class Urgency:
         ahead = np.full(len(self.used), np.nan) if moment is None else moment - self.forecast.origin_seconds
         return np.where(self.left == 0, 0.0, ahead)
 
-    @property
+    @cached_property
     def chance(self) -> Floats:
         """(N,) breach probability over the whole horizon, 0 where it is unknown."""
         known = self.forecast.p_breach
