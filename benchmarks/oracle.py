@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.score import TsfForecast, load_protocol, series_with_limit
+from benchmarks.rivals import load_protocol
+from benchmarks.score import TsfForecast, series_with_limit
 from tsf.learn.breach import corrected
 from tsf.learn.breach_inputs import anchors, breach_features, logit, past_of, season_steps
 from tsf.learn.forecast import exceedance, rolling_answers
