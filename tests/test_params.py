@@ -219,6 +219,15 @@ def test_defaults_alone_make_a_task() -> None:
     assert made.fetch.limit is None
 
 
+@pytest.mark.parametrize(
+    ("step", "steps", "hours"),
+    [("1h", 24, [6, 12, 24]), ("1h", 12, [6, 12]), ("1h", 1, [1]), ("5m", 24, [2]), ("8h", 3, [24]), ("5h", 3, [15])],
+)
+def test_horizons_that_nobody_chose_are_those_that_the_model_reaches(step: str, steps: int, hours: list[int]) -> None:
+    chosen = {"fetch__step": step, "train__prediction_steps": steps, "evaluate__stride": "40h", "fetch__history": "90d"}
+    assert parse_params(task(**chosen)).task("a").push.horizons == tuple(3600 * hour for hour in hours)
+
+
 def test_params_are_frozen_and_survive_being_written_and_read() -> None:
     mapping = task(fetch__limit=5, fetch__step="90s", fetch__history="3w", push__horizons=["90s"], alert__left="2TiB")
     params = parse_params(mapping)

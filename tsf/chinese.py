@@ -238,7 +238,8 @@ CHINESE: dict[str, str] = {
     ),
     "processes that train together, one per GPU": "共同训练的进程数，每个 GPU 一个",
     "distance of two origins of the backtest": "回测中相邻两个预测起点的间隔",
-    "how far ahead": "写回的预测提前量",
+    "how far ahead; by default those of these that the model reaches, else all of its reach": "写回的预测提前量；"
+    "默认取其中模型能达到的，都达不到时取模型的全部预测长度",
     "levels, inside train.quantiles": "写回的分位数，须在 train.quantiles 的范围内",
     "labels that sums over the other labels keep, such as group, or lists of them; forecasts of series add up to "
     "theirs": "汇总时保留的标签，例如 group（对其余标签求和），也可写多组；各序列的预测之和等于汇总的预测",

@@ -268,7 +268,10 @@ class EvaluateParams(_Section):
 class PushParams(_Section):
     """What is written back, as gauges of the present with the horizon as a label."""
 
-    horizons: tuple[Duration, ...] = Field(("6h", "12h", "24h"), description="how far ahead")  # type: ignore[arg-type]
+    horizons: tuple[Duration, ...] = Field(
+        ("6h", "12h", "24h"),  # type: ignore[arg-type]
+        description="how far ahead; by default those of these that the model reaches, else all of its reach",
+    )
     quantiles: tuple[Level, ...] = Field((0.1, 0.5, 0.9), description="levels, inside train.quantiles")
     totals: LabelSets = Field(
         (),
@@ -287,6 +290,11 @@ class PushParams(_Section):
             if not values or len(set(values)) < len(values):
                 raise ValueError(f"{name} must hold at least one value, each once; mend the list")
         return self
+
+    def reaching(self, step_seconds: int, n_steps: int) -> Self:
+        """With those horizons that are such steps, or with the last of the steps alone."""
+        horizons = [one for one in self.horizons if one % step_seconds == 0 and one <= n_steps * step_seconds]
+        return self.model_copy(update={"horizons": tuple(horizons or [n_steps * step_seconds])})
 
     def covered(self, reach_seconds: int, levels: Sequence[float]) -> Self:
         """With those horizons and quantiles alone, maybe none, that a forecast this far and of these levels covers."""
@@ -358,6 +366,13 @@ class TaskParams(_Section):
     evaluate: EvaluateParams = EvaluateParams()
     push: PushParams = PushParams()
     alert: AlertParams = AlertParams()
+
+    @model_validator(mode="after")
+    def _reach(self) -> Self:
+        if "horizons" not in self.push.model_fields_set:  # the only default that depends on other sections
+            push = self.push.reaching(self.fetch.step, self.train.prediction_steps)
+            object.__setattr__(self, "push", push)
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
