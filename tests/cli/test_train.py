@@ -70,6 +70,13 @@ def test_queries_whose_names_would_be_the_same_have_tasks_of_their_own(root: Pat
     assert task_of(root, made[1][0]).fetch.metric_query == ALIKE.format("west")
 
 
+def test_a_task_that_looks_less_far_ahead_pushes_what_it_reaches(root: Path, train: Train) -> None:
+    [made] = train("--metric-query", "home_used_bytes", "--prediction-steps", "1")
+    assert task_of(root, made).push.horizons == (3600,)
+    train("--task", made, "--prediction-steps", "12")
+    assert task_of(root, made).push.horizons == (6 * 3600, 12 * 3600)
+
+
 def test_flags_without_a_task_are_for_all(root: Path, train: Train) -> None:
     assert train("--epochs", "3") == ["storage", "gpu", "network", "cpu"]
     assert {task.train.epochs for task in read_params(root).tasks.values()} == {3}
@@ -80,6 +87,7 @@ def test_flags_without_a_task_are_for_all(root: Path, train: Train) -> None:
     [
         (["--user", "ann"], "--user ann names an owner, but no task; add --task or --metric-query"),
         (["--task", "nope"], "there is no task 'nope'"),
+        (["--metric-query", "", "--epochs", "3"], "'' is not PromQL"),
         (["--task", "cpu", "--d-model", "10", "--nhead", "3"], "d_model 10 is not divisible by nhead 3"),
     ],
 )

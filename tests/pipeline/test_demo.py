@@ -20,6 +20,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.pipeline.conftest import ROOT, Project
 from tsf.io.artifacts import read_forecast, read_series
+from tsf.params import read_params
 from tsf.project import STAGES
 
 TASKS = ("storage", "cpu")
@@ -254,7 +255,16 @@ def test_without_a_task_all_that_have_the_user_are_forecast(project: Project) ->
     assert shown.stdout.count("series were forecast") == 1  # cpu has no users
     same = project.tsf("predict", "--label", f"user={user}", "--no-prometheus")
     assert same.stdout == shown.stdout
-    assert project.tsf("predict", "--user", "nobody", "--no-prometheus").returncode == 1
+    refused = project.tsf("predict", "--user", "nobody", "--no-prometheus")
+    assert refused.returncode == 1
+    assert "no series of storage, cpu has the user 'nobody'; see the values" in refused.stderr
+
+
+def test_the_owner_of_tasks_is_a_user_too_as_for_train(project: Project) -> None:
+    owner = read_params(project.root).tasks["cpu"].owner
+    shown = project.tsf("predict", "--user", owner, "--no-prometheus")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout == project.tsf("predict", "--task", "cpu", "--no-prometheus").stdout
 
 
 def test_a_prediction_for_one_user_leaves_what_is_written_of_the_others(project: Project) -> None:

@@ -105,7 +105,7 @@ def train(
     user: Annotated[str | None, typer.Option(help="Owner of the task: who is asked when an alarm fires.")] = None,
     metric_query: Annotated[str | None, typer.Option(help="PromQL; a task is made for it if there is none.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes at the most; early stopping ends sooner.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Windows in a step of the optimiser.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows in a step; 0: as many as pay and fit.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Largest step size of the schedule.")] = None,
     hidden_dim: Annotated[int | None, typer.Option(help="Width of every kind but the Transformer.")] = None,
     num_layers: Annotated[int | None, typer.Option(help="Layers of the network.")] = None,
@@ -229,7 +229,7 @@ def predict(
     task: TaskOption = None,
     steps: Annotated[int | None, typer.Option(help="Show so many steps ahead; at most prediction_steps.")] = None,
     model_name: Annotated[str, typer.Option(help="Alias, version or model_YYYYMMDD_HHMMSS.")] = "champion",
-    user: Annotated[str | None, typer.Option(help="Print only series whose label user has this value.")] = None,
+    user: Annotated[str | None, typer.Option(help="Owner of the tasks, or a value of the label user to print.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="As group=vision: any label; may be repeated.")] = None,
     no_prometheus: Annotated[bool, typer.Option("--no-prometheus", help="Show only; write nothing back.")] = False,
 ) -> None:
@@ -239,20 +239,22 @@ def predict(
     from tsf.stages.push import write_back
 
     root = _root()
-    labels = _labels([*(label or ()), *([] if user is None else [f"user={user}"])])
-    shown, absent = 0, None
-    for name in task or read_params(root).tasks:
+    params = read_params(root)
+    names = task or list(params.tasks)
+    owned = [name for name in names if user and params.task(name).owner == user]
+    labels = _labels([*(label or ()), *([] if owned or user is None else [f"user={user}"])])
+    shown = 0
+    for name in owned or names:
         try:
             if no_prometheus:
                 predicted = part = predict_task(name, root, steps=steps, model_name=model_name, labels=labels)
             else:
                 predicted = predict_task(name, root, model_name=model_name)
                 part = predicted.part(steps, labels)
-        except NoSuchSeriesError as fault:
+        except NoSuchSeriesError:
             if task:
                 raise
-            absent = fault  # of all tasks, those without these series have nothing to show
-            continue
+            continue  # of all tasks, those without these series have nothing to show
         shown += 1
         show_frame(part.most_urgent(20).reset_index(), part.summary)
         if not no_prometheus:
@@ -260,8 +262,10 @@ def predict(
             with only_stage(TaskPaths(root, name), "push"):
                 receipt = write_back(predicted).receipt
             say(f"Written to {receipt['sent_to']}: {receipt['series']} series")
-    if absent and not shown:
-        raise absent
+    if labels and not shown:
+        asked = " and ".join(f"the {name} {value!r}" for name, value in labels.items())
+        cure = "see the values of each label in the fetch reports"
+        raise NoSuchSeriesError(f"no series of {', '.join(owned or names)} has {asked}", where="labels", cure=cure)
 
 
 @app.command(epilog="""Example: tsf explain --task storage --label group=vision --label user=ann""")
@@ -377,7 +381,7 @@ def tasks_add(
     from tsf.flow.tasks import add_task, read_text, write_params
 
     root = _root()
-    values: dict[str, Any] = {"fetch.metric_query": metric_query} if metric_query else {}
+    values: dict[str, Any] = {} if metric_query is None else {"fetch.metric_query": metric_query}
     if limit is not None:
         values["fetch.limit"] = _number_or_query(limit)
     old = read_text(root)
@@ -448,7 +452,7 @@ def _number_or_query(text: str) -> float | str:
 
 def _free_name(query: str, taken: Collection[str]) -> str:
     """A name for the task of `query`, made of its words, with a number where another query has that name."""
-    name = re.sub(r"[^a-z0-9]+", "_", query.lower()).strip("_")[:40].rstrip("_")
+    name = re.sub(r"[^a-z0-9]+", "_", query.lower()).strip("_")[:40].rstrip("_") or "task"
     return next(one for number in count(1) if (one := name if number == 1 else f"{name}_{number}") not in taken)
 
 
@@ -460,7 +464,7 @@ def _tasks_for_training(
 
     params = read_params(root)
     values |= {} if user is None else {"owner": user}
-    if query and not task:
+    if query is not None and not task:
         task = next((name for name, other in params.tasks.items() if other.fetch.metric_query == query), None)
         if task is None:
             task = _free_name(query, params.tasks)
@@ -469,7 +473,7 @@ def _tasks_for_training(
             new = add_task(old, task, "custom", user or "", {"fetch.metric_query": query, **values})
             show_diff(write_params(root, new, old))
             return [task]
-    elif query:
+    elif query is not None:
         values["fetch.metric_query"] = query
     names = [task] if task else list(params.tasks)
     if task:
