@@ -97,7 +97,7 @@ def test_a_checkpoint_survives_its_file_and_a_damaged_one_is_none(tmp_path) -> N
     assert read_checkpoint(path) is None
 
 
-def test_a_transformer_on_few_samples_is_warned_of_and_memory_is_shown_before_training(
+def test_a_transformer_on_few_samples_is_warned_of_and_its_size_is_shown_before_training(
     folder: Folder, capsys: pytest.CaptureFixture
 ) -> None:
     assert plan("a", folder.root).warning == ""
@@ -106,7 +106,8 @@ def test_a_transformer_on_few_samples_is_warned_of_and_memory_is_shown_before_tr
     assert "pays above 1,000,000 samples or 1,000 steps of context; here are 4,896 samples" in planned.warning
     assert planned.table.loc["mind", "value"] == planned.warning
     train(planned, folder.root)
-    assert capsys.readouterr().out.startswith(f"mind: {planned.warning}\n")
+    said = f"mind: {planned.warning}\ntransformer with {planned.parameters:,} weights\n"
+    assert capsys.readouterr().out.startswith(said)
     assert planned.memory == 8 * 2 * 12 * (408 + 48) + 28 * planned.parameters
 
 

@@ -134,6 +134,7 @@ def train(planned: Plan, root: Path | None = None, progress: Callable[[Epoch], N
     started = time.perf_counter()
     if planned.warning:
         print_line(f"mind: {planned.warning}")
+    print_line(f"{planned.task.train.model_type} with {planned.parameters:,} weights")
     if planned.task.train.processes == 1:
         with free_gpu(gpu_names(planned.task.train.device), print_line) as place, torch.cuda.device(place):
             return _train_here(planned, root, progress)
