@@ -104,6 +104,15 @@ async def test_head_asks_what_get_asks_and_gets_no_body(ask: Any, jp_fetch: Any)
     assert int(reply.headers["Content-Length"]) > 0
 
 
+async def test_a_method_that_an_address_does_not_know_is_told_with_those_that_it_knows(
+    http_server_client: Any, jp_base_url: str, jp_auth_header: dict[str, str]
+) -> None:
+    options = {"method": "DELETE", "headers": jp_auth_header, "raise_error": False}
+    reply = await http_server_client.fetch(f"{jp_base_url}tsf/api/users", **options)
+    assert (reply.code, reply.headers["Allow"]) == (405, "GET, HEAD, POST")
+    valid("Error", json.loads(reply.body))
+
+
 async def test_a_cookie_alone_changes_nothing(
     ask: Any, http_server_client: Any, jp_base_url: str, jp_auth_header: dict[str, str]
 ) -> None:

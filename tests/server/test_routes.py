@@ -183,8 +183,9 @@ async def test_an_owner_is_added_once_and_found_by_number_and_name(call: Call) -
     assert (await call("GET", f"/users/{added['id']}"))[1] == added
     assert (await call("GET", "/users/username/alice"))[1] == added
     assert (await call("POST", "/users", {"username": "alice", "email": "a@example.com"}))[0] == 409
-    status, fault = await call("POST", "/users", {"username": "bob", "email": "bob at example"})
-    assert (status, fault["where"]) == (422, "email")
+    for wrong in ("bob at example", "<bob@example.com>", "bob@example.com, al@example.com", "bob@example.com;"):
+        status, fault = await call("POST", "/users", {"username": "bob", "email": wrong})
+        assert (status, fault["where"]) == (422, "email")
     assert (await call("POST", "/users", {"username": "bob"}))[0] == 422
 
 
@@ -531,7 +532,7 @@ async def test_a_model_tells_where_it_comes_from_and_can_be_promoted_and_rolled_
 
 
 async def test_a_prediction_says_which_model_made_it_and_how_honest_its_interval_is(call: Call) -> None:
-    body = {"user": "storage-oncall", "metric_query": " storage_used_bytes ", "prediction_steps": 4}
+    body = {"user": "storage-oncall", "metric_query": " storage_used_bytes ", "prediction_steps": 4.0, "limit": 9.0}
     status, answer = await call("POST", "/predict", body, as_="Prediction")
     assert status == 200
     assert len(answer["timestamps"]) == 4

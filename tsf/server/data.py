@@ -88,8 +88,9 @@ def predict(service: Service, body: dict[str, Any]) -> Answer:
     labels = dict(body.get("labels", {}))
     if user not in (None, params.tasks[name].owner) and labels.setdefault("user", user) != user:
         raise ParamsError(f"{user!r} and {labels['user']!r} are asked for", where="labels.user", cure="name one")
-    limit = body.get("limit", 100)
-    return Answer(service.compute(worker.predict, root, name, body.get("prediction_steps"), model, labels, limit))
+    steps, limit = body.get("prediction_steps"), int(body.get("limit", 100))  # a whole number of JSON may be 4.0
+    steps = None if steps is None else int(steps)
+    return Answer(service.compute(worker.predict, root, name, steps, model, labels, limit))
 
 
 def explain_forecast(service: Service, body: dict[str, Any]) -> Answer:

@@ -85,6 +85,9 @@ class Handler(APIHandler):
         message = SENTENCES.get(status_code) or said or "The server made a mistake; its log says which."
         if status_code == 401:
             self.set_header("WWW-Authenticate", 'Bearer realm="Jupyter"')
+        if status_code == 405:
+            known = (method for method in self.SUPPORTED_METHODS if method.lower() in vars(type(self)))
+            self.set_header("Allow", ", ".join(known))
         self.finish(json_text({"message": message, "reason": REASONS.get(status_code, "failed"), "where": ""}))
 
     def body_of(self, operation: Operation) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from tsf.server.service import Service
 
 __all__ = ["add_user", "list_users", "read_user", "read_user_by_name", "tasks_of"]
 
-EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f.]+(\.[^@\s\x00-\x1f.]+)*\Z")
+NO_SIGN = r"@\s\x00-\x1f()<>\[\]:;,\\\""  # what an address has only in quotes or around itself
+EMAIL = re.compile(rf"[^{NO_SIGN}]+@[^{NO_SIGN}.]+(\.[^{NO_SIGN}.]+)*\Z")
 
 
 def list_users(service: Service, offset: int, limit: int) -> Answer:
