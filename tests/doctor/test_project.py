@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -44,10 +45,21 @@ def test_dvc_must_be_set_up_and_silent(tmp_path: Path) -> None:
     ("text", "state"),
     [(PARAMS, "ok"), ("tasks: {}\n", "warn"), (PARAMS.replace("fetch", "fech"), "fail"), ("[", "fail")],
 )
-def test_params_are_read_or_their_fault_is_shown(tmp_path: Path, text: str, state: str) -> None:
+def test_params_are_read_or_their_fault_is_shown(tmp_path: Path, no_log_yet: None, text: str, state: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
-    finding = project.check_params(tmp_path)
+    finding = project.check_params(tmp_path, {})
     assert (finding.state, bool(finding.cure)) == (state, state != "ok")
+
+
+def test_a_log_that_cannot_be_written_or_is_misnamed_is_found(tmp_path: Path, no_log_yet: None) -> None:
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    assert project.check_params(tmp_path, {"LOG_LEVEL": "loud"}).detail == "LOG_LEVEL: 'loud' is no level"
+    (tmp_path / "params.yaml").write_text(PARAMS + "logging:\n  file: nowhere/tsf.log\n")
+    assert "nowhere/tsf.log' cannot be written" in project.check_params(tmp_path, {}).detail
+    (tmp_path / "params.yaml").write_text(PARAMS + "logging:\n  file: tsf.log\n")
+    assert project.check_params(tmp_path, {"DEBUG": "1"}).state == "ok"
+    logging.getLogger("tsf.io.http").debug("what the doctor asked for")
+    assert "what the doctor asked for" in (tmp_path / "tsf.log").read_text()
 
 
 @pytest.mark.parametrize(("program", "state"), [(sys.executable, "ok"), ("python", "ok"), ("/other/python", "fail")])

@@ -47,7 +47,9 @@ def test_a_server_that_is_not_there_fails_with_its_address(tmp_path: Path) -> No
     url = f"http://127.0.0.1:{free_port()}"
     findings = findings_of(tmp_path, PrometheusParams(base_url=url, pushgateway_url=url))
     assert {name: finding.state for name, finding in findings.items()} == {"Prometheus": "fail", "Pushgateway": "fail"}
-    assert all(url in finding.detail and finding.cure for finding in findings.values())
+    assert all(url in finding.detail for finding in findings.values())
+    assert "PROMETHEUS_URL" in findings["Prometheus"].cure
+    assert "PUSHGATEWAY_URL" in findings["Pushgateway"].cure
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "refuses"), (404, "404"), (302, "redirects")])
@@ -94,7 +96,7 @@ def test_a_wrong_address_in_the_environment_is_named(tmp_path: Path) -> None:
 
 
 def test_no_secret_gets_into_a_finding(
-    tmp_path: Path, fault_server: Callable[..., FaultServer], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, no_log_yet: None, fault_server: Callable[..., FaultServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "check_torch", lambda _: [])  # it takes seconds, and has a test of its own
     echo = fault_server(Answer(status=400, body=b'{"status": "error", "error": "bad token s3cr3t-value"}'))

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tsf.errors import ModelError
+from tsf.errors import FlowError, ModelError
 from tsf.io import registry
 from tsf.io.artifacts import CARD, WEIGHTS, read_card, read_json, read_model, write_model
 from tsf.io.files import write_json
+from tsf.io.lineage import lineage
 from tsf.io.registry import (
     NOTEBOOK,
     alert_in_force,
@@ -38,6 +39,11 @@ def model(folder: Path, number: int) -> str:
 
 def name(number: int) -> str:
     return f"model_20261101_{number:06d}"
+
+
+def test_the_lineage_of_what_was_never_pushed_names_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(FlowError, match="task 'a' has pushed no forecast; run `tsf push --task a`"):
+        lineage(tmp_path, "a")
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def run_doctor(root: Path, environ: Mapping[str, str] | None = None) -> list[Fin
         check_git(root),
         check_dvc(root, environ),
         check_kernel(),
-        check_params(root),
+        check_params(root, environ),
     ]
     with suppress(ParamsError):  # check_params has said so
         params = read_params(root)

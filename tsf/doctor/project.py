@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tsf.doctor.finding import Finding, failed
 from tsf.errors import ParamsError
+from tsf.io.logs import start_log
 from tsf.params import read_params
 
 __all__ = ["check_dvc", "check_git", "check_kernel", "check_params", "check_test_servers", "names_of", "program_of"]
@@ -57,15 +58,16 @@ def check_kernel() -> Finding:
     return Finding("kernel", "fail", f"python3 starts {program}, which is not {sys.executable}", cure)
 
 
-def check_params(root: Path) -> Finding:
-    """params.yaml can be read and every key of it holds."""
+def check_params(root: Path, environ: Mapping[str, str]) -> Finding:
+    """params.yaml can be read, every key of it holds, and tsf can log as it and `environ` say, which begins here."""
     try:
-        tasks = read_params(root).tasks
+        params = read_params(root)
+        start_log(params.logging, environ)
     except ParamsError as fault:
         return failed("params.yaml", fault)
-    if not tasks:
+    if not params.tasks:
         return Finding("params.yaml", "warn", "it has no tasks", "run `tsf tasks add --help`")
-    return Finding("params.yaml", "ok", f"tasks: {', '.join(tasks)}")
+    return Finding("params.yaml", "ok", f"tasks: {', '.join(params.tasks)}")
 
 
 def names_of(server: str) -> tuple[str, str]:

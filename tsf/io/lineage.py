@@ -6,7 +6,7 @@ import os
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tsf.errors import EmptyError, ParamsError
+from tsf.errors import EmptyError, FlowError, ParamsError
 from tsf.io.files import read_json
 from tsf.io.http import opened
 from tsf.io.registry import NOTEBOOK, resolve, versions
@@ -25,6 +25,8 @@ def lineage(root: Path, task: str, reference: str = "") -> dict[str, str]:
     version that the registry does not have.
     """
     paths = TaskPaths(root, task)
+    if not reference and not (paths.pushed / "receipt.json").exists():
+        raise FlowError(f"task {task!r} has pushed no forecast", cure=f"run `tsf push --task {task}`")
     receipt = {} if reference else read_json(paths.pushed / "receipt.json")
     folder = resolve(paths, reference or receipt["version"])
     model = next(one for one in versions(paths) if one.folder == folder)

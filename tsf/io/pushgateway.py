@@ -24,6 +24,7 @@ from tsf.params import PrometheusParams
 __all__ = ["check_ready", "delete_task", "push_text", "retire", "send"]
 
 JOB = "tsf"
+MEND = "mend prometheus.pushgateway_url or PUSHGATEWAY_URL"
 PAUSES_SECONDS = (0.5, 2.0)  # before the second and the third try
 PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")  # what needs no base64 in a path
 
@@ -129,7 +130,7 @@ def _fault(problem: requests.Response | requests.RequestException, url: str, tim
     if isinstance(problem, requests.Timeout):
         return SinkError(f"no answer within {timeout:g} s", where=url, cure="raise prometheus.timeout")
     if isinstance(problem, requests.RequestException):
-        return SinkError(cause(problem), where=url, cure="start the Pushgateway or mend prometheus.pushgateway_url")
+        return SinkError(cause(problem), where=url, cure=f"start the Pushgateway or {MEND}")
     if _is_page(problem) and problem.status_code < 300:
         cure = "write the address of the Pushgateway itself in prometheus.pushgateway_url; this may be a login page"
         return SinkError(f"there is no Pushgateway, but a page ({problem.status_code}, HTML)", where=url, cure=cure)
@@ -141,7 +142,7 @@ def _fault(problem: requests.Response | requests.RequestException, url: str, tim
         what = f"it redirects to {plain_address(problem.headers.get('Location', 'elsewhere'))}"
         return SinkError(what, where=url, cure="write that address in prometheus.pushgateway_url")
     if status == 404:
-        return SinkError("there is no Pushgateway (404)", where=url, cure="mend prometheus.pushgateway_url")
+        return SinkError("there is no Pushgateway (404)", where=url, cure=MEND)
     if status < 500:
         return SinkError(f"it refuses the metrics ({status}: {text})", where=url, cure="what it served before stays")
     return SinkError(f"it fails ({status}: {text})", where=url, cure="look at the Pushgateway's log and push again")
