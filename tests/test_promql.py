@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import promql_parser
 import pytest
 from hypothesis import given, settings
@@ -84,6 +86,21 @@ def test_a_raw_counter_is_refused_with_the_hint(query: str, counter: str) -> Non
         f"fetch.metric_query: '{counter}' looks like a counter read without rate(); write rate({counter}[5m]), "
         "with a range of at least three scrape intervals."
     )
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("used_bytes[5m]", "'used_bytes[5m]' is a range, not one value at a time; write max_over_time(…) or the like"),
+        ("((used_bytes[5m] offset 1h))", "is a range, not one value at a time"),
+        ("rate(a_total[5m])[1h:5m]", "is a range, not one value at a time"),
+        ("('used_bytes')", "is a text; select a metric."),
+    ],
+)
+def test_promql_without_a_value_at_each_moment_is_refused(query: str, words: str) -> None:
+    for check in (lambda: check_query(query, "q"), lambda: selectors(query)):
+        with pytest.raises(ParamsError, match=re.escape(words)):
+            check()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import promql_parser
-from promql_parser import Call, MatchOp, MatrixSelector, VectorSelector
+from promql_parser import Call, MatchOp, MatrixSelector, ParenExpr, StringLiteral, SubqueryExpr, VectorSelector
 
 from tsf.errors import ParamsError
 
@@ -92,9 +92,18 @@ def _parse(query: str, where: str) -> Any:
         what = f"{query[:60]!r} … has {levels:,} brackets and operators, more than {MOST_LEVELS}"
         raise ParamsError(what, where=where, cure="let a recording rule of Prometheus compute a part of it")
     try:
-        return promql_parser.parse(query)
+        tree: Any = promql_parser.parse(query)
     except ValueError as fault:
         raise ParamsError(f"{query!r} is not PromQL ({fault})", where=where, cure="mend the query") from None
+    inner = tree
+    while isinstance(inner, ParenExpr):
+        inner = inner.expr
+    if isinstance(inner, (MatrixSelector, SubqueryExpr)):
+        cure = "write max_over_time(…) or the like around it, or leave the range out"
+        raise ParamsError(f"{query!r} is a range, not one value at a time", where=where, cure=cure)
+    if isinstance(inner, StringLiteral):
+        raise ParamsError(f"{query!r} is a text", where=where, cure="select a metric")
+    return tree
 
 
 def nodes_of(tree: Any) -> list[Any]:
