@@ -62,6 +62,10 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         {"tasks": {"My-Task": task()["tasks"]["a"]}},
         "params.yaml tasks.My-Task: task name 'My-Task' may hold only a-z, 0-9 and _ (at most 63); rename it.",
     ),
+    (
+        {"tasks": {"user": task()["tasks"]["a"]}},
+        "a task cannot be called 'user': /tasks/user/… of REST lists an owner's",
+    ),
     ({"tasks": {"../evil": task()["tasks"]["a"]}}, "task name '../evil' may hold only a-z"),
     (task(train__epochs=True), "params.yaml tasks.a.train: epochs is true; write a number, or quote the text."),
     # durations and times

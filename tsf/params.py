@@ -418,6 +418,8 @@ class TaskParams(_Section):
 def _task_name(name: str) -> str:
     if not TASK_NAME.match(name):
         raise ValueError(f"task name {name!r} may hold only a-z, 0-9 and _ (at most 63); rename it")
+    if name == "user":
+        raise ValueError("a task cannot be called 'user': /tasks/user/… of REST lists an owner's; rename it")
     return name
 
 

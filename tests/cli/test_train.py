@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from tsf.cli import commands
 from tsf.errors import ParamsError
+from tsf.flow.tasks import add_task
 from tsf.params import TaskParams, read_params
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +78,16 @@ def test_a_task_that_looks_less_far_ahead_pushes_what_it_reaches(root: Path, tra
     assert task_of(root, made).push.horizons == (6 * 3600, 12 * 3600)
 
 
+def test_of_tasks_with_the_same_query_that_of_the_user_is_trained(root: Path, train: Train) -> None:
+    query = task_of(root, "cpu").fetch.metric_query
+    (root / "params.yaml").write_text(
+        add_task((root / "params.yaml").read_text(), "ours", "cpu", "ann", {"fetch.metric_query": query})
+    )
+    assert train("--user", "ann", "--metric-query", query, "--epochs", "3") == ["ours"]
+    assert (task_of(root, "cpu").owner, task_of(root, "ours").owner) == ("compute-oncall", "ann")
+    assert train("--metric-query", query) == ["cpu"]
+
+
 def test_flags_without_a_task_are_for_all(root: Path, train: Train) -> None:
     assert train("--epochs", "3") == ["storage", "gpu", "network", "cpu"]
     assert {task.train.epochs for task in read_params(root).tasks.values()} == {3}
@@ -96,3 +107,10 @@ def test_what_cannot_be_changes_nothing(root: Path, train: Train, flags: list[st
     with pytest.raises(ParamsError, match=words):
         train(*flags)
     assert (root / "params.yaml").read_text() == before
+
+
+def test_a_preset_is_taken_without_its_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    done = CliRunner().invoke(commands.app, ["tasks", "add", "free", "--preset", "storage", "--limit", "null"])
+    assert done.exit_code == 0, done.output
+    assert task_of(root, "free").fetch.limit is None

@@ -228,7 +228,7 @@ async def test_a_task_is_added_with_its_comments_around_it_kept_and_waits_in_the
         ({"name": "x", "metric_query": "up", "config": {"epochs": 0}}, "train.epochs"),
         ({"name": "x", "metric_query": "up", "colour": "red"}, "body"),
         ({"name": "x"}, "metric_query"),
-        ({"name": "user", "metric_query": "up"}, "name"),
+        ({"name": "user", "metric_query": "up"}, "tasks.user"),
         ({"metric_query": "up"}, "body"),
     ],
 )

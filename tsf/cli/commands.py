@@ -374,7 +374,7 @@ def tasks_add(
     name: Annotated[str, typer.Argument(help="a-z, 0-9 and _")],
     preset: Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")] = "custom",
     metric_query: Annotated[str | None, typer.Option(help="PromQL of what is used.")] = None,
-    limit: Annotated[str | None, typer.Option(help="PromQL or number of what may be used.")] = None,
+    limit: Annotated[str | None, typer.Option(help="PromQL or number of what may be used; null: no limit.")] = None,
     owner: Annotated[str, typer.Option(help="Who is asked when an alarm fires.")] = "",
 ) -> None:
     """Add a task to params.yaml, made from a preset."""
@@ -383,7 +383,7 @@ def tasks_add(
     root = _root()
     values: dict[str, Any] = {} if metric_query is None else {"fetch.metric_query": metric_query}
     if limit is not None:
-        values["fetch.limit"] = _number_or_query(limit)
+        values["fetch.limit"] = None if limit == "null" else _number_or_query(limit)
     old = read_text(root)
     show_diff(write_params(root, add_task(old, name, preset, owner, values), old))
 
@@ -465,7 +465,8 @@ def _tasks_for_training(
     params = read_params(root)
     values |= {} if user is None else {"owner": user}
     if query is not None and not task:
-        task = next((name for name, other in params.tasks.items() if other.fetch.metric_query == query), None)
+        found = [name for name, other in params.tasks.items() if other.fetch.metric_query == query]
+        task = next((name for name in found if params.tasks[name].owner == user), found[0] if found else None)
         if task is None:
             task = _free_name(query, params.tasks)
             old = read_text(root)

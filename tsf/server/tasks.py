@@ -228,8 +228,6 @@ def _saved(service: Service, name: str, diff: str, queue: bool) -> Answer:
 
 
 def _with_new(text: str, body: dict[str, Any]) -> str:
-    if body["name"] == "user":
-        raise ParamsError("a task cannot be called 'user': /tasks/user/… lists an owner's", where="name", cure="rename")
     values = _values(body)
     if body.get("preset", "custom") == "custom" and "fetch.metric_query" not in values:
         raise ParamsError("the task has no query", where="metric_query", cure="write PromQL, or choose a preset")
