@@ -16,7 +16,7 @@ from tsf.server.service import Service
 
 __all__ = ["add_user", "list_users", "read_user", "read_user_by_name", "tasks_of"]
 
-NO_SIGN = r"@\s\x00-\x1f()<>\[\]:;,\\\""  # what an address has only in quotes or around itself
+NO_SIGN = r"@\s()<>\[\]:;,\\\""  # what an address has only in quotes or around itself
 EMAIL = re.compile(rf"[^{NO_SIGN}]+@[^{NO_SIGN}.]+(\.[^{NO_SIGN}.]+)*\Z")
 
 
@@ -30,7 +30,7 @@ def add_user(service: Service, body: dict[str, Any]) -> Answer:
     name, email = body["username"], body["email"]
     if not name.isprintable() or name != name.strip():
         raise ParamsError(f"{name!r} holds signs that cannot be seen", where="username", cure="remove them")
-    if not EMAIL.match(email):
+    if not (email.isprintable() and EMAIL.match(email)):
         raise ParamsError(f"{email!r} is not an e-mail address", where="email", cure="write one, as in ops@example.com")
     _users(service.root)  # so that owners in params.yaml have their rows
     with opened(service.root) as store:
