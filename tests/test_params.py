@@ -52,6 +52,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         task(push__horizons={"a": "1h"}),
         "tasks.a.push.horizons: {'a': '1h'} is no list; write it in brackets, as [a, b].",
     ),
+    (task(alert__team="a-b"), "params.yaml tasks.a.alert.team: 'a-b' is not a label name; use letters, digits and _."),
     (task(push__horizons=None), "tasks.a.push.horizons: a list is missing; write one or remove the key."),
     (task(train__epochs=None), "tasks.a.train.epochs: a number is missing; write one or remove the key."),
     (task(train__model_type=None), "tasks.a.train.model_type: a value is missing; write one or remove the key."),

@@ -447,7 +447,8 @@ def parse_params(mapping: Mapping[str, Any]) -> Params:
         found = faults.errors(include_url=False)
         # A misspelt key is why another is missing, so it is named first.
         fault = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
-        path = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+        # pydantic's own words for a key of a mapping, and for the one of two types that did not fit
+        path = ".".join(part for part in map(str, fault["loc"]) if not part.startswith(("[key]", "function-after[")))
         what, _, cure = _told(fault).partition("; ")
         raise ParamsError(what, where=f"params.yaml {path}".strip(), cure=cure or "change it") from None
 
