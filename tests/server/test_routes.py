@@ -207,13 +207,14 @@ async def test_a_task_is_added_with_its_comments_around_it_kept_and_waits_in_the
 ) -> None:
     comments = [line for line in (project / "params.yaml").read_text().splitlines() if "#" in line]
     body = {"name": "home", "user": "alice", "preset": "storage", "metric_query": "storage_used_bytes"}
-    config = {"epochs": 3, "train.night.start": "21:00", "fetch": {"history": "30d"}}
+    config = {"epochs": 3, "train.night.start": "21:00", "fetch": {"history": "30d"}, "covariates": {"jobs": "jobs"}}
     status, saved = await call("POST", "/tasks", body | {"config": config}, as_="SavedTask")
     assert (status, saved["id"], saved["state"]) == (202, "home", "pending")
     assert "+  home:" in saved["diff"]
     block = params_of(project)["tasks"]["home"]
     assert block["owner"] == "alice"
     assert block["train"]["epochs"] == 3
+    assert block["fetch"]["covariates"] == {"jobs": "jobs"}
     assert block["train"]["night"] == {"start": "21:00"}
     assert [line for line in (project / "params.yaml").read_text().splitlines() if "#" in line] == comments
     _, task = await call("GET", "/tasks/home", as_="TaskDetail")

@@ -69,7 +69,8 @@ def dotted_edits(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises ParamsError for a name that no key has, or that two have.
     """
     edits: dict[str, Any] = {}
-    for name, value in flat(config).items():
+    whole = {key.key.rpartition(".")[2]: key.key for key in task_keys() if key.type == "mapping"}
+    for name, value in flat({whole.get(name, name): value for name, value in config.items()}).items():
         matches = [key.key for key in task_keys() if name in (key.key, key.key.rpartition(".")[2])]
         if len(matches) != 1:
             what = f"{' and '.join(matches)} are both called {name}" if matches else "there is no such key"
