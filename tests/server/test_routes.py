@@ -665,6 +665,7 @@ async def test_newest_samples_come_with_a_gap_report(call: Call, project: Path) 
     name = task["series"][0]["labels"]["user"]
     _, own = await call("GET", f"/data/metrics/{name}", as_="UserMetrics")
     assert {row["labels"]["user"] for row in own["tasks"][0]["series"]} == {name}
+    assert own["tasks"][0]["quality"]["n_series"] == own["tasks"][0]["total"] < task["quality"]["n_series"]
     past = SeriesSet({"user": np.array([name], object)}, 3600 * np.arange(5), 3600, np.ones((1, 5)))
     write_series(past, TaskPaths(project, "cpu").series)  # of a user who has none there any more
     _, both = await call("GET", f"/data/metrics/{name}", as_="UserMetrics")

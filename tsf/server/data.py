@@ -8,9 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tsf.errors import ModelError, ParamsError, SeriesError, SourceError, TsfError
 from tsf.flow.keys import flat, task_keys
 from tsf.io.files import read_json
+from tsf.io.quality import Quality, measure_quality
 from tsf.io.registry import resolve, versions
 from tsf.io.source import fetch_from_source
 from tsf.params import FetchParams, Params, read_params
@@ -18,7 +21,7 @@ from tsf.presets import PRESETS
 from tsf.project import TaskPaths
 from tsf.promql import check_query as check_metric
 from tsf.promql import selectors
-from tsf.series import label_column
+from tsf.series import SeriesSet, label_column
 from tsf.server import worker
 from tsf.server.answers import Answer, NotFoundError, json_answer, or_none, page_of, time_text
 from tsf.server.service import Service
@@ -204,9 +207,21 @@ def _newest(params: Params, name: str, user: str | None, hours: int, offset: int
         "times": found.times,
         "series": series_entries(found, page["items"]),
         "total": page["total"],
-        "quality": asdict(quality),
+        "quality": asdict(quality if user is None else _quality_of(found.take(rows), quality)) if rows else {},
         "error": "",
     }
+
+
+def _quality_of(part: SeriesSet, whole: Quality) -> Quality:
+    """The gap report of some series; what only the source knows, samples that were no number, is told of all."""
+    without = 0 if part.limit is None else int(np.isnan(part.limit).all(axis=1).sum())
+    return measure_quality(
+        part,
+        nan_samples=whole.nan_samples,
+        infinite_samples=whole.infinite_samples,
+        without_limit=without,
+        warnings=whole.warnings,
+    )
 
 
 def _as_limit(query: str) -> FetchParams:
