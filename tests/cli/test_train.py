@@ -114,3 +114,11 @@ def test_a_preset_is_taken_without_its_limit(root: Path, monkeypatch: pytest.Mon
     done = CliRunner().invoke(commands.app, ["tasks", "add", "free", "--preset", "storage", "--limit", "null"])
     assert done.exit_code == 0, done.output
     assert task_of(root, "free").fetch.limit is None
+
+
+@pytest.mark.parametrize("command", ["predict", "rules", "lineage"])
+def test_a_project_without_tasks_is_told_so(root: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    (root / "params.yaml").write_text("tasks: {}\n")
+    monkeypatch.chdir(root)
+    done = CliRunner().invoke(commands.app, [command])
+    assert str(done.exception) == "params.yaml has no tasks; add one: tsf tasks add NAME --preset storage."

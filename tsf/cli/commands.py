@@ -89,7 +89,7 @@ def rules(task: TaskOption = None) -> None:
     from tsf.stages.rules import write_rules
 
     root = _root()
-    for name in task or read_params(root).tasks:
+    for name in _asked(root, task):
         say(str(write_rules(name, root)))
 
 
@@ -179,7 +179,7 @@ def _tick(root: Path, names: Sequence[str], ended: Callable[[], bool], onnx: Pat
     from tsf.flow.index import write_index
 
     try:
-        for name in names or read_params(root).tasks:
+        for name in _asked(root, names):
             if ended():
                 return
             try:
@@ -239,8 +239,7 @@ def predict(
     from tsf.stages.push import write_back
 
     root = _root()
-    params = read_params(root)
-    names = task or list(params.tasks)
+    params, names = read_params(root), _asked(root, task)
     owned = [name for name in names if user and params.task(name).owner == user]
     labels = _labels([*(label or ()), *([] if owned or user is None else [f"user={user}"])])
     shown = 0
@@ -296,7 +295,7 @@ def lineage(
     root = _root()
     params = read_params(root)
     pushed = [name for name in params.tasks if (TaskPaths(root, name).pushed / "receipt.json").exists()]
-    for name in task or pushed or params.tasks:
+    for name in task or pushed or _asked(root, None):
         params.task(name)
         reference = pushed_version(params.prometheus, name, at) if at else model_name
         show_table(("of", "what"), trace(root, name, reference).items(), name)
@@ -430,6 +429,13 @@ def _root() -> Path:
     root = find_root()
     start_log(read_params(root).logging, os.environ)
     return root
+
+
+def _asked(root: Path, task: Sequence[str] | None) -> Sequence[str]:
+    """The tasks that were named, or all. Raises ParamsError where there is none."""
+    if not (names := task or list(read_params(root).tasks)):
+        raise ParamsError("params.yaml has no tasks", cure="add one: tsf tasks add NAME --preset storage")
+    return names
 
 
 def _labels(pairs: list[str]) -> dict[str, str]:
