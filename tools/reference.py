@@ -43,7 +43,8 @@ their defaults.
 COMMANDS_HEAD = """# Commands
 
 Run them in the project's folder, or anywhere below it. Without an activated environment write `.venv/bin/tsf`. A
-mistake is one sentence on stderr and exit status 1, a flag or command that does not exist status 2.
+mistake is one sentence on stderr and exit status 1, a flag or command that does not exist status 2. `tsf --version`
+says which tsf this is.
 """
 REST_HEAD = """# REST
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from io import StringIO
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from tsf.cli import terminal
+from tsf.cli import commands, terminal
 from tsf.doctor import Finding
 
 
@@ -21,3 +23,8 @@ def test_a_table_folds_what_is_too_long_for_its_line(monkeypatch: pytest.MonkeyP
     assert data in printed
     assert path in printed.replace("fail", "")
     assert "…" not in page.getvalue()
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    said = CliRunner().invoke(commands.app, ["--version"])
+    assert (said.output, said.exit_code) == (f"tsf {metadata.version('tsf')}\n", 0)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
+from importlib import metadata
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,6 +46,22 @@ app = typer.Typer(
 )
 tasks_app = typer.Typer(help="List, add and remove tasks.", invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(tasks_app, name="tasks")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        say(f"tsf {metadata.version('tsf')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which tsf this is.")
+]
+
+
+@app.callback()
+def _options(version: VersionOption = False) -> None:
+    """What stands before a command."""
 
 
 class ModelChoice(str, Enum):
