@@ -90,6 +90,15 @@ def test_the_same_moment_pushed_again_counts_once_and_old_ones_are_let_go(tmp_pa
     assert keep_issued(off, PUSH, path).n_steps == 1  # no grid holds both
 
 
+def test_a_clock_that_was_ahead_for_a_push_costs_no_past(tmp_path: Path) -> None:
+    path = tmp_path / "issued.parquet"
+    for step in (0, 1, 2, 30):
+        keep_issued(issued_at(step), PUSH, path)
+    kept = keep_issued(issued_at(3), PUSH, path)
+    assert kept.times.tolist() == [START + STEP * step for step in range(4)]
+    assert np.isfinite(kept.values).all()
+
+
 def test_series_that_come_and_go_keep_their_own_past(tmp_path: Path) -> None:
     path = tmp_path / "issued.parquet"
     keep_issued(issued_at(0), PUSH, path)

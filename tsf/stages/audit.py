@@ -234,9 +234,12 @@ def keep_issued(forecast: Forecast, push: PushParams, path: Path, *, anew: bool 
 
 
 def _joined(old: SeriesSet, new: SeriesSet, most: int) -> SeriesSet:
-    """Both on one grid; what is new wins."""
+    """Both on one grid, up to the moment of the new; what is new wins.
+
+    What is said to be younger was issued while the clock was wrong, or until an older snapshot was asked for.
+    """
     ahead, off = divmod(int(new.times[0] - old.times[0]), old.step_seconds)
-    if off or old.step_seconds != new.step_seconds or not old.n_steps - 1 <= ahead < old.n_steps + most:
+    if off or old.step_seconds != new.step_seconds or not 0 <= ahead < old.n_steps + most:
         return new
     start, stop = max(0, ahead + 1 - most), ahead + 1
     past = old.values[:, start:stop]
