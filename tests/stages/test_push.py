@@ -348,6 +348,9 @@ def test_until_a_training_has_passed_a_shorter_champion_pushes_and_alerts_on_wha
     for rules in (two_models.rules.read_text(), write_rules("a", root).read_text()):
         assert 'tsf_breach_probability_ratio{task="a",horizon="2h"}' in rules.replace(", ", ",")
         assert 'horizon="24h"' not in rules
+    set_values(root, {"tasks.a.push.horizons": ["24h"]})
+    with pytest.raises(ModelError, match=r"covers none of push\.horizons; train the task again, or ask for 1d"):
+        push("a", root)
 
 
 @pytest.mark.models

@@ -176,7 +176,8 @@ def within(push: PushParams, forecast: Forecast) -> PushParams:
     kept = push.covered(reach, levels)
     if not kept.horizons:
         shortest = duration_text(min(push.horizons))
-        raise ModelError(f"a forecast of {span_text(reach)} covers none of push.horizons", cure=f"ask for {shortest}")
+        cure = f"train the task again, or ask for {shortest}"
+        raise ModelError(f"a forecast of {span_text(reach)} covers none of push.horizons", cure=cure)
     if not kept.quantiles:
         what = f"a forecast of the quantiles {levels[0]} to {levels[-1]} covers none of push.quantiles"
         raise ModelError(what, cure="train the task again, or add 0.5")
