@@ -130,13 +130,17 @@ def test_a_task_whose_metric_is_not_there_is_told_with_what_there_is(
     prometheus_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = int(time.time())
-    samples = openmetrics(OpenMetric("used_bytes", {"group": "a"}, [now - 60, now], [1.0, 2.0]))
+    ended = OpenMetric("ended_bytes", {"group": "a"}, [now - 1_200], [1.0])
+    samples = openmetrics(OpenMetric("used_bytes", {"group": "a"}, [now - 60, now], [1.0, 2.0]), ended)
     server = prometheus_server(samples=samples)
     tasks = {
-        name: {"fetch": {"metric_query": query}} for name, query in {"here": "used_bytes", "gone": "usd_bytes"}.items()
+        name: {"fetch": {"metric_query": f"{query}_bytes"}}
+        for name, query in {"here": "used", "gone": "usd", "silent": "ended"}.items()
     }
     params = parse_params({"prometheus": {"base_url": server.url}, "tasks": tasks})
-    here, gone = check_tasks(params, {})
+    here, gone, silent = check_tasks(params, {})
     assert (here.state, here.detail) == ("ok", "1 series now")
     assert (gone.state, "there is used_bytes" in gone.cure) == ("warn", True)
+    assert "ended_bytes has data from about" in silent.detail
+    assert silent.cure == "see whether its exporter still runs"
     assert check_tasks(parse_params({"tasks": tasks}), {}) == []  # the demo fleet is asked by the stage alone

@@ -17,6 +17,7 @@ __all__ = ["check_no_counters", "explain_empty", "short_ranges"]
 # How far back from now data is looked for, and how closely: each look costs what a small query does.
 LOOKS_SECONDS = ((7_200, 60), (7 * 86_400, 900), (20 * 365 * 86_400, 4 * 86_400))
 FEWEST_SAMPLES = 3
+SILENT = "see whether its exporter still runs"
 
 
 def check_no_counters(client: Client, query: str, where: str) -> None:
@@ -55,7 +56,8 @@ def short_ranges(client: Client, queries: Iterable[str], at_seconds: int) -> lis
 
 def explain_empty(client: Client, query: str, first_seconds: int, last_seconds: int, where: str) -> EmptyError:
     """The error for a query without series from first to last, with what the server has instead."""
-    what = f"there is no series from {_text(first_seconds)} to {_text(last_seconds)}"
+    first, last = _text(first_seconds), _text(last_seconds)
+    what = f"there is no series from {first} to {last}" if first < last else f"there is no series at {last}"
     where = f"{client.server.base_url}, {where}"
     try:
         for selector in selectors(query):
@@ -65,7 +67,8 @@ def explain_empty(client: Client, query: str, first_seconds: int, last_seconds: 
                 continue
             if seen := _when(client, text):
                 what += f", but {text} has data from about {_text(seen[0])} to {_text(seen[1])}"
-                return EmptyError(what, where=where, cure="move snapshot.until (tsf run --now does) or fetch.history")
+                cure = "move snapshot.until (tsf run --now does) or fetch.history" if first < last else SILENT
+                return EmptyError(what, where=where, cure=cure)
             return EmptyError(f"{what}; {text} has no data at all", where=where, cure=_spelling(client, name))
     except (SourceError, LookupError, TypeError, ValueError):
         return EmptyError(what, where=where, cure="check the metric's name, its labels and snapshot.until")

@@ -39,7 +39,7 @@ def check_data(server: PrometheusParams, query: str, environ: Mapping[str, str])
         form: dict[str, str | int] = {"query": f"count({query})", "time": now}
         found = client.ask_vector(form, where)
         if not found:
-            raise explain_empty(client, query, now - 3_600, now, where)
+            raise explain_empty(client, query, now, now, where)
     return int(found[0][1])
 
 
