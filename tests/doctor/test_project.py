@@ -62,6 +62,15 @@ def test_a_log_that_cannot_be_written_or_is_misnamed_is_found(tmp_path: Path, no
     assert "what the doctor asked for" in (tmp_path / "tsf.log").read_text()
 
 
+def test_a_task_that_was_renamed_by_hand_is_told_with_what_it_has_left(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    receipt = tmp_path / "pushed" / "before" / "receipt.json"
+    receipt.parent.mkdir(parents=True)
+    receipt.write_text("{}")
+    finding = project.check_params(tmp_path, {})
+    assert (finding.state, finding.cure) == ("warn", "run `tsf tasks remove before`")
+
+
 @pytest.mark.parametrize(("program", "state"), [(sys.executable, "ok"), ("python", "ok"), ("/other/python", "fail")])
 def test_the_kernel_must_be_this_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, state: str

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from tsf.errors import ParamsError
-from tsf.flow.tasks import add_task, edit_params, remove_task, retire_task, set_values, write_params
+from tsf.flow.tasks import add_task, edit_params, left_behind, remove_task, retire_task, set_values, write_params
 from tsf.params import parse_params, read_params
 from tsf.presets import PRESETS
 from tsf.project import TaskPaths
@@ -120,18 +120,21 @@ def test_a_file_of_comments_alone_can_be_edited() -> None:
     assert "home:" in add_task("# nothing yet\n", "home", "custom", values={"fetch.metric_query": "up"})
 
 
-def test_a_retired_task_leaves_no_rule_that_would_miss_its_forecast(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(
-        add_task("tasks: {}\n", "home", "custom", values={"fetch.metric_query": "up"})
-    )
+@pytest.mark.parametrize("name", ["home", "renamed"])  # a task of params.yaml, or one that was
+def test_a_retired_task_leaves_no_rule_that_would_miss_its_forecast(tmp_path: Path, name: str) -> None:
+    text = add_task("tasks: {}\n", name, "custom", values={"fetch.metric_query": "up"})
+    (tmp_path / "params.yaml").write_text(text)
     paths = TaskPaths(tmp_path, "home")
     made = (paths.rules, paths.rule_tests, paths.pushed / "receipt.json", paths.textfile / "home.prom")
     for path in made:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
+    assert left_behind(tmp_path) == ([] if name == "home" else ["home"])
     diff = retire_task(tmp_path, "home", made[-1].unlink)
-    assert "-  home:" in diff
+    assert ("-  home:" in diff) == (name == "home")
     assert [path for path in made if path.exists()] == []
+    with pytest.raises(ParamsError, match="there is no task 'home'"):
+        retire_task(tmp_path, "home", made[-1].unlink)
 
 
 @pytest.mark.parametrize("text", ["[]", "[1]", "false", "0", "tasks"])

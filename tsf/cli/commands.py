@@ -405,7 +405,7 @@ def tasks_add(
 
 
 @tasks_app.command("remove", epilog="Example: tsf tasks remove home")
-def tasks_remove(name: Annotated[str, typer.Argument(help="A task of params.yaml.")]) -> None:
+def tasks_remove(name: Annotated[str, typer.Argument(help="A task of params.yaml, or one that was.")]) -> None:
     """Retire a task: delete what it pushed, then its block in params.yaml; its models and reports stay on disk."""
     from tsf.flow.tasks import retire_task
     from tsf.io.pushgateway import retire

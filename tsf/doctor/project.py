@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tsf.doctor.finding import Finding, failed
 from tsf.errors import ParamsError
+from tsf.flow.tasks import left_behind
 from tsf.io.logs import start_log
 from tsf.params import read_params
 
@@ -59,15 +60,22 @@ def check_kernel() -> Finding:
 
 
 def check_params(root: Path, environ: Mapping[str, str]) -> Finding:
-    """params.yaml can be read, every key of it holds, and tsf can log as it and `environ` say, which begins here."""
+    """params.yaml can be read, every key of it holds, and tsf can log as it and `environ` say, which begins here.
+
+    Nothing is told of tasks that it has no more.
+    """
     try:
         params = read_params(root)
         start_log(params.logging, environ)
     except ParamsError as fault:
         return failed("params.yaml", fault)
-    if not params.tasks:
+    tasks = ", ".join(params.tasks)
+    if left := left_behind(root):
+        said = f"tasks: {tasks or 'none'}; what {', '.join(left)} pushed and its alert rules are still there"
+        return Finding("params.yaml", "warn", said, f"run `tsf tasks remove {left[0]}`")
+    if not tasks:
         return Finding("params.yaml", "warn", "it has no tasks", "run `tsf tasks add --help`")
-    return Finding("params.yaml", "ok", f"tasks: {', '.join(params.tasks)}")
+    return Finding("params.yaml", "ok", f"tasks: {tasks}")
 
 
 def names_of(server: str) -> tuple[str, str]:

@@ -25,6 +25,7 @@ __all__ = [
     "add_task",
     "edit_params",
     "editing",
+    "left_behind",
     "loaded",
     "params_diff",
     "read_text",
@@ -104,20 +105,31 @@ def remove_task(text: str, name: str) -> str:
 def retire_task(root: Path, name: str, take_back: Callable[[], None]) -> str:
     """Let `take_back` delete what the task pushed, then its alert rules and its block of params.yaml; returns the diff.
 
-    In this order, so that a fault on the way leaves a task that can be retired again. Models and reports stay.
+    In this order, so that a fault on the way leaves a task that can be retired again. Models and reports stay. One that
+    is left_behind has no block any more, and no diff.
     Raises ParamsError, and whatever take_back does.
     """
-    paths = TaskPaths(root, name)
-    remove_task(read_text(root), name)
+    paths, left = TaskPaths(root, name), name in left_behind(root)
+    if not left:
+        remove_task(read_text(root), name)
     if not os.access(root, os.W_OK):
         raise ParamsError(f"{root} cannot be written", where="params.yaml", cure="mend the permissions")
     take_back()  # which may take a while, so that nobody is kept from editing meanwhile
     # With the receipt DVC would take a task added anew for pushed; the rules would miss its forecast for ever.
     for path in (paths.pushed / "receipt.json", paths.rules, paths.rule_tests):
         path.unlink(missing_ok=True)
+    if left:
+        return ""
     with editing(root):
         text = read_text(root)
         return write_params(root, remove_task(text, name), text)
+
+
+def left_behind(root: Path) -> list[str]:
+    """The tasks that have pushed and were not retired, though params.yaml has them no more, as after a renaming."""
+    there = (loaded(read_text(root)) or {}).get("tasks") or {}
+    receipts = root.glob("pushed/*/receipt.json")
+    return sorted(path.parent.name for path in receipts if path.parent.name not in there)
 
 
 def write_params(root: Path, new: str, old: str | None = None) -> str:
