@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from tsf.errors import ModelError
 from tsf.learn.model import Calibration, Model
+from tsf.learn.spec import Spec, plain_spec
 
 __all__ = ["federated_average"]
 
@@ -36,8 +38,10 @@ def federated_average(models: Sequence[Model], weights: Sequence[float]) -> Mode
     first, shares = models[0], counts / counts.sum()
     for number, model in enumerate(models):
         if model.spec != first.spec:
+            usual = _settings(first.spec)
+            others = [name for name, value in _settings(model.spec).items() if value != usual[name]]
             raise ModelError(
-                f"model {number} is built otherwise than model 0",
+                f"model {number} is built otherwise than model 0, in {', '.join(others)}",
                 cure="train them with the same parameters and step, on labels with the same values in each cluster",
             )
     states, network = [model.network.state_dict() for model in models], deepcopy(first.network)
@@ -54,3 +58,9 @@ def federated_average(models: Sequence[Model], weights: Sequence[float]) -> Mode
         float(calibrated("week_share")),
     )  # fmt: skip
     return replace(first, network=network, calibration=calibration, breach=None)
+
+
+def _settings(spec: Spec) -> dict[str, Any]:
+    """All that a spec fixes, its parameters by their own names."""
+    plain = plain_spec(spec)
+    return {**plain.pop("params"), **plain}
