@@ -344,6 +344,8 @@ def test_send_and_retire_go_where_the_project_says(pushgateway: Server, tmp_path
     assert (tmp_path / "sent.prom").read_bytes() == body
     assert send(body, network, tmp_path, "sent") == f"{pushgateway.url}/metrics/job/tsf/task/sent"
     assert served(pushgateway.url, "sent")
+    assert not list(tmp_path.iterdir())  # as old as it is, it would pass for as fresh as what the gateway has
+    send(body, files, tmp_path, "sent")
     retire(files, tmp_path, "sent")
     assert not list(tmp_path.iterdir())
     assert served(pushgateway.url, "sent")

@@ -33,20 +33,21 @@ def send(body: bytes, server: PrometheusParams, folder: Path, task: str | None) 
     """Write a task's metrics where server.pushgateway_url says, `folder` for "textfile"; return where that was.
 
     task: None for what is said of all tasks together, which has a group or file of its own.
-    What stood there for the task before is replaced as a whole, or stays as a whole when this raises SinkError.
+    What stood there for the task before is replaced as a whole, or stays as a whole when this raises SinkError. A file
+    from before there was a Pushgateway is deleted: beside a fresh forecast an old one would count as fresh.
     """
     if server.pushgateway_url == "textfile":
         return str(write_textfile(body, folder, task))
     push_text(body, server, task)
+    delete_textfile(folder, task)
     return group_url(server.pushgateway_url, task)
 
 
 def retire(server: PrometheusParams, folder: Path, task: str) -> None:
     """Delete a task's metrics where `send` wrote them; nothing happens where there are none. Raises SinkError."""
-    if server.pushgateway_url == "textfile":
-        delete_textfile(folder, task)
-    else:
+    if server.pushgateway_url != "textfile":
         delete_task(server, task)
+    delete_textfile(folder, task)
 
 
 def push_text(

@@ -25,8 +25,8 @@ def write_textfile(body: bytes, folder: Path, task: str | None) -> Path:
     return path
 
 
-def delete_textfile(folder: Path, task: str) -> None:
-    """Retire what was written for `task`; nothing happens where there is nothing."""
+def delete_textfile(folder: Path, task: str | None) -> None:
+    """Retire what was written for `task`, None as above; nothing happens where there is nothing."""
     path = _path(folder, task)
     try:
         path.unlink(missing_ok=True)
