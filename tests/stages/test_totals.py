@@ -208,6 +208,10 @@ def test_labels_that_no_series_has_are_told_and_the_other_sums_are_there(
     assert totals.series.n_series == 1
     assert "no series has all of the labels user, rack" in caplog.text
     assert read_totals(params, asked(task, ("rack",), ("row",)), small_model, limited_series, forecast) is None
+    whole = read_totals(params, asked(task, ("gruop",)), small_model, limited_series, forecast)
+    assert whole is not None
+    assert whole.series.n_series == 1  # as PromQL does
+    assert "no series has all of the labels gruop" in caplog.text
 
 
 @pytest.mark.models

@@ -55,7 +55,7 @@ def read_totals(
     """
     rows, total_of = label_totals(context, task.push.totals)
     for keep, of in zip(task.push.totals, total_of, strict=True):
-        if (of < 0).all():
+        if (of < 0).all() or not set(keep) <= context.labels.keys():
             logging.getLogger(__name__).warning("push.totals: no series has all of the labels %s.", ", ".join(keep))
     if not rows:
         return None
