@@ -80,7 +80,9 @@ def test_who_waits_behind_a_worker_that_hangs_is_answered_by_another(
             with monkeypatch.context() as soon:
                 soon.setattr(service_module, "COMPUTE_SECONDS", 1.0)
                 given_up = askers.submit(service.compute, time.sleep, 60)
-                time.sleep(0.5)
+                while not service._workers()._pending_work_items:
+                    time.sleep(0.01)
+                time.sleep(0.3)  # by then it has read how long it may take
             answers = [askers.submit(service.compute, os.getpid) for _ in range(4)]
             assert isinstance(given_up.exception(), BusyError)
             assert hanging not in {one.result() for one in answers}
