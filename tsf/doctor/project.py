@@ -60,9 +60,9 @@ def check_kernel() -> Finding:
 
 
 def check_params(root: Path, environ: Mapping[str, str]) -> Finding:
-    """params.yaml can be read, every key of it holds, and tsf can log as it and `environ` say, which begins here.
+    """params.yaml can be read, every key of it holds, and nothing is left of tasks that are gone from it.
 
-    Nothing is told of tasks that it has no more.
+    And tsf can log as it and `environ` say, which begins here.
     """
     try:
         params = read_params(root)
