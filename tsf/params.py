@@ -269,7 +269,7 @@ class PushParams(_Section):
     """What is written back, as gauges of the present with the horizon as a label."""
 
     horizons: tuple[Duration, ...] = Field(
-        ("6h", "12h", "24h"),  # type: ignore[arg-type]
+        ("6h", "12h", "24h"),  # type: ignore[arg-type]  # read as those of params.yaml are
         description="how far ahead; by default those of these that the model reaches, else all of its reach",
     )
     quantiles: tuple[Level, ...] = Field((0.1, 0.5, 0.9), description="levels, inside train.quantiles")

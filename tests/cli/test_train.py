@@ -1,4 +1,4 @@
-"""The flags of `tsf train`: what they write to params.yaml, and what is trained then."""
+"""What flags write to params.yaml, those of `tsf train` before all, and what is run then."""
 
 from __future__ import annotations
 

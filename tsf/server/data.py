@@ -213,7 +213,10 @@ def _newest(params: Params, name: str, user: str | None, hours: int, offset: int
 
 
 def _quality_of(part: SeriesSet, whole: Quality) -> Quality:
-    """The gap report of some series; what only the source knows, samples that were no number, is told of all."""
+    """The gap report of some series; what only the source knows, samples that were no number, is told of all.
+
+    A limit of 0 or less counts as none here: its series has only unknown ones by now.
+    """
     without = 0 if part.limit is None else int(np.isnan(part.limit).all(axis=1).sum())
     return measure_quality(
         part,
